@@ -1,0 +1,59 @@
+#pragma once
+
+#include <optional>
+#include <source_location>
+#include <string>
+#include <string_view>
+#include <vector>
+
+#include "graph/graph.h"
+#include "graph/ops/attributes.h"
+#include "graph/quantizer.h"
+
+namespace qloom {
+
+/// Builds a Graph op by op; remembers for each node the layer it comes from (importers: set_layer)
+/// or the caller's file and line. All functions throw UserError naming node, operands, their types
+/// and where the node was built. Names are made unique; "" takes the op's name or the layer's.
+class Builder {
+ public:
+  using Where = std::source_location;
+  explicit Builder(std::string graph_name);
+
+  /// Nodes added from now on belong to this layer. "" ends it: the caller's line is used.
+  void set_layer(std::string layer, std::string layer_class);
+
+  ValueId input(std::string name, Shape shape, Where where = Where::current());
+  ValueId constant(std::string name, Tensor f32, Where where = Where::current());
+  /// The function or quantizer a QKeras string or object names; `linear` and none add nothing.
+  ValueId apply(const QuantizerOrFunction& what, ValueId x, std::string name = "", Where where = Where::current());
+  /// For a quantizer with a data scale on a non-constant x, the node has the scale as second result.
+  ValueId quantize(const Quantizer& quantizer, ValueId x, std::string name = "", Where where = Where::current());
+  ValueId dense(ValueId x, ValueId kernel, std::string name = "", Where where = Where::current());
+  ValueId conv(ValueId x, ValueId kernel, ops::Conv conv, std::string name = "", Where where = Where::current());
+  ValueId pool(ValueId x, ops::Pool pool, std::string name = "", Where where = Where::current());
+  ValueId elementwise(ops::Elementwise kind, ValueId a, ValueId b, std::string name = "", Where where = Where::current());
+  ValueId add(ValueId a, ValueId b, std::string name = "", Where where = Where::current());
+  ValueId reduce(ValueId x, ops::Reduce reduce, std::string name = "", Where where = Where::current());
+  ValueId concat(std::vector<ValueId> xs, int64_t axis, std::string name = "", Where where = Where::current());
+  ValueId reshape(ValueId x, std::vector<int64_t> extents, std::string name = "", Where where = Where::current());
+  ValueId permute(ValueId x, std::vector<int64_t> axes, std::string name = "", Where where = Where::current());
+  ValueId pad(ValueId x, std::vector<int64_t> before, std::vector<int64_t> after, std::string name = "", Where where = Where::current());
+  ValueId batch_norm(ValueId x, ValueId gamma, ValueId beta, ValueId mean, ValueId variance, ops::BatchNorm attributes,
+                     std::string name = "", Where where = Where::current());
+  ValueId activation(ValueId x, ops::Activation activation, std::string name = "", Where where = Where::current());
+  ValueId softmax(ValueId x, int64_t axis = -1, std::string name = "", Where where = Where::current());
+  ValueId masking(ValueId x, double mask_value, std::string name = "", Where where = Where::current());
+  void output(std::string name, ValueId value);
+
+  [[nodiscard]] const TensorType& type(ValueId v) const { return graph_.type(v); }
+  [[nodiscard]] Graph& graph() { return graph_; }
+  /// Verifies and hands the graph over.
+  [[nodiscard]] Graph finish();
+
+ private:
+  Graph graph_;
+  Origin layer_;
+};
+
+}  // namespace qloom
