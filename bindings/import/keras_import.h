@@ -1,0 +1,24 @@
+#pragma once
+
+#include <string>
+
+#include "bindings/import/keras_description.h"
+#include "graph/graph.h"
+#include "graph/interpret.h"
+
+namespace qloom {
+
+struct ImportOptions {
+  /// Switches of constant folding and automatic scales: "eager", "predict" or "predict_onednn".
+  std::string evaluation = "predict";
+  /// A network that ends in a softmax (an Activation, Softmax or QActivation layer, or the activation
+  /// of the last dense layer) gets its input as a further output named "logits".
+  bool split_softmax = false;
+};
+
+/// Keras model → Graph of plain ops; each node knows its layer, each layer's last value carries the
+/// layer's name. Throws UserError: one error that lists every unsupported layer; for anything else
+/// layer, key, expected and found.
+[[nodiscard]] Graph import_keras(const KerasModel& model, const ImportOptions& options = {});
+
+}  // namespace qloom

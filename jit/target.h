@@ -1,0 +1,46 @@
+#pragma once
+
+#include <cstdint>
+#include <string>
+#include <vector>
+
+namespace qloom::jit {
+
+/// How the emitter's words become instructions.
+///   avx2      x86-64 with AVX2
+///   portable  plain vector operations that any target has; also what AVX2's absence gets
+enum class Lowering : uint8_t { avx2, portable };
+
+/// Rates of one core, in operations of one full vector per cycle, for the cost model. Data with its
+/// source, per processor family; "computed" tables are public port tables, not measurements.
+struct PortRates {
+  std::string source;
+  double vector_alu = 3.35;   ///< add, and, xor, compare, min, max, shift
+  double shuffle = 2;         ///< table lookups, interleaves, packs
+  double multiply = 2;        ///< multiply-add pairs, multiplies, float arithmetic
+  double load = 2, store = 1;
+  double scalar = 4;
+  double total = 5.5;         ///< all micro-operations together
+  double clock_ghz = 3.2;
+  double l1_bytes = 58, l2_bytes = 28, l3_bytes = 16, memory_bytes = 6;  ///< per cycle
+};
+
+/// The processor that code is made for. A value.
+struct Target {
+  std::string triple;                 ///< "x86_64-unknown-linux-gnu"
+  std::string cpu;                    ///< LLVM's name of the processor
+  std::vector<std::string> features;  ///< LLVM's spelling: "+avx2", sorted
+  Lowering lowering = Lowering::portable;
+  int vector_bytes = 16;              ///< width in which kernels think
+  int64_t l1_bytes = 32768, l2_bytes = 524288;
+  PortRates rates;
+
+  /// This machine, without loading LLVM (cpuid). Throws UserError naming the architecture where it
+  /// is neither x86-64 nor AArch64.
+  [[nodiscard]] static Target host();
+  /// Same machine, no vector extension used beyond the architecture's baseline.
+  [[nodiscard]] static Target portable();
+  [[nodiscard]] std::string to_string() const;  ///< stable: part of cache keys
+};
+
+}  // namespace qloom::jit

@@ -1,0 +1,81 @@
+#pragma once
+
+#include <cstdint>
+#include <span>
+#include <string>
+#include <vector>
+
+#include "graph/tensor_type.h"
+#include "kernels/storage.h"
+
+namespace qloom::kernels {
+
+/// A region's tail, lowered: what turns the int32 accumulator (or the elements of the first operand,
+/// where the root is elementwise) into outputs, as a short straight-line program on one element. Data:
+/// kernels emit it on vectors (emit_tail), the verifier runs it on scalars (run_tail).
+enum class TailOp : uint8_t {
+  accumulator,   ///< int: the sum of products
+  operand,       ///< operand[index]: int code (bytes, words, dwords, bits: ±1 or 0/1) or f32
+  constant,      ///< table[index]: int or f32, per channel or one for all
+  to_f32,        ///< int → f32, nearest even
+  to_int,        ///< f32 → int, nearest even
+  round_even,    ///< f32 → f32
+  add, subtract, multiply, divide, minimum, maximum,  ///< both int (no divide) or both f32
+  fused_multiply_add,  ///< f32 a·b + c, one rounding
+  bit_xor, bit_and, shift_left, shift_right,           ///< int; shift counts are operand b
+  greater_equal, ///< 1 or 0 (int): a >= b, both int or both f32
+  select,        ///< a (int 0/1) ? b : c
+  count_ge,      ///< int: how many of the thresholds table[index] (rows × channel) are <= a
+};
+
+struct TailStep {
+  TailOp op;
+  int a = -1, b = -1, c = -1;  ///< earlier steps
+  int index = -1;              ///< operand or table
+};
+
+/// Constants of a tail: `rows` × channels (row-major), or rows × 1 when the same for all channels.
+struct TailTable {
+  bool is_f32 = false;
+  bool per_channel = false;
+  int rows = 1;
+  std::vector<float> f32;
+  std::vector<int32_t> i32;
+};
+
+struct TailOperand {
+  TensorType type;        ///< of the further operand (residual), same shape as the output
+  Storage storage;
+};
+
+/// One stored result: codes or values of `step`, in one storage. The same step may be stored twice
+/// (packed bits for the next layer, bytes for a residual).
+struct TailOutput {
+  int step = -1;
+  TensorType type;
+  Storage storage;
+  int value_index = 0;    ///< which result of the region
+};
+
+struct Tail {
+  std::vector<TailStep> steps;
+  std::vector<TailTable> tables;
+  std::vector<TailOperand> operands;
+  std::vector<TailOutput> outputs;
+  std::string form;   ///< "thresholds", "scale and round", "float32 in reference order", …; shown by explain
+  std::string proof;  ///< why it is exact: "bisected, 15 thresholds × 24 channels; verified at 720 points"
+};
+
+/// A scalar during run_tail.
+struct TailScalar {
+  bool is_f32 = false;
+  int32_t i = 0;
+  float f = 0;
+};
+/// Runs the tail for one accumulator of one channel; returns all steps' values.
+[[nodiscard]] std::vector<TailScalar> run_tail(const Tail& tail, int32_t accumulator, int64_t channel,
+                                               std::span<const TailScalar> operands);
+/// Throws InternalError unless steps refer backwards, tables have their sizes and types agree.
+void check_tail(const Tail& tail, int64_t channels);
+
+}  // namespace qloom::kernels

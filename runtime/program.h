@@ -1,0 +1,74 @@
+#pragma once
+
+#include <cstdint>
+#include <span>
+#include <string>
+#include <vector>
+
+#include "graph/attributes.h"
+#include "graph/tensor_type.h"
+#include "kernels/kernel.h"
+#include "kernels/storage.h"
+
+namespace qloom::runtime {
+
+/// The second IR, nearly trivial: a flat list of one instruction, *call this kernel on these buffers*,
+/// plus a memory plan.
+
+/// Memory for one value in one storage, for a tile of samples: bytes_per_sample × tile, with
+/// kernels::kSlackBytes before and after.
+struct Buffer {
+  std::string name;
+  int64_t bytes_per_sample = 0;
+  /// Filled in by plan_memory: position in the arena is offset_per_sample × tile + offset_fixed.
+  int64_t offset_per_sample = 0, offset_fixed = 0;
+  int first_use = 0, last_use = 0;     ///< calls, inclusive; -1: model input
+  bool is_scratch = false;             ///< not per sample: bytes_per_sample is its whole size
+};
+
+/// A model input or output: what the caller hands over, always float32 values, row-major.
+struct Port {
+  std::string name;
+  Shape shape;
+  int buffer = -1;          ///< f32 storage
+  TensorType type;
+  bool check_finite = false;  ///< inputs: feeds a quantizer, so NaN and infinity are refused
+};
+
+struct Call {
+  std::string node;             ///< name of the region or node, for profiles and messages
+  std::vector<std::string> layers;
+  std::string kernel;           ///< KernelDef name
+  std::string symbol;           ///< emitted function; "" for a reference call
+  int reference = -1;           ///< index into Program::references, or -1
+  std::vector<int> buffers;     ///< in the kernel's buffer order; -1 stands for the call's constants
+  int64_t constants_offset = 0, constants_bytes = 0;  ///< in Program::constants, 64-byte aligned
+  double predicted_ns = 0;      ///< per sample
+  int64_t macs = 0;             ///< per sample
+};
+
+struct Program {
+  std::string model;
+  std::vector<Port> inputs, outputs;
+  std::vector<Buffer> buffers;
+  std::vector<Call> calls;
+  std::vector<kernels::ReferenceSpec> references;
+  std::vector<uint8_t> constants;
+  int64_t arena_bytes_per_sample = 0, arena_bytes_fixed = 0;
+  bool whole_batch = false;     ///< some node depends on the whole batch: never split
+  std::vector<std::string> certificates;   ///< one text per output
+  std::vector<std::string> notes;
+
+  /// Throws InternalError naming call and rule: indices in range, buffers written before read, no
+  /// overlap of live buffers, constants in range and aligned.
+  void verify() const;
+  /// Readable listing.
+  [[nodiscard]] std::string to_text() const;
+};
+
+/// Byte form for the cache. deserialize throws InternalError on anything it does not expect (the cache
+/// has checked a checksum, so it never should).
+[[nodiscard]] std::vector<uint8_t> serialize(const Program&);
+[[nodiscard]] Program deserialize(std::span<const uint8_t>);
+
+}  // namespace qloom::runtime
