@@ -1,0 +1,49 @@
+# For newcomers: `make demo`, `make test`. Each installs what is missing, configures, builds and runs; nothing is done twice.
+# QLOOM_JOBS sets how many jobs run at once (default: one per core). PRESET names the build (CMakePresets.json).
+QLOOM_JOBS ?= $(shell nproc)
+PRESET ?= release
+CTEST_FLAGS ?=
+BIN := build/$(PRESET)/bin
+# What `make demo` builds and runs, and what `make bench` does.
+DEMO_TARGETS ?= qloom qloom-test-jit
+DEMO ?= $(BIN)/qloom --version && $(BIN)/qloom-test-jit --gtest_filter=Smoke.*
+BENCH_TARGETS ?= $(DEMO_TARGETS)
+BENCH ?= $(DEMO)
+NINJA = ninja -C build/$(PRESET) -j$(QLOOM_JOBS) $(if $(VERBOSE),-v,--quiet)
+
+export PATH := $(CURDIR)/build/venv/bin:$(PATH)
+
+.PHONY: build demo test bench check-all format setup
+.DEFAULT_GOAL := build
+
+setup:
+	@cmake/setup.sh
+
+build/%/build.ninja: CMakePresets.json | setup
+	@echo "configure: build/$* (log: build/$*-configure.log)"
+	@cmake --preset $* > build/$*-configure.log 2>&1 || { cat build/$*-configure.log; exit 1; }
+	@touch $@
+
+build: build/$(PRESET)/build.ninja
+	@echo "build: $(PRESET), $(QLOOM_JOBS) jobs"
+	@$(NINJA)
+
+demo: build/$(PRESET)/build.ninja
+	@echo "build: $(PRESET), what the demo needs, $(QLOOM_JOBS) jobs"
+	@$(NINJA) $(DEMO_TARGETS)
+	@$(DEMO)
+
+# All tests but those labelled `long` (those: make check-all).
+test: build
+	@echo "test: $(PRESET)"
+	@ctest --preset $(PRESET) -j$(QLOOM_JOBS) -LE '^long$$' $(CTEST_FLAGS)
+
+bench: build/$(PRESET)/build.ninja
+	@$(NINJA) $(BENCH_TARGETS)
+	@$(BENCH)
+
+check-all:
+	@.ci/run all
+
+format:
+	@git ls-files '*.cc' '*.h' | xargs clang-format-19 -i
