@@ -59,8 +59,13 @@ using Observer = std::function<void(const Node&, std::span<const RuntimeValue>)>
                                                   const EvaluationOptions& options,
                                                   const Observer& observer = {});
 
-/// Evaluates one node on given operands (constant folding, tails).
-[[nodiscard]] std::vector<RuntimeValue> evaluate(const Node& node, std::span<const RuntimeValue> operands,
+/// Evaluates one node of the graph on given operands (constant folding, tails). The results have the
+/// value set and scale that the graph declares; their shape follows from the operands.
+[[nodiscard]] std::vector<RuntimeValue> evaluate(const Graph& graph, const Node& node,
+                                                 std::span<const RuntimeValue> operands,
                                                  const EvaluationOptions& options);
+/// The value of a `constant` node.
+[[nodiscard]] RuntimeValue constant_value(const Graph& graph, const Node& node,
+                                          const EvaluationOptions& options = {});
 
 }  // namespace qloom

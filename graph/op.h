@@ -36,6 +36,9 @@ struct InferContext {
 struct EvaluateContext {
   const Node& node;
   std::span<const RuntimeValue> operands;
+  /// Declared types of the results: value set and scale decide between codes and floats. The shape
+  /// of a result comes from the operands (a tail may be evaluated on more samples than declared).
+  std::span<const TensorType> results;
   const EvaluationOptions& options;
 };
 
@@ -66,10 +69,13 @@ struct OpDef {
                     std::span<const TensorType> results) = nullptr;
   /// Direction of result 0 with respect to the operand of this index, element by element, for each
   /// index along the last axis (size 1: all alike). Null: not an elementwise monotone op.
-  std::vector<Direction> (*direction)(const Node&, int operand,
+  std::vector<Direction> (*direction)(const Node&, int operand, std::span<const TensorType> operands,
                                       std::span<const Node* const> constants) = nullptr;
   /// Result depends on the whole batch when an operand does not; such nodes are never split.
   bool (*whole_batch)(const Node&) = nullptr;
 };
+
+/// Looks an op up by name; null when unknown.
+[[nodiscard]] const OpDef* find_op(std::string_view name);
 
 }  // namespace qloom

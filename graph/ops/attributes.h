@@ -68,11 +68,13 @@ constexpr std::array<std::string_view, 6> names_of(Elementwise) {
   return {"add", "subtract", "multiply", "divide", "maximum", "minimum"};
 }
 /// elementwise(a, b) → a ∘ b, one float32 operation per element, NumPy broadcasting. On a common
-/// power-of-two grid below 2^24 steps the result has codes. A division by a constant follows the
-/// evaluation's `division` switch.
+/// power-of-two grid below 2^24 steps the result has codes. A division by what was a constant when
+/// the graph was built (`constant_divisor`, set by the builder) follows the evaluation's `division`
+/// switch.
 struct ElementwiseOp {
   Elementwise kind = Elementwise::add;
-  void fields(auto&& f) { f("kind", kind); }
+  bool constant_divisor = false;
+  void fields(auto&& f) { f("kind", kind); f("constant_divisor", constant_divisor); }
   bool operator==(const ElementwiseOp&) const = default;
 };
 

@@ -1,5 +1,6 @@
 #pragma once
 
+#include <algorithm>
 #include <array>
 #include <cstdint>
 #include <optional>
@@ -55,7 +56,7 @@ void from_value(const AttributeValue& a, T& v, std::string_view name) {
       }
     std::string all;
     for (auto n : names) all += (all.empty() ? "" : ", ") + std::string(n);
-    throw UserError("attribute '", name, "': '", text, "' is none of ", all);
+    throw UserError(join_text("attribute '", name, "': '", text, "' is none of ", all));
   } else if constexpr (requires { v.has_value(); }) {
     if (a.is_none()) {
       v.reset();
@@ -79,7 +80,8 @@ void from_value(const AttributeValue& a, T& v, std::string_view name) {
   } else {
     const auto list = a.as_integers();
     if (list.size() != v.size())
-      throw UserError("attribute '", name, "' has ", list.size(), " elements, expected ", v.size());
+      throw UserError(join_text("attribute '", name, "' has ", list.size(), " elements, expected ",
+                                v.size()));
     std::copy(list.begin(), list.end(), v.begin());
   }
 }
@@ -108,7 +110,8 @@ template <class T>
   if (used != attributes.entries().size()) {
     Attributes known = to_attributes(T{});
     for (const auto& [name, unused] : attributes.entries())
-      if (!known.has(name)) throw UserError("unknown attribute '", name, "'; known: ", known);
+      if (!known.has(name))
+        throw UserError(join_text("unknown attribute '", name, "'; known: ", known));
   }
   return value;
 }
