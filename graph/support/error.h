@@ -39,8 +39,8 @@ template <class... Parts>
 struct Condition {
   template <class T>
     requires std::constructible_from<bool, const T&>
-  // NOLINTNEXTLINE(google-explicit-constructor): conversion at the call is what records the
-  // caller's line.
+  // Implicit, because the conversion at the call is what records the caller's line.
+  // NOLINTNEXTLINE(google-explicit-constructor)
   constexpr Condition(const T& value,
                       std::source_location location = std::source_location::current())
       : holds(static_cast<bool>(value)), where(location) {}
