@@ -1,7 +1,7 @@
 #include "bindings/import/json.h"
 
+#include <algorithm>
 #include <charconv>
-#include <cmath>
 #include <limits>
 #include <string>
 #include <unordered_map>
@@ -17,6 +17,8 @@ constexpr int kMaxDepth = 256;
 // A value takes about 40 bytes.
 constexpr int64_t kMaxValues = 2'000'000;
 constexpr uint32_t kReplacement = 0xFFFD;
+// Beyond the digits of any text that fits in memory.
+constexpr int64_t kFarExponent = int64_t{1} << 60;
 
 class Reader {
  public:
@@ -164,16 +166,24 @@ class Reader {
     return d;
   }
 
-  // from_chars leaves its result alone when the number is too large or too small: Python makes it
-  // infinite or zero. The sign of the decimal exponent of the first digit that is not 0 decides.
+  // from_chars leaves its result alone when the number is too large or too small for a double:
+  // Python makes it infinite or zero. Which of the two: the decimal exponent of the leading digit.
   static double beyond_range(const char* from, const char* to) {
-    const double sign = *from == '-' ? -1.0 : 1.0;
-    const std::string_view digits(from, static_cast<size_t>(to - from));
-    const size_t e = digits.find_first_of("eE");
-    const bool negative = e != std::string_view::npos && digits.substr(e + 1).starts_with('-');
-    const bool tiny = e == std::string_view::npos ? digits.find_first_of("123456789") > digits.find('.')
-                                                  : negative;
-    return tiny ? sign * 0.0 : sign * std::numeric_limits<double>::infinity();
+    const std::string_view all(from, static_cast<size_t>(to - from));
+    const size_t e = all.find_first_of("eE");
+    const std::string_view mantissa = all.substr(0, e);
+    int64_t exponent = 0;
+    if (e != std::string_view::npos) {
+      const std::string_view digits = all.substr(all[e + 1] == '+' ? e + 2 : e + 1);
+      if (std::from_chars(digits.data(), digits.data() + digits.size(), exponent).ec != std::errc()) {
+        exponent = digits.starts_with('-') ? -kFarExponent : kFarExponent;
+      }
+    }
+    const auto point = static_cast<int64_t>(std::min(mantissa.find('.'), mantissa.size()));
+    const auto leading = static_cast<int64_t>(mantissa.find_first_of("123456789"));
+    const bool is_large = exponent + point - leading > 0;
+    const double magnitude = is_large ? std::numeric_limits<double>::infinity() : 0.0;
+    return all.starts_with('-') ? -magnitude : magnitude;
   }
 
   uint32_t read_hex4() {

@@ -1,0 +1,156 @@
+#include "bindings/import/read_architecture.h"
+
+#include <algorithm>
+#include <unordered_map>
+
+#include "bindings/import/normalize.h"
+#include "bindings/import/wiring.h"
+#include "graph/support/error.h"
+
+namespace qloom::keras {
+namespace {
+
+std::string layer_name(const ConfigView& entry) {
+  // config.name is authoritative; entries of very old files have only the outer one.
+  ConfigView name = entry["config"]["name"];
+  if (!name.exists()) name = entry["name"];
+  const std::string& text = name.as_text();
+  if (text.empty() || text.find('\0') != std::string::npos) {
+    name.fail_expected("a layer name without NUL characters");
+  }
+  return text;
+}
+
+KerasLayer read_layer(const ConfigView& entry) {
+  KerasLayer layer;
+  layer.class_name = entry["class_name"].as_text();
+  (void)entry["config"].as_object();
+  layer.name = layer_name(entry);
+  layer.config = entry["config"].value();
+  return layer;
+}
+
+void check_unique_names(const KerasModel& model) {
+  std::unordered_map<std::string_view, const KerasLayer*> known;
+  for (const KerasLayer& l : model.layers) {
+    const auto [there, is_new] = known.emplace(l.name, &l);
+    if (!is_new) {
+      throw UserError(model.describe(l) + ": the name is taken by an earlier layer of class " +
+                      there->second->class_name);
+    }
+  }
+}
+
+// The shape of the input of a Sequential model without an InputLayer entry, batch axis included:
+// the first layer's own, else the model's. Keras 2 and Keras 3 name the key differently.
+ConfigValue sequential_input_shape(const ConfigView& config, const ConfigView& layers, const std::string& file) {
+  if (layers.size() > 0) {
+    const ConfigView first = layers[0]["config"];
+    for (const char* key : {"batch_input_shape", "batch_shape"}) {
+      if (!first[key].is_none()) return first[key].value();
+    }
+    if (!first["input_shape"].is_none()) {
+      ConfigValue::Array shape = first["input_shape"].as_array();
+      shape.insert(shape.begin(), ConfigValue());
+      return shape;
+    }
+  }
+  if (config.value().object() != nullptr && !config["build_input_shape"].is_none()) {
+    return config["build_input_shape"].value();
+  }
+  throw UserError(file + ": the Sequential model has no input shape: no InputLayer, no batch_input_shape or "
+                  "batch_shape in its first layer, no build_input_shape");
+}
+
+KerasLayer make_input_layer(ConfigValue shape, std::string name) {
+  KerasLayer input;
+  input.name = name;
+  input.class_name = "InputLayer";
+  ConfigValue::Object config;
+  config.emplace_back("batch_input_shape", std::move(shape));
+  config.emplace_back("dtype", std::string("float32"));
+  config.emplace_back("name", std::move(name));
+  input.config = std::move(config);
+  return input;
+}
+
+void read_sequential(const ConfigView& config, KerasModel& model) {
+  // Keras up to 2.2.2 wrote the list of layers itself as the configuration.
+  const bool is_list = config.value().array() != nullptr;
+  const ConfigView layers = is_list ? config : config["layers"];
+  (void)layers.as_array();
+  model.name = is_list ? "sequential" : config["name"].text_or("sequential");
+  for (size_t k = 0; k < layers.size(); ++k) model.layers.push_back(read_layer(layers[k]));
+  if (model.layers.empty()) layers.fail("a Sequential model without layers has no output");
+  if (model.layers[0].class_name != "InputLayer") {
+    std::string name = model.layers[0].name + "_input";
+    while (model.find(name) != nullptr) name += "_";
+    model.layers.insert(model.layers.begin(),
+                        make_input_layer(sequential_input_shape(config, layers, model.file), name));
+  }
+  for (size_t k = 0; k < model.layers.size(); ++k) {
+    KerasCall call;
+    if (k > 0) call.inputs.push_back({model.layers[k - 1].name, 0, 0});
+    call.kwargs = ConfigValue::Object();
+    model.layers[k].calls.push_back(std::move(call));
+  }
+  model.inputs = {{model.layers.front().name, 0, 0}};
+  model.outputs = {{model.layers.back().name, 0, 0}};
+}
+
+void read_functional(const ConfigView& config, KerasModel& model) {
+  const ConfigView layers = config["layers"];
+  (void)layers.as_array();
+  model.functional = true;
+  model.name = config["name"].text_or("model");
+  for (size_t k = 0; k < layers.size(); ++k) {
+    const ConfigView entry = layers[k];
+    KerasLayer layer = read_layer(entry);
+    const ConfigView nodes(entry["inbound_nodes"].exists() ? entry["inbound_nodes"].value() : ConfigValue::Array(),
+                           model.describe(layer), "inbound_nodes");
+    layer.calls = read_calls(nodes);
+    if (layer.class_name == "InputLayer" && layer.calls.empty()) {
+      KerasCall call;
+      call.kwargs = ConfigValue::Object();
+      layer.calls.push_back(std::move(call));
+    }
+    model.layers.push_back(std::move(layer));
+  }
+  model.inputs = read_references(config["input_layers"]);
+  model.outputs = read_references(config["output_layers"]);
+  if (model.outputs.empty()) config["output_layers"].fail("the model has no output");
+}
+
+}  // namespace
+
+KerasModel read_architecture(ConfigValue json, const std::string& file) {
+  const ConfigValue normal = [&] {
+    // Versions stand beside class_name and are dropped by the normalisation: take them first.
+    ConfigValue v = json;
+    return normalize(std::move(v));
+  }();
+  KerasModel model;
+  model.file = file;
+  const ConfigView top(normal, file);
+  if (json.object() == nullptr) top.fail_expected("an object with class_name and config");
+  if (const ConfigValue* version = json.find("keras_version"); version != nullptr && version->text() != nullptr) {
+    model.keras_version = *version->text();
+  }
+  const std::string& class_name = top["class_name"].as_text();
+  const ConfigView config = top["config"];
+  if (config.is_none()) config.fail_expected("the configuration of the model");
+  if (class_name == "Sequential") {
+    read_sequential(config, model);
+  } else if (class_name == "Functional" || class_name == "Model") {
+    read_functional(config, model);
+  } else {
+    top["class_name"].fail_expected(
+        "'Sequential', 'Functional' or 'Model' (subclassed models cannot be read without their code)");
+  }
+  check_unique_names(model);
+  check_references(model);
+  model.order = topological_order(model);
+  return model;
+}
+
+}  // namespace qloom::keras
