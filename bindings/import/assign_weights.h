@@ -1,0 +1,19 @@
+#pragma once
+
+#include <functional>
+
+#include "bindings/import/keras_description.h"
+
+namespace qloom::keras {
+
+/// Moves the weights of `model.weight_groups` into its layers. `needs_weights` says which layers
+/// have variables. If the file holds weights under the name of every such layer, they are matched
+/// by name and the rest is reported in `model.notes`. Else, with equally many on both sides, by
+/// position, as Keras does (names differ after `clone_model`); who builds the layers checks the
+/// shapes. Throws UserError listing the layers without weights and the weights without a layer.
+void assign_weights(KerasModel& model, const std::function<bool(const KerasLayer&)>& needs_weights);
+
+/// Throws UserError naming layer, weight and index of the first value that is NaN or infinite.
+void check_finite(const KerasModel& model);
+
+}  // namespace qloom::keras

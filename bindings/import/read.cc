@@ -1,0 +1,123 @@
+#include "bindings/import/read.h"
+
+#include <filesystem>
+#include <fstream>
+#include <string_view>
+#include <system_error>
+
+#include "bindings/import/hdf5.h"
+#include "bindings/import/json.h"
+#include "bindings/import/read_architecture.h"
+#include "bindings/import/read_weights.h"
+#include "graph/support/error.h"
+
+namespace qloom::keras {
+namespace {
+
+namespace fs = std::filesystem;
+
+enum class FileKind : uint8_t { hdf5, json, zip, empty, other };
+
+// Larger than any quantised network; files are read as a whole.
+constexpr uint64_t kMaxFileBytes = uint64_t{4} << 30;
+constexpr std::string_view kByteOrderMark = "\xEF\xBB\xBF";
+
+std::string read_file(const std::string& path) {
+  std::error_code error;
+  if (fs::is_directory(path, error)) {
+    if (fs::exists(fs::path(path) / "saved_model.pb", error)) {
+      throw UserError(path, ": this is a TensorFlow SavedModel folder, which does not keep the quantizers; "
+                      "save with model.save(\"NAME.h5\")");
+    }
+    throw UserError(path, ": this is a folder, expected a Keras model file");
+  }
+  const uint64_t size = fs::file_size(path, error);
+  if (error) throw UserError(path, ": cannot open the file: ", error.message());
+  if (size > kMaxFileBytes) {
+    throw UserError(path, ": the file has ", size, " bytes, at most ", kMaxFileBytes, " are read");
+  }
+  std::ifstream in(path, std::ios::binary);
+  std::string bytes(size, '\0');
+  in.read(bytes.data(), static_cast<std::streamsize>(size));
+  if (!in) throw UserError(path, ": cannot read the file");
+  return bytes;
+}
+
+FileKind kind_of(std::string_view bytes) {
+  if (bytes.empty()) return FileKind::empty;
+  if (Hdf5File::is_hdf5(bytes)) return FileKind::hdf5;
+  if (bytes.starts_with("PK\x03\x04")) return FileKind::zip;
+  if (bytes.starts_with(kByteOrderMark)) bytes.remove_prefix(kByteOrderMark.size());
+  const size_t first = bytes.find_first_not_of(" \t\r\n");
+  const bool is_json = first != std::string_view::npos &&
+                       std::string_view("{[\"-0123456789").find(bytes[first]) != std::string_view::npos;
+  return is_json ? FileKind::json : FileKind::other;
+}
+
+[[noreturn]] void refuse(FileKind kind, const std::string& path) {
+  if (kind == FileKind::empty) throw UserError(path, ": the file is empty");
+  if (kind == FileKind::zip) {
+    throw UserError(path, ": this is a ZIP archive (.keras), which is not supported yet; "
+                    "save with model.save(\"NAME.h5\")");
+  }
+  throw UserError(path, ": this is no Keras model: neither HDF5 (its signature is damaged or missing) nor JSON");
+}
+
+void add_weights(Hdf5File& file, KerasModel& model) {
+  const Hdf5Object group = find_weights(file);
+  if (const auto version = file.text(group, "keras_version")) {
+    check_keras_version(*version, file.file());
+    if (model.keras_version.empty()) model.keras_version = *version;
+  }
+  model.weight_groups = read_weight_groups(file, group);
+  model.has_weights = true;
+}
+
+KerasModel read_full_model(Hdf5File& file, const ReadOptions& options) {
+  const Hdf5Object root = file.root();
+  const auto version = file.text(root, "keras_version");
+  if (version) check_keras_version(*version, file.file());
+  const auto config = file.text(root, "model_config");
+  if (!config) {
+    throw UserError(file.file(), ": the attribute model_config is missing: the file holds weights only; give the "
+                    "architecture (model.to_json()) as the model and this file with --weights");
+  }
+  KerasModel model = read_architecture(parse_json(*config, file.file() + ": model_config"), file.file());
+  if (version) model.keras_version = *version;
+  if (options.weights.empty() && !options.architecture_only) add_weights(file, model);
+  return model;
+}
+
+}  // namespace
+
+KerasModel read_keras_model(const std::string& path, const ReadOptions& options) {
+  std::string bytes = read_file(path);
+  const FileKind kind = kind_of(bytes);
+  KerasModel model;
+  if (kind == FileKind::hdf5) {
+    Hdf5File file(std::move(bytes), path);
+    model = read_full_model(file, options);
+  } else if (kind == FileKind::json) {
+    model = read_architecture(parse_json(bytes, path), path);
+    check_keras_version(model.keras_version, path);
+    if (options.weights.empty() && !options.architecture_only) {
+      throw UserError(path, ": this is an architecture without weights; give the file that holds them with "
+                      "--weights (model.save_weights(\"NAME_weights.h5\"))");
+    }
+  } else {
+    refuse(kind, path);
+  }
+  if (!options.weights.empty()) {
+    std::string weight_bytes = read_file(options.weights);
+    const FileKind weight_kind = kind_of(weight_bytes);
+    if (weight_kind == FileKind::json) {
+      throw UserError(options.weights, ": this is JSON, expected a weights file (HDF5)");
+    }
+    if (weight_kind != FileKind::hdf5) refuse(weight_kind, options.weights);
+    Hdf5File file(std::move(weight_bytes), options.weights);
+    add_weights(file, model);
+  }
+  return model;
+}
+
+}  // namespace qloom::keras

@@ -1,0 +1,22 @@
+#pragma once
+
+#include <string>
+
+#include "bindings/import/keras_description.h"
+
+namespace qloom::keras {
+
+struct ReadOptions {
+  std::string weights;             ///< a second file with the weights; "" = in the model's own file
+  bool architecture_only = false;  ///< take a JSON architecture without weights
+};
+
+/// Reads a Keras model file, nothing interpreted. The kind of a file is told by its content, never
+/// by its name: full-model HDF5 (`model.save("x.h5")`), or architecture JSON (`model.to_json()`)
+/// with the weights in a second file (`save_weights("x.h5")`, or a full model whose architecture is
+/// then ignored). Given with a full model, `weights` replaces the model's own.
+/// Not yet: `.keras`, `.weights.h5`, SavedModel; they are refused by name.
+/// Throws UserError naming file, layer, key, expected and found.
+[[nodiscard]] KerasModel read_keras_model(const std::string& path, const ReadOptions& options = {});
+
+}  // namespace qloom::keras
