@@ -13,7 +13,6 @@ packages=(
   libcli11-dev
   libfmt-dev
   libgtest-dev
-  libhdf5-dev
   liblld-19-dev
   libspdlog-dev
   libzip-dev

@@ -53,9 +53,9 @@ void assign_weights(KerasModel& model, const std::function<bool(const KerasLayer
     model.notes.push_back("weights are matched by position, because the file has none for " +
                           list_names(unmatched) + " and has some for " + list_names(unused));
   } else {
-    throw UserError(model.file, ": the file has no weights for layer ", list_names(unmatched),
+    throw UserError(join_text(model.file, ": the file has no weights for layer ", list_names(unmatched),
                     "; weights that belong to no layer: ", list_names(unused), "; ", layers.size(),
-                    " layers need weights and ", groups.size(), " have some, so matching by position fails too");
+                    " layers need weights and ", groups.size(), " have some, so matching by position fails too"));
   }
   model.weight_groups.clear();
 }
@@ -65,8 +65,8 @@ void check_finite(const KerasModel& model) {
     for (const KerasWeight& w : l.weights) {
       for (size_t k = 0; k < w.values.size(); ++k) {
         if (!std::isfinite(w.values[k])) {
-          throw UserError(model.describe(l), ": weight ", w.name, " is ", w.values[k], " at element ", k,
-                          ", expected finite values");
+          throw UserError(join_text(model.describe(l), ": weight ", w.name, " is ", w.values[k], " at element ", k,
+                          ", expected finite values"));
         }
       }
     }

@@ -5,7 +5,7 @@
 
 #include "graph/support/error.h"
 
-namespace qloom::keras {
+namespace qloom {
 namespace {
 
 void print_text(const std::string& text, size_t limit, std::string& out) {
@@ -222,4 +222,4 @@ std::string ConfigView::as_choice(const std::vector<std::string_view>& words) co
   fail_expected(expected);
 }
 
-}  // namespace qloom::keras
+}  // namespace qloom

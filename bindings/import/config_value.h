@@ -7,7 +7,7 @@
 #include <variant>
 #include <vector>
 
-namespace qloom::keras {
+namespace qloom {
 
 /// A value of a Keras configuration, as JSON has it: null, boolean, integer, real, text, array, or
 /// object with its keys in file order. Integers beyond 64 bits and numbers beyond the range of a
@@ -50,6 +50,7 @@ class ConfigView {
  public:
   ConfigView(const ConfigValue& value, std::string owner, std::string path = {})
       : value_(&value), owner_(std::move(owner)), path_(std::move(path)) {}
+  ConfigView(ConfigValue&&, std::string, std::string = {}) = delete;  ///< would refer to a temporary
 
   [[nodiscard]] bool exists() const { return value_ != nullptr; }
   /// Absent or null.
@@ -102,4 +103,4 @@ class ConfigView {
   std::string path_;
 };
 
-}  // namespace qloom::keras
+}  // namespace qloom

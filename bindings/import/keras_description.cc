@@ -1,6 +1,6 @@
 #include "bindings/import/keras_description.h"
 
-namespace qloom::keras {
+namespace qloom {
 
 const KerasLayer* KerasModel::find(std::string_view layer) const {
   for (const KerasLayer& l : layers) {
@@ -15,4 +15,4 @@ std::string KerasModel::describe(const KerasLayer& layer) const {
 
 ConfigView KerasModel::view(const KerasLayer& layer) const { return {layer.config, describe(layer)}; }
 
-}  // namespace qloom::keras
+}  // namespace qloom

@@ -8,7 +8,7 @@
 
 #include "bindings/import/config_value.h"
 
-namespace qloom::keras {
+namespace qloom {
 
 /// One stored variable of a layer, converted to float32. `name` is the file's ("conv1/kernel:0").
 /// Rank 0 has an empty shape and one value.
@@ -52,7 +52,7 @@ struct KerasLayer {
 };
 
 /// A call of a layer, by position in `KerasModel::layers`.
-struct CallRef {
+struct KerasCallRef {
   size_t layer = 0;
   size_t call = 0;
 };
@@ -66,7 +66,7 @@ struct KerasModel {
   std::string keras_version;  ///< "" when the file does not say
   bool functional = false;    ///< false: written as Sequential
   std::vector<KerasLayer> layers;  ///< in the file's order (`model.layers`, with InputLayers)
-  std::vector<CallRef> order;      ///< all calls, each after those it reads
+  std::vector<KerasCallRef> order;      ///< all calls, each after those it reads
   std::vector<InputRef> inputs, outputs;
   std::vector<KerasWeightGroup> weight_groups;  ///< not yet assigned to layers
   bool has_weights = false;        ///< false: read as an architecture only
@@ -80,4 +80,4 @@ struct KerasModel {
   [[nodiscard]] ConfigView view(const KerasLayer& layer) const;
 };
 
-}  // namespace qloom::keras
+}  // namespace qloom

@@ -11,10 +11,11 @@
 #include "bindings/import/read_weights.h"
 #include "graph/support/error.h"
 
-namespace qloom::keras {
+namespace qloom {
 namespace {
 
 namespace fs = std::filesystem;
+using namespace keras;  // NOLINT(google-build-using-namespace): the parts this file joins
 
 enum class FileKind : uint8_t { hdf5, json, zip, empty, other };
 
@@ -26,20 +27,20 @@ std::string read_file(const std::string& path) {
   std::error_code error;
   if (fs::is_directory(path, error)) {
     if (fs::exists(fs::path(path) / "saved_model.pb", error)) {
-      throw UserError(path, ": this is a TensorFlow SavedModel folder, which does not keep the quantizers; "
-                      "save with model.save(\"NAME.h5\")");
+      throw UserError(join_text(path, ": this is a TensorFlow SavedModel folder, which does not keep the quantizers; "
+                      "save with model.save(\"NAME.h5\")"));
     }
-    throw UserError(path, ": this is a folder, expected a Keras model file");
+    throw UserError(join_text(path, ": this is a folder, expected a Keras model file"));
   }
   const uint64_t size = fs::file_size(path, error);
-  if (error) throw UserError(path, ": cannot open the file: ", error.message());
+  if (error) throw UserError(join_text(path, ": cannot open the file: ", error.message()));
   if (size > kMaxFileBytes) {
-    throw UserError(path, ": the file has ", size, " bytes, at most ", kMaxFileBytes, " are read");
+    throw UserError(join_text(path, ": the file has ", size, " bytes, at most ", kMaxFileBytes, " are read"));
   }
   std::ifstream in(path, std::ios::binary);
   std::string bytes(size, '\0');
   in.read(bytes.data(), static_cast<std::streamsize>(size));
-  if (!in) throw UserError(path, ": cannot read the file");
+  if (!in) throw UserError(join_text(path, ": cannot read the file"));
   return bytes;
 }
 
@@ -55,12 +56,12 @@ FileKind kind_of(std::string_view bytes) {
 }
 
 [[noreturn]] void refuse(FileKind kind, const std::string& path) {
-  if (kind == FileKind::empty) throw UserError(path, ": the file is empty");
+  if (kind == FileKind::empty) throw UserError(join_text(path, ": the file is empty"));
   if (kind == FileKind::zip) {
-    throw UserError(path, ": this is a ZIP archive (.keras), which is not supported yet; "
-                    "save with model.save(\"NAME.h5\")");
+    throw UserError(join_text(path, ": this is a ZIP archive (.keras), which is not supported yet; "
+                    "save with model.save(\"NAME.h5\")"));
   }
-  throw UserError(path, ": this is no Keras model: neither HDF5 (its signature is damaged or missing) nor JSON");
+  throw UserError(join_text(path, ": this is no Keras model: neither HDF5 (its signature is damaged or missing) nor JSON"));
 }
 
 void add_weights(Hdf5File& file, KerasModel& model) {
@@ -79,8 +80,8 @@ KerasModel read_full_model(Hdf5File& file, const ReadOptions& options) {
   if (version) check_keras_version(*version, file.file());
   const auto config = file.text(root, "model_config");
   if (!config) {
-    throw UserError(file.file(), ": the attribute model_config is missing: the file holds weights only; give the "
-                    "architecture (model.to_json()) as the model and this file with --weights");
+    throw UserError(join_text(file.file(), ": the attribute model_config is missing: the file holds weights only; give the "
+                    "architecture (model.to_json()) as the model and this file with --weights"));
   }
   KerasModel model = read_architecture(parse_json(*config, file.file() + ": model_config"), file.file());
   if (version) model.keras_version = *version;
@@ -101,8 +102,8 @@ KerasModel read_keras_model(const std::string& path, const ReadOptions& options)
     model = read_architecture(parse_json(bytes, path), path);
     check_keras_version(model.keras_version, path);
     if (options.weights.empty() && !options.architecture_only) {
-      throw UserError(path, ": this is an architecture without weights; give the file that holds them with "
-                      "--weights (model.save_weights(\"NAME_weights.h5\"))");
+      throw UserError(join_text(path, ": this is an architecture without weights; give the file that holds them with "
+                      "--weights (model.save_weights(\"NAME_weights.h5\"))"));
     }
   } else {
     refuse(kind, path);
@@ -111,7 +112,7 @@ KerasModel read_keras_model(const std::string& path, const ReadOptions& options)
     std::string weight_bytes = read_file(options.weights);
     const FileKind weight_kind = kind_of(weight_bytes);
     if (weight_kind == FileKind::json) {
-      throw UserError(options.weights, ": this is JSON, expected a weights file (HDF5)");
+      throw UserError(join_text(options.weights, ": this is JSON, expected a weights file (HDF5)"));
     }
     if (weight_kind != FileKind::hdf5) refuse(weight_kind, options.weights);
     Hdf5File file(std::move(weight_bytes), options.weights);
@@ -120,4 +121,4 @@ KerasModel read_keras_model(const std::string& path, const ReadOptions& options)
   return model;
 }
 
-}  // namespace qloom::keras
+}  // namespace qloom

@@ -4,10 +4,10 @@
 
 #include "bindings/import/keras_description.h"
 
-namespace qloom::keras {
+namespace qloom {
 
 struct ReadOptions {
-  std::string weights;             ///< a second file with the weights; "" = in the model's own file
+  std::string weights = {};             ///< a second file with the weights; "" = in the model's own file
   bool architecture_only = false;  ///< take a JSON architecture without weights
 };
 
@@ -19,4 +19,4 @@ struct ReadOptions {
 /// Throws UserError naming file, layer, key, expected and found.
 [[nodiscard]] KerasModel read_keras_model(const std::string& path, const ReadOptions& options = {});
 
-}  // namespace qloom::keras
+}  // namespace qloom

@@ -1,7 +1,7 @@
 #include "bindings/import/read_architecture.h"
 
-#include <algorithm>
 #include <unordered_map>
+#include <unordered_set>
 
 #include "bindings/import/normalize.h"
 #include "bindings/import/wiring.h"
@@ -50,8 +50,8 @@ ConfigValue sequential_input_shape(const ConfigView& config, const ConfigView& l
       if (!first[key].is_none()) return first[key].value();
     }
     if (!first["input_shape"].is_none()) {
-      ConfigValue::Array shape = first["input_shape"].as_array();
-      shape.insert(shape.begin(), ConfigValue());
+      ConfigValue::Array shape(1);  // the batch axis: null
+      for (const ConfigValue& extent : first["input_shape"].as_array()) shape.push_back(extent);
       return shape;
     }
   }
@@ -98,17 +98,36 @@ void read_sequential(const ConfigView& config, KerasModel& model) {
   model.outputs = {{model.layers.back().name, 0, 0}};
 }
 
+// Keras 2 counts the call that built a nested model as its call 0, though it is not in the file.
+void count_nested_calls_from_0(KerasModel& model) {
+  std::unordered_set<std::string_view> nested;
+  for (const KerasLayer& l : model.layers) {
+    if (l.config.find("layers") != nullptr) nested.insert(l.name);
+  }
+  const auto shift = [&](std::vector<InputRef>& refs) {
+    for (InputRef& r : refs) {
+      if (r.node > 0 && nested.contains(r.layer)) --r.node;
+    }
+  };
+  for (KerasLayer& l : model.layers) {
+    for (KerasCall& c : l.calls) shift(c.inputs);
+  }
+  shift(model.outputs);
+}
+
 void read_functional(const ConfigView& config, KerasModel& model) {
   const ConfigView layers = config["layers"];
   (void)layers.as_array();
   model.functional = true;
   model.name = config["name"].text_or("model");
+  bool is_keras3 = false;
   for (size_t k = 0; k < layers.size(); ++k) {
     const ConfigView entry = layers[k];
     KerasLayer layer = read_layer(entry);
-    const ConfigView nodes(entry["inbound_nodes"].exists() ? entry["inbound_nodes"].value() : ConfigValue::Array(),
-                           model.describe(layer), "inbound_nodes");
-    layer.calls = read_calls(nodes);
+    if (const ConfigView nodes = entry["inbound_nodes"]; nodes.exists()) {
+      layer.calls = read_calls(ConfigView(nodes.value(), model.describe(layer), "inbound_nodes"));
+      is_keras3 = is_keras3 || (nodes.size() > 0 && nodes.value().array()->front().find("args") != nullptr);
+    }
     if (layer.class_name == "InputLayer" && layer.calls.empty()) {
       KerasCall call;
       call.kwargs = ConfigValue::Object();
@@ -119,6 +138,7 @@ void read_functional(const ConfigView& config, KerasModel& model) {
   model.inputs = read_references(config["input_layers"]);
   model.outputs = read_references(config["output_layers"]);
   if (model.outputs.empty()) config["output_layers"].fail("the model has no output");
+  if (!is_keras3) count_nested_calls_from_0(model);
 }
 
 }  // namespace

@@ -119,7 +119,7 @@ class Sorter {
     state_.resize(total_);
   }
 
-  std::vector<CallRef> run() {
+  std::vector<KerasCallRef> run() {
     for (size_t l = 0; l < model_.layers.size(); ++l) {
       for (size_t c = 0; c < model_.layers[l].calls.size(); ++c) visit({l, c});
     }
@@ -129,14 +129,14 @@ class Sorter {
  private:
   enum class State : uint8_t { unseen, open, done };
   struct Frame {
-    CallRef call;
+    KerasCallRef call;
     size_t next_input = 0;
   };
 
-  State& state(const CallRef& c) { return state_[first_[c.layer] + c.call]; }
-  [[nodiscard]] const KerasCall& call(const CallRef& c) const { return model_.layers[c.layer].calls[c.call]; }
+  State& state(const KerasCallRef& c) { return state_[first_[c.layer] + c.call]; }
+  [[nodiscard]] const KerasCall& call(const KerasCallRef& c) const { return model_.layers[c.layer].calls[c.call]; }
 
-  void visit(const CallRef& start) {
+  void visit(const KerasCallRef& start) {
     if (state(start) != State::unseen) return;
     std::vector<Frame> stack{{start}};
     state(start) = State::open;
@@ -150,7 +150,7 @@ class Sorter {
         continue;
       }
       const InputRef& ref = inputs[frame.next_input++];
-      const CallRef next{index_.at(ref.layer), static_cast<size_t>(ref.node)};
+      const KerasCallRef next{index_.at(ref.layer), static_cast<size_t>(ref.node)};
       if (state(next) == State::open) fail_cycle(stack, next);
       if (state(next) == State::unseen) {
         state(next) = State::open;
@@ -159,7 +159,7 @@ class Sorter {
     }
   }
 
-  [[noreturn]] void fail_cycle(const std::vector<Frame>& stack, const CallRef& closing) const {
+  [[noreturn]] void fail_cycle(const std::vector<Frame>& stack, const KerasCallRef& closing) const {
     size_t from = 0;
     while (stack[from].call.layer != closing.layer || stack[from].call.call != closing.call) ++from;
     std::string text = model_.file + ": the layers form a cycle: ";
@@ -178,7 +178,7 @@ class Sorter {
   std::vector<size_t> first_;
   size_t total_ = 0;
   std::vector<State> state_;
-  std::vector<CallRef> order_;
+  std::vector<KerasCallRef> order_;
 };
 
 }  // namespace
@@ -217,6 +217,6 @@ void check_references(const KerasModel& model) {
   for (const InputRef& ref : model.outputs) check_reference(model, index, ref, model.file + ": output_layers");
 }
 
-std::vector<CallRef> topological_order(const KerasModel& model) { return Sorter(model).run(); }
+std::vector<KerasCallRef> topological_order(const KerasModel& model) { return Sorter(model).run(); }
 
 }  // namespace qloom::keras

@@ -20,6 +20,6 @@ void check_references(const KerasModel& model);
 
 /// All calls, each after the calls it reads; otherwise in file order. Throws UserError showing the
 /// layers of a cycle.
-[[nodiscard]] std::vector<CallRef> topological_order(const KerasModel& model);
+[[nodiscard]] std::vector<KerasCallRef> topological_order(const KerasModel& model);
 
 }  // namespace qloom::keras

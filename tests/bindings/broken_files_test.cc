@@ -1,0 +1,77 @@
+// The files of golden/broken.json that are HDF5 or JSON: each is refused with the listed words, or
+// accepted, as the list says.
+#include <gtest/gtest.h>
+
+#include <chrono>
+#include <fstream>
+#include <set>
+
+#include "bindings/import/assign_weights.h"
+#include "bindings/import/json.h"
+#include "bindings/import/read.h"
+#include "tests/bindings/expect_error.h"
+#include "tests/support/paths.h"
+
+namespace qloom {
+namespace {
+
+namespace fs = std::filesystem;
+
+bool has_weights(const KerasLayer& l) { return l.class_name == "QConv2D" || l.class_name == "QDense"; }
+
+// Reads and matches weights. "" when accepted.
+std::string refusal(const std::string& path, const std::string& weights) {
+  try {
+    KerasModel m = read_keras_model(path, {.weights = weights});
+    keras::assign_weights(m, has_weights);
+    keras::check_finite(m);
+  } catch (const UserError& error) {
+    return error.what();
+  }
+  return "";
+}
+
+TEST(BrokenFiles, AreRefusedOrAcceptedAsListed) {
+  QLOOM_NEEDS_SHARED();
+  const fs::path golden = *testing::shared_dir() / "golden";
+  std::ifstream in(golden / "broken.json");
+  const std::string text{std::istreambuf_iterator<char>(in), {}};
+  const ConfigValue list = keras::parse_json(text, "broken.json");
+  // What only the interpretation of layers can find.
+  const std::set<std::string> needs_layers{
+      "transposed.h5", "bias_longer.h5", "empty_kernel.h5", "huge_number.json", "unknown_layer.json",
+      "unknown_layers.json", "unknown_quantizer.json", "unknown_quantizer_string.json", "unknown_activation.json",
+      "bad_argument_order.json", "unknown_keyword.json", "missing_units.json", "zero_filters.json",
+      "negative_stride.json", "float_filters.json", "huge_filters.json", "huge_kernel.json",
+      "kernel_too_large.json", "bad_padding.json", "bad_data_format.json", "stride_and_dilation.json",
+      "bad_groups.json", "nan_bits.json", "bits_negative.json", "bits_zero.json", "bits_huge.json",
+      "alpha_text.json", "bad_tensor_index.json", "add_shapes.json"};
+  int checked = 0;
+  for (const ConfigValue& entry : *list.array()) {
+    const ConfigView c(entry, "broken.json");
+    const std::string file = c["file"].as_text();
+    const std::string weights = c["weights"].text_or("");
+    const std::string name = fs::path(file.starts_with("broken/") ? file : weights).filename();
+    if (name.ends_with(".keras")) continue;
+    const auto start = std::chrono::steady_clock::now();
+    const std::string message = refusal((golden / "files" / file).string(),
+                                        weights.empty() ? "" : (golden / "files" / weights).string());
+    EXPECT_LT(std::chrono::steady_clock::now() - start, std::chrono::seconds(1)) << name;
+    ++checked;
+    const std::string expect = c["expect"].as_text();
+    if (message.empty()) {
+      EXPECT_TRUE(expect != "refuse" || needs_layers.contains(name)) << name << " was accepted";
+      continue;
+    }
+    EXPECT_NE(expect, "accept") << name << ": " << message;
+    for (size_t k = 0; k < c["names"].size(); ++k) {
+      const std::string word = c["names"][k].as_text();
+      EXPECT_NE(testing::lower(message).find(testing::lower(word)), std::string::npos)
+          << name << ": no \"" << word << "\" in: " << message;
+    }
+  }
+  EXPECT_EQ(checked, 82);
+}
+
+}  // namespace
+}  // namespace qloom
