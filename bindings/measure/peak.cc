@@ -1,0 +1,78 @@
+#include "bindings/measure/peak.h"
+
+#include <algorithm>
+#include <chrono>
+
+namespace qloom::measure {
+namespace {
+
+using Clock = std::chrono::steady_clock;
+constexpr int kIterations = 2000;
+constexpr int kChains = 12;  // latency 4..5 × 2 a cycle needs at least 10 independent sums
+
+/// The sums stay in registers: chains × lanes independent multiply-adds an iteration. Returned, so
+/// that nothing is optimised away.
+template <int kLanes>
+struct Vector {
+  typedef float type __attribute__((vector_size(kLanes * 4)));
+};
+
+#if defined(__x86_64__)
+__attribute__((target("avx2,fma"), optimize("fp-contract=fast"), noinline)) float chains_fma(
+    float a, float b) {
+  typedef Vector<8>::type V;
+  V sums[kChains];
+  for (int c = 0; c < kChains; ++c) sums[c] = V{} + static_cast<float>(c);
+  const V va = V{} + a, vb = V{} + b;
+  for (int i = 0; i < kIterations; ++i) {
+#pragma GCC unroll 12
+    for (int c = 0; c < kChains; ++c) sums[c] = sums[c] * va + vb;
+  }
+  V total{};
+  for (int c = 0; c < kChains; ++c) total += sums[c];
+  float out = 0;
+  for (int l = 0; l < 8; ++l) out += total[l];
+  return out;
+}
+#endif
+
+__attribute__((noinline)) float chains_plain(float a, float b) {
+  typedef Vector<4>::type V;
+  V sums[kChains];
+  for (int c = 0; c < kChains; ++c) sums[c] = V{} + static_cast<float>(c);
+  const V va = V{} + a, vb = V{} + b;
+  for (int i = 0; i < kIterations; ++i) {
+#pragma GCC unroll 12
+    for (int c = 0; c < kChains; ++c) sums[c] = sums[c] * va + vb;
+  }
+  V total{};
+  for (int c = 0; c < kChains; ++c) total += sums[c];
+  return total[0] + total[1] + total[2] + total[3];
+}
+
+}  // namespace
+
+double fp32_peak_gmacs(double microseconds) {
+  int lanes = 4;
+  float (*loop)(float, float) = chains_plain;
+#if defined(__x86_64__)
+  if (__builtin_cpu_supports("avx2") && __builtin_cpu_supports("fma")) {
+    lanes = 8;
+    loop = chains_fma;
+  }
+#endif
+  volatile float sink = 0, a = 0.999F, b = 0.001F;
+  const double macs = static_cast<double>(kIterations) * kChains * lanes;
+  double best = 0;
+  const auto start = Clock::now();
+  do {
+    const auto begin = Clock::now();
+    sink = loop(a, b);
+    const double ns = std::chrono::duration<double, std::nano>(Clock::now() - begin).count();
+    best = std::max(best, macs / ns);
+  } while (std::chrono::duration<double, std::micro>(Clock::now() - start).count() < microseconds);
+  (void)sink;
+  return best;
+}
+
+}  // namespace qloom::measure
