@@ -4,8 +4,8 @@
 #include <memory>
 #include <optional>
 #include <span>
-#include <string_view>
 #include <string>
+#include <string_view>
 #include <vector>
 
 #include "jit/code.h"
@@ -27,7 +27,7 @@ class CacheKey {
 
 /// An entry: one file, a shared object followed by the serialised Program and packed constants.
 struct CacheEntry {
-  std::shared_ptr<const Code> code;    ///< dlopen of the very descriptor that was checked
+  std::shared_ptr<const Code> code;          ///< dlopen of the very descriptor that was checked
   std::shared_ptr<const uint8_t[]> payload;  ///< mapped or read
   size_t payload_bytes = 0;
 };
@@ -36,17 +36,18 @@ struct CacheEntry {
 /// entries opened with O_NOFOLLOW relative to the folder, owner and mode checked on the descriptor,
 /// checksum verified, then exactly that descriptor given to dlopen; written to a temporary name and
 /// renamed; size cap with eviction of the least recently used; off when the process is set-uid.
-/// Whatever is wrong with the cache, look_up answers "not there" with a notice and store does nothing
-/// with a notice: never a wrong answer, never code that we did not write.
+/// Whatever is wrong with the cache, look_up answers "not there" with a notice and store does
+/// nothing with a notice: never a wrong answer, never code that we did not write.
 class Cache {
  public:
-  /// `folder` "": $QLOOM_CACHE_DIR, else $XDG_CACHE_HOME/qloom, else $HOME/.cache/qloom, else disabled.
-  /// QLOOM_CACHE=off disables. `max_bytes`: size cap (default 1 GiB).
+  /// `folder` "": $QLOOM_CACHE_DIR, else $XDG_CACHE_HOME/qloom, else $HOME/.cache/qloom, else
+  /// disabled. QLOOM_CACHE=off disables. `max_bytes`: size cap (default 1 GiB).
   explicit Cache(std::string folder = "", int64_t max_bytes = int64_t{1} << 30);
 
   [[nodiscard]] bool enabled() const { return enabled_; }
   [[nodiscard]] const std::string& folder() const { return folder_; }
-  /// Notices gathered so far ("cache disabled: folder is writable by others"), for the caller to show.
+  /// Notices gathered so far ("cache disabled: folder is writable by others"), for the caller to
+  /// show.
   [[nodiscard]] const std::vector<std::string>& notices() const { return notices_; }
 
   [[nodiscard]] std::optional<CacheEntry> look_up(const CacheKey& key);

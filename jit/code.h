@@ -7,8 +7,8 @@
 
 namespace qloom::jit {
 
-/// Machine code in this process: from ORC, or from a shared object of the cache. Freed with its last
-/// owner. Immutable, shared by threads.
+/// Machine code in this process: from ORC, or from a shared object of the cache. Freed with its
+/// last owner. Immutable, shared by threads.
 class Code {
  public:
   virtual ~Code() = default;

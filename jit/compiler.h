@@ -15,15 +15,15 @@ namespace qloom::jit {
 struct FunctionReport {
   std::string name;
   int64_t code_bytes = 0;
-  /// Loads and stores relative to the stack pointer inside innermost loops. Not 0: registers ran out,
-  /// the variant is rejected.
+  /// Loads and stores relative to the stack pointer inside innermost loops. Not 0: registers ran
+  /// out, the variant is rejected.
   int inner_loop_stack_accesses = 0;
   std::string assembly;  ///< only if asked for
 };
 
 struct CompilerFlags {
-  bool assembly = false;      ///< fill FunctionReport::assembly
-  std::string dump_directory; ///< write IR, object and assembly here; "" for nowhere
+  bool assembly = false;       ///< fill FunctionReport::assembly
+  std::string dump_directory{};  ///< write IR, object and assembly here; "" for nowhere
 };
 
 struct CompiledObject {
@@ -31,22 +31,28 @@ struct CompiledObject {
   std::vector<FunctionReport> functions;
 };
 
-/// The compiler plug-in: LLVM and lld behind an interface, opened only when something must be compiled.
+/// The compiler plug-in: LLVM and lld behind an interface, opened only when something must be
+/// compiled.
 class Compiler {
  public:
   virtual ~Compiler() = default;
-  /// Emits, optimises and assembles. Throws InternalError with the function's name and LLVM's message.
-  [[nodiscard]] virtual CompiledObject compile(std::span<const FunctionSource> functions, const Target& target,
+  /// Emits, optimises and assembles. Throws InternalError with the function's name and LLVM's
+  /// message.
+  [[nodiscard]] virtual CompiledObject compile(std::span<const FunctionSource> functions,
+                                               const Target& target,
                                                const CompilerFlags& flags) = 0;
-  /// Links objects into one shared object, in process (lld). One call at a time. Throws InternalError.
-  [[nodiscard]] virtual std::vector<uint8_t> link(std::span<const std::vector<uint8_t>> objects) = 0;
+  /// Links objects into one shared object, in process (lld). One call at a time. Throws
+  /// InternalError.
+  [[nodiscard]] virtual std::vector<uint8_t> link(
+      std::span<const std::vector<uint8_t>> objects) = 0;
   /// Loads an object into this process through ORC, without touching the disk.
-  [[nodiscard]] virtual std::shared_ptr<const Code> load(std::span<const uint8_t> elf, const std::string& name) = 0;
+  [[nodiscard]] virtual std::shared_ptr<const Code> load(std::span<const uint8_t> elf,
+                                                         const std::string& name) = 0;
 };
 
-/// Opens libqloom_compiler.so, which lies beside libqloom.so. The first call loads LLVM (about 60 ms).
-/// Thread-safe; the compiler lives as long as the process. Throws UserError naming the file when it
-/// is missing or does not fit this version.
+/// Opens libqloom_compiler.so, which lies beside libqloom.so. The first call loads LLVM (about 60
+/// ms). Thread-safe; the compiler lives as long as the process. Throws UserError naming the file
+/// when it is missing or does not fit this version.
 [[nodiscard]] Compiler& compiler();
 
 /// Bumped when emitted code, packed constants or the Program change; part of every cache key.

@@ -18,10 +18,12 @@ struct Counts {
 
 /// Runs a kernel's emit into an emitter that only counts: cost and code cannot drift apart. `count`
 /// is the number of samples that the function is assumed to be called with.
-[[nodiscard]] Counts count_operations(const FunctionSource& function, const Target& target, int64_t count);
+[[nodiscard]] Counts count_operations(const FunctionSource& function, const Target& target,
+                                      int64_t count);
 
 /// Predicted nanoseconds: the busiest port or the bytes from the level that holds `working_set`,
 /// whichever is longer.
-[[nodiscard]] double predicted_ns(const Counts& counts, const Target& target, int64_t working_set_bytes);
+[[nodiscard]] double predicted_ns(const Counts& counts, const Target& target,
+                                  int64_t working_set_bytes);
 
 }  // namespace qloom::jit

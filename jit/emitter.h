@@ -18,8 +18,9 @@ enum class Element : uint8_t { i8, i16, i32, i64, f32, pointer };
   return kBytes[static_cast<int>(e)];
 }
 
-/// A scalar (lanes = 1), vector, or pointer inside one emitter. A handle: cheap to copy, meaningless
-/// in another emitter. Lanes may be any power of two; wide vectors become several registers.
+/// A scalar (lanes = 1), vector, or pointer inside one emitter. A handle: cheap to copy,
+/// meaningless in another emitter. Lanes may be any power of two; wide vectors become several
+/// registers.
 struct Value {
   int32_t id = -1;
   Element element = Element::i64;
@@ -35,20 +36,39 @@ struct Variable {
 };
 
 enum class Binary : uint8_t {
-  add, subtract, multiply, divide,          // f32 or integers (divide: f32 only)
-  min_signed, max_signed, min_unsigned, max_unsigned,
-  minimum, maximum,                         // f32: (a < b ? a : b), (a > b ? a : b), as x86 min/max
-  bit_and, bit_or, bit_xor,
-  shift_left, shift_right_logical, shift_right_arithmetic,  // b: scalar constant or same-shape vector
+  add,
+  subtract,
+  multiply,
+  divide,  // f32 or integers (divide: f32 only)
+  min_signed,
+  max_signed,
+  min_unsigned,
+  max_unsigned,
+  minimum,
+  maximum,  // f32: (a < b ? a : b), (a > b ? a : b), as x86 min/max
+  bit_and,
+  bit_or,
+  bit_xor,
+  shift_left,
+  shift_right_logical,
+  shift_right_arithmetic,  // b: scalar constant or same-shape vector
 };
-enum class Compare : uint8_t { equal, less_signed, greater_signed, less_unsigned, greater_equal_f32, less_f32, equal_f32 };
-/// saturating: pair sums clamp to int16 as the instruction does. proven: the caller has proved that no
-/// pair sum leaves int16, so any lowering is right.
+enum class Compare : uint8_t {
+  equal,
+  less_signed,
+  greater_signed,
+  less_unsigned,
+  greater_equal_f32,
+  less_f32,
+  equal_f32
+};
+/// saturating: pair sums clamp to int16 as the instruction does. proven: the caller has proved that
+/// no pair sum leaves int16, so any lowering is right.
 enum class Pairs : uint8_t { saturating, proven };
 
 /// The vocabulary in which kernels are written, once for every target. Two families implement it:
-/// llvm_emit (machine code; per-target lowerings and a portable one) and count_emit (cost). A kernel
-/// is one function:  void f(void* const* buffers, int64_t count).
+/// llvm_emit (machine code; per-target lowerings and a portable one) and count_emit (cost). A
+/// kernel is one function:  void f(void* const* buffers, int64_t count).
 ///
 /// Table lookups and interleaves act within 16-byte lanes; everything else is lane-agnostic. All
 /// memory accesses may be unaligned. Float operations are single roundings, never contracted,
@@ -83,17 +103,20 @@ class Emitter {
 
   // --- arithmetic -------------------------------------------------------------------------------
   virtual Value binary(Binary op, Value a, Value b) = 0;  ///< same element and lanes
-  virtual Value compare(Compare op, Value a, Value b) = 0;  ///< all-ones or zero per lane, integer element of the same width
-  virtual Value select(Value mask, Value a, Value b) = 0;  ///< mask from compare: a where set, else b
+  virtual Value compare(
+      Compare op, Value a,
+      Value b) = 0;  ///< all-ones or zero per lane, integer element of the same width
+  virtual Value select(Value mask, Value a,
+                       Value b) = 0;  ///< mask from compare: a where set, else b
   virtual Value negate(Value a) = 0;
   virtual Value fused_multiply_add(Value a, Value b, Value c) = 0;  ///< f32: a·b + c, one rounding
   virtual Value round_even(Value f32) = 0;
-  virtual Value to_f32(Value i32) = 0;           ///< round to nearest even
-  virtual Value to_i32(Value f32) = 0;           ///< round to nearest even; |x| < 2^31 promised
-  virtual Value widen_signed(Value v, Element e) = 0;    ///< same lanes, wider element
+  virtual Value to_f32(Value i32) = 0;  ///< round to nearest even
+  virtual Value to_i32(Value f32) = 0;  ///< round to nearest even; |x| < 2^31 promised
+  virtual Value widen_signed(Value v, Element e) = 0;  ///< same lanes, wider element
   virtual Value widen_unsigned(Value v, Element e) = 0;
-  virtual Value narrow(Value v, Element e) = 0;          ///< same lanes, truncates
-  virtual Value bitcast(Value v, Element e) = 0;         ///< same bytes
+  virtual Value narrow(Value v, Element e) = 0;   ///< same lanes, truncates
+  virtual Value bitcast(Value v, Element e) = 0;  ///< same bytes
   /// u8 × s8, adjacent products added: i8 vectors of L lanes → i16 of L/2.
   virtual Value multiply_add_pairs_u8s8(Value u8, Value s8, Pairs pairs) = 0;
   /// s16 × s16, adjacent products added in 32 bits: i16 of L → i32 of L/2.
@@ -102,23 +125,23 @@ class Emitter {
   virtual Value popcount_bytes(Value v) = 0;
   /// Sum of each group of eight u8 into an i64 lane: i8 of L → i64 of L/8.
   virtual Value sum_bytes(Value v) = 0;
-  virtual Value reduce_add(Value v) = 0;         ///< integer vector → scalar
-  virtual Value sign_bits(Value i8) = 0;         ///< bit i of an i64 scalar = top bit of lane i
+  virtual Value reduce_add(Value v) = 0;  ///< integer vector → scalar
+  virtual Value sign_bits(Value i8) = 0;  ///< bit i of an i64 scalar = top bit of lane i
 
   // --- shuffles ---------------------------------------------------------------------------------
   /// result[i] = table[16·⌊i/16⌋ + index[i] mod 16], 0 where the index has its top bit set.
   virtual Value table_lookup(Value table, Value index) = 0;
-  virtual Value interleave_low(Value a, Value b) = 0;   ///< within 16-byte lanes
+  virtual Value interleave_low(Value a, Value b) = 0;  ///< within 16-byte lanes
   virtual Value interleave_high(Value a, Value b) = 0;
-  virtual Value concat(Value a, Value b) = 0;           ///< a's lanes, then b's
+  virtual Value concat(Value a, Value b) = 0;  ///< a's lanes, then b's
   virtual Value slice(Value v, int first, int lanes) = 0;
 
   // --- control ----------------------------------------------------------------------------------
   virtual Variable variable(Value initial) = 0;
   virtual Value get(Variable v) = 0;
   virtual void set(Variable v, Value value) = 0;
-  /// for (i = begin; i < end; i += step) body(i). All i64. `expected` is the number of iterations the
-  /// cost model assumes where begin or end is not a constant. Never unrolled by the compiler.
+  /// for (i = begin; i < end; i += step) body(i). All i64. `expected` is the number of iterations
+  /// the cost model assumes where begin or end is not a constant. Never unrolled by the compiler.
   virtual void loop(std::string_view name, Value begin, Value end, int64_t step, double expected,
                     const std::function<void(Value)>& body) = 0;
   /// Runs body when a < b (i64 scalars).

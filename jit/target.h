@@ -15,12 +15,12 @@ enum class Lowering : uint8_t { avx2, portable };
 /// source, per processor family; "computed" tables are public port tables, not measurements.
 struct PortRates {
   std::string source;
-  double vector_alu = 3.35;   ///< add, and, xor, compare, min, max, shift
-  double shuffle = 2;         ///< table lookups, interleaves, packs
-  double multiply = 2;        ///< multiply-add pairs, multiplies, float arithmetic
+  double vector_alu = 3.35;  ///< add, and, xor, compare, min, max, shift
+  double shuffle = 2;        ///< table lookups, interleaves, packs
+  double multiply = 2;       ///< multiply-add pairs, multiplies, float arithmetic
   double load = 2, store = 1;
   double scalar = 4;
-  double total = 5.5;         ///< all micro-operations together
+  double total = 5.5;  ///< all micro-operations together
   double clock_ghz = 3.2;
   double l1_bytes = 58, l2_bytes = 28, l3_bytes = 16, memory_bytes = 6;  ///< per cycle
 };
@@ -28,15 +28,18 @@ struct PortRates {
 /// The processor that code is made for. A value.
 struct Target {
   std::string triple;                 ///< "x86_64-unknown-linux-gnu"
-  std::string cpu;                    ///< LLVM's name of the processor
+  std::string cpu;                    ///< LLVM's name of what the code may use: "x86-64-v3"
+  std::string tune;                   ///< LLVM's name of the processor it is scheduled for
   std::vector<std::string> features;  ///< LLVM's spelling: "+avx2", sorted
   Lowering lowering = Lowering::portable;
-  int vector_bytes = 16;              ///< width in which kernels think
-  int64_t l1_bytes = 32768, l2_bytes = 524288;
+  int vector_bytes = 16;  ///< width in which kernels think
+  int64_t l1_bytes = 32768, l2_bytes = 524288, l3_bytes = int64_t{8} << 20;
   PortRates rates;
 
-  /// This machine, without loading LLVM (cpuid). Throws UserError naming the architecture where it
-  /// is neither x86-64 nor AArch64.
+  /// This machine, without loading LLVM (cpuid). Code is made for x86-64-v3 where the machine has
+  /// all of it (also where it has more, such as AVX-512), else for the architecture's baseline;
+  /// QLOOM_TARGET=portable asks for the latter. Throws UserError naming the architecture where it
+  /// is neither x86-64 nor AArch64, or the value of QLOOM_TARGET where that is unknown.
   [[nodiscard]] static Target host();
   /// Same machine, no vector extension used beyond the architecture's baseline.
   [[nodiscard]] static Target portable();

@@ -1,0 +1,134 @@
+// jit/llvm/compiler.cc: the plug-in's entry and the way of a kernel through it.
+#include "jit/compiler.h"
+
+#include <llvm/IR/DiagnosticInfo.h>
+#include <llvm/IR/DiagnosticPrinter.h>
+#include <llvm/IR/LLVMContext.h>
+#include <llvm/IR/Verifier.h>
+#include <llvm/Support/raw_ostream.h>
+
+#include <fstream>
+
+#include "jit/llvm/codegen.h"
+#include "jit/llvm/errors.h"
+#include "jit/llvm/inspect.h"
+#include "jit/llvm/link.h"
+#include "jit/llvm/llvm_emit.h"
+#include "jit/llvm/load.h"
+
+namespace qloom::jit {
+namespace {
+
+std::string text_of(const llvm::Module& module) {
+  std::string text;
+  llvm::raw_string_ostream out(text);
+  module.print(out, nullptr);
+  return text;
+}
+
+void write_file(const std::string& path, std::string_view bytes) {
+  std::ofstream out(path, std::ios::binary);
+  out.write(bytes.data(), static_cast<std::streamsize>(bytes.size()));
+  out.close();
+  qloom_check(out.good(), "cannot write ", path);
+}
+
+/// LLVM's diagnostics of one module: without a handler, an error would end the process.
+class Diagnostics {
+ public:
+  explicit Diagnostics(llvm::LLVMContext& context) {
+    context.setDiagnosticHandlerCallBack(handle, this);
+  }
+  void check(const std::string& what) const { qloom_assert(errors_.empty(), what, ": ", errors_); }
+
+ private:
+  static void handle(const llvm::DiagnosticInfo* info, void* self) {
+    if (info->getSeverity() != llvm::DS_Error) return;
+    llvm::raw_string_ostream out(static_cast<Diagnostics*>(self)->errors_);
+    llvm::DiagnosticPrinterRawOStream printer(out);
+    info->print(printer);
+    out << "; ";
+  }
+  std::string errors_;
+};
+
+std::string name_list(std::span<const FunctionSource> functions) {
+  std::string list;
+  for (const FunctionSource& f : functions)
+    list += (list.empty() ? "kernel '" : ", '") + f.name + "'";
+  return list;
+}
+
+class LlvmCompiler final : public Compiler {
+ public:
+  CompiledObject compile(std::span<const FunctionSource> functions, const Target& target,
+                         const CompilerFlags& flags) override {
+    qloom_assert(!functions.empty(), "compile: no functions");
+    FatalErrorScope fatal(name_list(functions));
+    auto machine = target_machine(target);
+    llvm::LLVMContext context;
+    const Diagnostics diagnostics(context);
+    llvm::Module module(functions[0].name, context);
+    module.setTargetTriple(target.triple);
+    module.setDataLayout(machine->createDataLayout());
+    for (const FunctionSource& f : functions) emit(f, module, target, flags);
+    const bool dump = !flags.dump_directory.empty();
+    const std::string stem = flags.dump_directory + "/" + functions[0].name;
+    if (dump) write_file(stem + ".emitted.ll", text_of(module));
+    optimize(module, *machine);
+    if (dump) write_file(stem + ".ll", text_of(module));
+    const auto object = assemble(module, *machine);
+    diagnostics.check(fatal.what());
+    if (dump) write_file(stem + ".o", {object.data(), object.size()});
+    const llvm::MemoryBufferRef bytes(llvm::StringRef(object.data(), object.size()),
+                                      functions[0].name);
+    ObjectReport report = inspect(bytes, *machine, flags.assembly || dump);
+    for (const std::string& name : report.undefined) {
+      qloom_assert(false, fatal.what(), ": the code calls '", name, "', which no kernel may");
+    }
+    for (FunctionReport& f : report.functions) {
+      if (dump) write_file(flags.dump_directory + "/" + f.name + ".s", f.assembly);
+      if (!flags.assembly) f.assembly.clear();
+    }
+    return {{object.begin(), object.end()}, std::move(report.functions)};
+  }
+
+  std::vector<uint8_t> link(std::span<const std::vector<uint8_t>> objects) override {
+    FatalErrorScope fatal("link");
+    return link_objects(objects);
+  }
+
+  std::shared_ptr<const Code> load(std::span<const uint8_t> elf, const std::string& name) override {
+    FatalErrorScope fatal("load '" + name + "'");
+    return loader_.load(elf, name);
+  }
+
+ private:
+  static void emit(const FunctionSource& source, llvm::Module& module, const Target& target,
+                   const CompilerFlags& flags) {
+    LlvmEmitter emitter(module, source.name, target);
+    source.emit(emitter);
+    const llvm::Function& function = emitter.finish();
+    std::string problem;
+    llvm::raw_string_ostream out(problem);
+    if (!llvm::verifyFunction(function, &out)) return;
+    if (!flags.dump_directory.empty()) {
+      write_file(flags.dump_directory + "/" + source.name + ".invalid.ll", text_of(module));
+    }
+    qloom_assert(false, "kernel '", source.name, "': ", problem);
+  }
+
+  Loader loader_;
+};
+
+}  // namespace
+}  // namespace qloom::jit
+
+extern "C" {
+
+/// kCodeVersion that this plug-in was built with.
+int qloom_compiler_version() { return qloom::jit::kCodeVersion; }
+
+/// The one compiler of the process; never freed, since code may outlive everything else.
+qloom::jit::Compiler* qloom_compiler_create() { return new qloom::jit::LlvmCompiler; }
+}

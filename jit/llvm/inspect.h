@@ -1,0 +1,26 @@
+// jit/llvm/inspect.h: what came out: sizes, and whether inner loops touch the stack.
+#pragma once
+
+#include <llvm/Support/MemoryBufferRef.h>
+#include <llvm/Target/TargetMachine.h>
+
+#include <string>
+#include <vector>
+
+#include "jit/compiler.h"
+
+namespace qloom::jit {
+
+struct ObjectReport {
+  std::vector<FunctionReport> functions;  ///< every exported function
+  std::vector<std::string> undefined;     ///< symbols that the object expects from elsewhere
+};
+
+/// Disassembles a relocatable object. An innermost loop is a backward branch whose range holds no
+/// other backward branch; an access is an instruction with a memory operand based on the stack or
+/// frame pointer, a push, a pop or a call. Throws InternalError where the bytes are not what the
+/// target's disassembler knows.
+[[nodiscard]] ObjectReport inspect(llvm::MemoryBufferRef object, const llvm::TargetMachine& machine,
+                                   bool assembly);
+
+}  // namespace qloom::jit

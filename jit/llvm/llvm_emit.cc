@@ -1,0 +1,607 @@
+#include "jit/llvm/llvm_emit.h"
+
+#include <llvm/IR/MDBuilder.h>
+
+#include <algorithm>
+#include <bit>
+
+#include "graph/support/error.h"
+
+namespace qloom::jit {
+namespace {
+
+constexpr const char* kElementNames[] = {"i8", "i16", "i32", "i64", "f32", "pointer"};
+
+bool is_integer(Element e) { return e != Element::f32 && e != Element::pointer; }
+
+Element integer_of_width(Element e) {
+  return e == Element::f32 ? Element::i32 : e == Element::pointer ? Element::i64 : e;
+}
+
+}  // namespace
+
+LlvmEmitter::LlvmEmitter(llvm::Module& module, const std::string& name, const Target& target)
+    : module_(module),
+      name_(name),
+      target_(target),
+      lowering_(lowering_of(target)),
+      entry_builder_(module.getContext()),
+      b_(module.getContext()) {
+  llvm::LLVMContext& context = module.getContext();
+  if (module.getFunction(name)) fail("function", {}, "a function of this name exists already");
+  auto* type = llvm::FunctionType::get(b_.getVoidTy(), {b_.getPtrTy(), b_.getInt64Ty()}, false);
+  function_ = llvm::Function::Create(type, llvm::Function::ExternalLinkage, name, module);
+  function_->setDoesNotThrow();
+  function_->addParamAttr(0, llvm::Attribute::NoAlias);
+  function_->addParamAttr(0, llvm::Attribute::ReadOnly);
+  function_->addFnAttr("target-cpu", target.cpu);
+  function_->addFnAttr("tune-cpu", target.tune);
+  entry_ = llvm::BasicBlock::Create(context, "entry", function_);
+  auto* first = llvm::BasicBlock::Create(context, "first", function_);
+  entry_builder_.SetInsertPoint(llvm::BranchInst::Create(first, entry_));
+  b_.SetInsertPoint(first);
+}
+
+llvm::Function& LlvmEmitter::finish() {
+  b_.CreateRetVoid();
+  // Buffers do not overlap: an access within one is a scope, and lies outside the scopes of all
+  // others.
+  llvm::MDBuilder md(module_.getContext());
+  llvm::MDNode* domain = md.createAnonymousAliasScopeDomain(name_);
+  std::vector<llvm::Metadata*> scopes;
+  for (size_t i = 0; i < buffers_.size(); ++i) {
+    scopes.push_back(md.createAnonymousAliasScope(domain, "buffer" + std::to_string(i)));
+  }
+  for (auto [access, root] : accesses_) {
+    if (root == kUnknownBuffer) continue;
+    std::vector<llvm::Metadata*> others = scopes;
+    others.erase(others.begin() + root);
+    llvm::LLVMContext& context = module_.getContext();
+    access->setMetadata(llvm::LLVMContext::MD_alias_scope,
+                        llvm::MDNode::get(context, {scopes[root]}));
+    access->setMetadata(llvm::LLVMContext::MD_noalias, llvm::MDNode::get(context, others));
+  }
+  return *function_;
+}
+
+// --- checks and handles
+// ---------------------------------------------------------------------------
+
+void LlvmEmitter::fail(const char* word, std::initializer_list<Value> operands,
+                       const std::string& reason) const {
+  std::string list;
+  for (Value v : operands) {
+    if (!list.empty()) list += ", ";
+    list +=
+        v.valid() ? join_text(kElementNames[static_cast<int>(v.element)], "x", v.lanes) : "none";
+  }
+  throw InternalError(join_text("kernel '", name_, "': ", word, "(", list, "): ", reason,
+                                " (this is a bug in qloom; please report it)"));
+}
+
+void LlvmEmitter::require_same(const char* word, Value a, Value b) const {
+  require(a.element == b.element && a.lanes == b.lanes, word, {a, b},
+          "operands must have the same element and lanes");
+}
+
+void LlvmEmitter::require_element(const char* word, Value v, Element e) const {
+  require(v.element == e, word, {v},
+          join_text("expected elements of ", kElementNames[static_cast<int>(e)]));
+}
+
+void LlvmEmitter::require_pointer(const char* word, Value pointer) const {
+  require(pointer.element == Element::pointer && pointer.lanes == 1, word, {pointer},
+          "expected a pointer");
+}
+
+void LlvmEmitter::require_lanes(const char* word, Element e, int lanes) const {
+  const bool good = lanes > 0 && lanes <= 4096 &&
+                    std::has_single_bit(static_cast<unsigned>(lanes)) &&
+                    (e != Element::pointer || lanes == 1);
+  require(good, word, {},
+          join_text(lanes, " lanes of ", kElementNames[static_cast<int>(e)],
+                    ": expected a power of two, and 1 for pointers"));
+}
+
+llvm::Value* LlvmEmitter::at(Value v) const {
+  if (!v.valid() || v.id >= static_cast<int32_t>(slots_.size())) {
+    fail("operand", {v}, "not a value of this emitter");
+  }
+  return slots_[v.id].value;
+}
+
+Value LlvmEmitter::make(llvm::Value* value, Element e, int lanes, int root) {
+  slots_.push_back({value, root});
+  return {static_cast<int32_t>(slots_.size()) - 1, e, static_cast<int16_t>(lanes)};
+}
+
+llvm::Type* LlvmEmitter::scalar_type(Element e) {
+  switch (e) {
+    case Element::f32:
+      return b_.getFloatTy();
+    case Element::pointer:
+      return b_.getPtrTy();
+    default:
+      return b_.getIntNTy(8 * bytes_of(e));
+  }
+}
+
+// --- arguments and constants
+// ----------------------------------------------------------------------
+
+Value LlvmEmitter::buffer(int index) {
+  require(index >= 0 && index < 4096, "buffer", {}, join_text("index ", index, " is out of range"));
+  if (static_cast<size_t>(index) >= buffers_.size()) buffers_.resize(index + 1);
+  if (!buffers_[index]) {
+    llvm::Value* place =
+        entry_builder_.CreateConstGEP1_64(b_.getPtrTy(), function_->getArg(0), index);
+    llvm::LoadInst* load = entry_builder_.CreateAlignedLoad(b_.getPtrTy(), place, llvm::Align(8));
+    load->setMetadata(llvm::LLVMContext::MD_invariant_load,
+                      llvm::MDNode::get(module_.getContext(), {}));
+    buffers_[index] = make(load, Element::pointer, 1, index);
+  }
+  return *buffers_[index];
+}
+
+Value LlvmEmitter::count() { return make(function_->getArg(1), Element::i64, 1); }
+
+Value LlvmEmitter::integer(int64_t v, Element e) {
+  require(is_integer(e), "integer", {}, "the element must be an integer");
+  return make(llvm::ConstantInt::getSigned(scalar_type(e), v), e, 1);
+}
+
+Value LlvmEmitter::real(float v) {
+  return make(llvm::ConstantFP::get(module_.getContext(), llvm::APFloat(v)), Element::f32, 1);
+}
+
+Value LlvmEmitter::splat(Value scalar, int lanes) {
+  require(scalar.lanes == 1, "splat", {scalar}, "expected a scalar");
+  require_lanes("splat", scalar.element, lanes);
+  if (lanes == 1) return scalar;
+  return make(b_.CreateVectorSplat(lanes, at(scalar)), scalar.element, lanes);
+}
+
+Value LlvmEmitter::zeros(Element e, int lanes) {
+  require_lanes("zeros", e, lanes);
+  return make(llvm::Constant::getNullValue(type_of(e, lanes)), e, lanes);
+}
+
+Value LlvmEmitter::vector_constant(Element e, std::span<const int64_t> lanes) {
+  require_lanes("vector_constant", e, static_cast<int>(lanes.size()));
+  require(e != Element::pointer, "vector_constant", {}, "pointers are not constants");
+  std::vector<llvm::Constant*> constants;
+  for (int64_t v : lanes) {
+    if (e == Element::f32) {
+      const auto bits = llvm::APInt(32, static_cast<uint32_t>(v));
+      constants.push_back(llvm::ConstantFP::get(module_.getContext(),
+                                                llvm::APFloat(llvm::APFloat::IEEEsingle(), bits)));
+    } else {
+      constants.push_back(llvm::ConstantInt::getSigned(scalar_type(e), v));
+    }
+  }
+  if (constants.size() == 1) return make(constants[0], e, 1);
+  return make(llvm::ConstantVector::get(constants), e, static_cast<int>(lanes.size()));
+}
+
+// --- memory
+// ---------------------------------------------------------------------------------------
+
+llvm::Value* LlvmEmitter::load_from(Value pointer, llvm::Type* type) {
+  llvm::LoadInst* load = b_.CreateAlignedLoad(type, at(pointer), llvm::Align(1));
+  accesses_.emplace_back(load, slots_[pointer.id].root);
+  return load;
+}
+
+void LlvmEmitter::store_to(Value pointer, llvm::Value* value, int64_t byte_offset) {
+  llvm::Value* place = at(pointer);
+  if (byte_offset) place = b_.CreateConstGEP1_64(b_.getInt8Ty(), place, byte_offset);
+  llvm::StoreInst* store = b_.CreateAlignedStore(value, place, llvm::Align(1));
+  accesses_.emplace_back(store, slots_[pointer.id].root);
+}
+
+Value LlvmEmitter::offset(Value pointer, Value bytes) {
+  require_pointer("offset", pointer);
+  require(bytes.element == Element::i64 && bytes.lanes == 1, "offset", {pointer, bytes},
+          "the offset must be a scalar i64");
+  return make(b_.CreateGEP(b_.getInt8Ty(), at(pointer), at(bytes)), Element::pointer, 1,
+              slots_[pointer.id].root);
+}
+
+Value LlvmEmitter::load(Value pointer, Element e, int lanes) {
+  require_pointer("load", pointer);
+  require_lanes("load", e, lanes);
+  return make(load_from(pointer, type_of(e, lanes)), e, lanes);
+}
+
+Value LlvmEmitter::load_splat(Value pointer, Element e, int lanes) {
+  require_pointer("load_splat", pointer);
+  require_lanes("load_splat", e, lanes);
+  llvm::Value* scalar = load_from(pointer, scalar_type(e));
+  return make(lanes == 1 ? scalar : b_.CreateVectorSplat(lanes, scalar), e, lanes);
+}
+
+Value LlvmEmitter::load_table(Value pointer) {
+  require_pointer("load_table", pointer);
+  llvm::Value* table = load_from(pointer, type_of(Element::i8, 16));
+  std::vector<int> repeated(bytes());
+  for (int i = 0; i < bytes(); ++i) repeated[i] = i % 16;
+  return make(b_.CreateShuffleVector(table, repeated), Element::i8, bytes());
+}
+
+void LlvmEmitter::store(Value pointer, Value v) {
+  require_pointer("store", pointer);
+  store_to(pointer, at(v), 0);
+}
+
+void LlvmEmitter::store_first(Value pointer, Value v, int lanes) {
+  require_pointer("store_first", pointer);
+  require(lanes >= 1 && lanes <= v.lanes, "store_first", {pointer, v},
+          join_text(lanes, " lanes are out of range"));
+  // The binary digits of `lanes`, largest first: each a store of a power of two.
+  for (int first = 0; first < lanes;) {
+    const int piece = static_cast<int>(std::bit_floor(static_cast<unsigned>(lanes - first)));
+    store_to(pointer, slice_lanes(b_, at(v), first, piece), int64_t{first} * bytes_of(v.element));
+    first += piece;
+  }
+}
+
+// --- arithmetic
+// -----------------------------------------------------------------------------------
+
+Value LlvmEmitter::binary(Binary op, Value a, Value b) {
+  constexpr const char* kNames[] = {"add",
+                                    "subtract",
+                                    "multiply",
+                                    "divide",
+                                    "min_signed",
+                                    "max_signed",
+                                    "min_unsigned",
+                                    "max_unsigned",
+                                    "minimum",
+                                    "maximum",
+                                    "bit_and",
+                                    "bit_or",
+                                    "bit_xor",
+                                    "shift_left",
+                                    "shift_right_logical",
+                                    "shift_right_arithmetic"};
+  const char* word = kNames[static_cast<int>(op)];
+  llvm::Value* x = at(a);
+  llvm::Value* y = at(b);
+  const bool shift = op >= Binary::shift_left;
+  if (shift && b.lanes == 1 && a.lanes > 1) {
+    auto* amount = llvm::dyn_cast<llvm::ConstantInt>(y);
+    require(amount, word, {a, b}, "a scalar shift amount must be a constant");
+    y = b_.CreateVectorSplat(
+        a.lanes, llvm::ConstantInt::get(scalar_type(a.element), amount->getZExtValue()));
+  } else if (shift && llvm::isa<llvm::ConstantInt>(y)) {
+    y = llvm::ConstantInt::get(scalar_type(a.element),
+                               llvm::cast<llvm::ConstantInt>(y)->getZExtValue());
+  } else {
+    require_same(word, a, b);
+  }
+  if (auto* amount = llvm::dyn_cast<llvm::Constant>(y); shift && amount) {
+    // Vector or scalar: LLVM gives poison from the width on, so such constants are refused.
+    for (int i = 0; i < a.lanes; ++i) {
+      llvm::Constant* lane = a.lanes == 1 ? amount : amount->getAggregateElement(i);
+      auto* number = llvm::dyn_cast_or_null<llvm::ConstantInt>(lane);
+      require(number && number->getValue().ult(8 * bytes_of(a.element)), word, {a, b},
+              "the shift amount must be less than the element's width");
+    }
+  }
+  const bool real = a.element == Element::f32;
+  const bool real_only = op == Binary::divide || op == Binary::minimum || op == Binary::maximum;
+  const bool any = op == Binary::add || op == Binary::subtract || op == Binary::multiply;
+  require(a.element != Element::pointer && (any || real == real_only), word, {a, b},
+          real_only ? "needs f32" : "needs integers");
+  auto integer_intrinsic = [&](llvm::Intrinsic::ID id) {
+    return b_.CreateBinaryIntrinsic(id, x, y);
+  };
+  llvm::Value* r = nullptr;
+  switch (op) {
+    case Binary::add:
+      r = real ? b_.CreateFAdd(x, y) : b_.CreateAdd(x, y);
+      break;
+    case Binary::subtract:
+      r = real ? b_.CreateFSub(x, y) : b_.CreateSub(x, y);
+      break;
+    case Binary::multiply:
+      r = real ? b_.CreateFMul(x, y) : b_.CreateMul(x, y);
+      break;
+    case Binary::divide:
+      r = b_.CreateFDiv(x, y);
+      break;
+    case Binary::min_signed:
+      r = integer_intrinsic(llvm::Intrinsic::smin);
+      break;
+    case Binary::max_signed:
+      r = integer_intrinsic(llvm::Intrinsic::smax);
+      break;
+    case Binary::min_unsigned:
+      r = integer_intrinsic(llvm::Intrinsic::umin);
+      break;
+    case Binary::max_unsigned:
+      r = integer_intrinsic(llvm::Intrinsic::umax);
+      break;
+    // Exactly minps and maxps: b where the comparison fails, NaN and equal zeros included.
+    case Binary::minimum:
+      r = b_.CreateSelect(b_.CreateFCmpOLT(x, y), x, y);
+      break;
+    case Binary::maximum:
+      r = b_.CreateSelect(b_.CreateFCmpOGT(x, y), x, y);
+      break;
+    case Binary::bit_and:
+      r = b_.CreateAnd(x, y);
+      break;
+    case Binary::bit_or:
+      r = b_.CreateOr(x, y);
+      break;
+    case Binary::bit_xor:
+      r = b_.CreateXor(x, y);
+      break;
+    case Binary::shift_left:
+      r = b_.CreateShl(x, y);
+      break;
+    case Binary::shift_right_logical:
+      r = b_.CreateLShr(x, y);
+      break;
+    case Binary::shift_right_arithmetic:
+      r = b_.CreateAShr(x, y);
+      break;
+  }
+  return make(r, a.element, a.lanes);
+}
+
+Value LlvmEmitter::compare(Compare op, Value a, Value b) {
+  require_same("compare", a, b);
+  const bool real = op >= Compare::greater_equal_f32;
+  require(real == (a.element == Element::f32) && a.element != Element::pointer, "compare", {a, b},
+          real ? "this comparison needs f32" : "this comparison needs integers");
+  llvm::Value* bits = vector_compare(op, at(a), at(b));
+  const Element e = integer_of_width(a.element);
+  return make(b_.CreateSExt(bits, type_of(e, a.lanes)), e, a.lanes);
+}
+
+llvm::Value* LlvmEmitter::vector_compare(Compare op, llvm::Value* a, llvm::Value* b) {
+  switch (op) {
+    case Compare::equal:
+      return b_.CreateICmpEQ(a, b);
+    case Compare::less_signed:
+      return b_.CreateICmpSLT(a, b);
+    case Compare::greater_signed:
+      return b_.CreateICmpSGT(a, b);
+    case Compare::less_unsigned:
+      return b_.CreateICmpULT(a, b);
+    case Compare::greater_equal_f32:
+      return b_.CreateFCmpOGE(a, b);
+    case Compare::less_f32:
+      return b_.CreateFCmpOLT(a, b);
+    case Compare::equal_f32:
+      return b_.CreateFCmpOEQ(a, b);
+  }
+  fail("compare", {}, "unknown comparison");
+}
+
+llvm::Value* LlvmEmitter::as_mask(Value mask) {
+  llvm::Value* v = at(mask);
+  return b_.CreateICmpSLT(v, llvm::Constant::getNullValue(v->getType()));
+}
+
+Value LlvmEmitter::select(Value mask, Value a, Value b) {
+  require_same("select", a, b);
+  require(mask.lanes == a.lanes && mask.element == integer_of_width(a.element), "select",
+          {mask, a, b}, "the mask must have the operands' lanes and width");
+  const int root = slots_[a.id].root == slots_[b.id].root ? slots_[a.id].root : kUnknownBuffer;
+  return make(b_.CreateSelect(as_mask(mask), at(a), at(b)), a.element, a.lanes, root);
+}
+
+Value LlvmEmitter::negate(Value a) {
+  require(a.element != Element::pointer, "negate", {a}, "pointers have no negative");
+  llvm::Value* r = a.element == Element::f32 ? b_.CreateFNeg(at(a)) : b_.CreateNeg(at(a));
+  return make(r, a.element, a.lanes);
+}
+
+Value LlvmEmitter::fused_multiply_add(Value a, Value b, Value c) {
+  require_same("fused_multiply_add", a, b);
+  require_same("fused_multiply_add", b, c);
+  require_element("fused_multiply_add", a, Element::f32);
+  return make(lowering_.fused_multiply_add(b_, at(a), at(b), at(c)), Element::f32, a.lanes);
+}
+
+Value LlvmEmitter::round_even(Value v) {
+  require_element("round_even", v, Element::f32);
+  return make(lowering_.round_even(b_, at(v)), Element::f32, v.lanes);
+}
+
+Value LlvmEmitter::to_f32(Value v) {
+  require_element("to_f32", v, Element::i32);
+  return make(b_.CreateSIToFP(at(v), type_of(Element::f32, v.lanes)), Element::f32, v.lanes);
+}
+
+Value LlvmEmitter::to_i32(Value v) {
+  require_element("to_i32", v, Element::f32);
+  return make(lowering_.to_i32(b_, at(v)), Element::i32, v.lanes);
+}
+
+Value LlvmEmitter::widen_signed(Value v, Element e) {
+  require(is_integer(v.element) && is_integer(e) && bytes_of(e) >= bytes_of(v.element),
+          "widen_signed", {v}, "expected integers, the result no narrower");
+  return make(b_.CreateSExt(at(v), type_of(e, v.lanes)), e, v.lanes);
+}
+
+Value LlvmEmitter::widen_unsigned(Value v, Element e) {
+  require(is_integer(v.element) && is_integer(e) && bytes_of(e) >= bytes_of(v.element),
+          "widen_unsigned", {v}, "expected integers, the result no narrower");
+  return make(b_.CreateZExt(at(v), type_of(e, v.lanes)), e, v.lanes);
+}
+
+Value LlvmEmitter::narrow(Value v, Element e) {
+  require(is_integer(v.element) && is_integer(e) && bytes_of(e) <= bytes_of(v.element), "narrow",
+          {v}, "expected integers, the result no wider");
+  return make(b_.CreateTrunc(at(v), type_of(e, v.lanes)), e, v.lanes);
+}
+
+Value LlvmEmitter::bitcast(Value v, Element e) {
+  require(v.element != Element::pointer && e != Element::pointer && v.bytes() % bytes_of(e) == 0,
+          "bitcast", {v},
+          join_text("its bytes are no whole lanes of ", kElementNames[static_cast<int>(e)]));
+  const int lanes = v.bytes() / bytes_of(e);
+  return make(b_.CreateBitCast(at(v), type_of(e, lanes)), e, lanes);
+}
+
+Value LlvmEmitter::multiply_add_pairs_u8s8(Value u8, Value s8, Pairs pairs) {
+  require_same("multiply_add_pairs_u8s8", u8, s8);
+  require_element("multiply_add_pairs_u8s8", u8, Element::i8);
+  require(u8.lanes >= 2, "multiply_add_pairs_u8s8", {u8, s8}, "expected at least two lanes");
+  return make(lowering_.pairs_u8s8(b_, at(u8), at(s8), pairs), Element::i16, u8.lanes / 2);
+}
+
+Value LlvmEmitter::multiply_add_pairs_s16(Value a, Value b) {
+  require_same("multiply_add_pairs_s16", a, b);
+  require_element("multiply_add_pairs_s16", a, Element::i16);
+  require(a.lanes >= 2, "multiply_add_pairs_s16", {a, b}, "expected at least two lanes");
+  return make(lowering_.pairs_s16(b_, at(a), at(b)), Element::i32, a.lanes / 2);
+}
+
+Value LlvmEmitter::popcount_bytes(Value v) {
+  require_element("popcount_bytes", v, Element::i8);
+  return make(b_.CreateUnaryIntrinsic(llvm::Intrinsic::ctpop, at(v)), Element::i8, v.lanes);
+}
+
+Value LlvmEmitter::sum_bytes(Value v) {
+  require_element("sum_bytes", v, Element::i8);
+  require(v.lanes >= 8, "sum_bytes", {v}, "expected at least eight lanes");
+  return make(lowering_.sum_bytes(b_, at(v)), Element::i64, v.lanes / 8);
+}
+
+Value LlvmEmitter::reduce_add(Value v) {
+  require(is_integer(v.element), "reduce_add", {v}, "needs integers");
+  if (v.lanes == 1) return v;
+  return make(b_.CreateAddReduce(at(v)), v.element, 1);
+}
+
+Value LlvmEmitter::sign_bits(Value v) {
+  require_element("sign_bits", v, Element::i8);
+  require(v.lanes <= 64, "sign_bits", {v}, "expected at most 64 lanes");
+  llvm::Value* bits = as_mask(v);
+  if (v.lanes > 1) bits = b_.CreateBitCast(bits, b_.getIntNTy(v.lanes));
+  return make(b_.CreateZExt(bits, b_.getInt64Ty()), Element::i64, 1);
+}
+
+// --- shuffles
+// -------------------------------------------------------------------------------------
+
+Value LlvmEmitter::table_lookup(Value table, Value index) {
+  require_same("table_lookup", table, index);
+  require_element("table_lookup", table, Element::i8);
+  require(table.lanes % 16 == 0, "table_lookup", {table, index}, "expected whole 16-byte lanes");
+  return make(lowering_.table_lookup(b_, at(table), at(index)), Element::i8, table.lanes);
+}
+
+Value LlvmEmitter::interleave(const char* word, Value a, Value b, bool high) {
+  require_same(word, a, b);
+  require(a.bytes() % 16 == 0, word, {a, b}, "expected whole 16-byte lanes");
+  const int per_lane = 16 / bytes_of(a.element);
+  std::vector<int> from(a.lanes);
+  for (int i = 0; i < a.lanes; ++i) {
+    const int lane = i / per_lane * per_lane, within = i % per_lane;
+    from[i] = lane + within / 2 + (high ? per_lane / 2 : 0) + (within % 2 ? a.lanes : 0);
+  }
+  return make(b_.CreateShuffleVector(at(a), at(b), from), a.element, a.lanes);
+}
+
+Value LlvmEmitter::interleave_low(Value a, Value b) {
+  return interleave("interleave_low", a, b, false);
+}
+
+Value LlvmEmitter::interleave_high(Value a, Value b) {
+  return interleave("interleave_high", a, b, true);
+}
+
+Value LlvmEmitter::concat(Value a, Value b) {
+  require_same("concat", a, b);
+  require(a.element != Element::pointer, "concat", {a, b}, "pointers form no vectors");
+  return make(concat_lanes(b_, at(a), at(b)), a.element, 2 * a.lanes);
+}
+
+Value LlvmEmitter::slice(Value v, int first, int lanes) {
+  require_lanes("slice", v.element, lanes);
+  require(first >= 0 && first + lanes <= v.lanes, "slice", {v},
+          join_text("lanes ", first, " to ", first + lanes, " are out of range"));
+  return make(slice_lanes(b_, at(v), first, lanes), v.element, lanes, slots_[v.id].root);
+}
+
+// --- control
+// --------------------------------------------------------------------------------------
+
+Variable LlvmEmitter::variable(Value initial) {
+  llvm::AllocaInst* memory = entry_builder_.CreateAlloca(at(initial)->getType());
+  b_.CreateStore(at(initial), memory);
+  variables_.push_back({memory, slots_[initial.id].root});
+  return {static_cast<int32_t>(variables_.size()) - 1, initial.element, initial.lanes};
+}
+
+Value LlvmEmitter::get(Variable v) {
+  require(v.id >= 0 && v.id < static_cast<int32_t>(variables_.size()), "get", {},
+          "not a variable of this emitter");
+  const VariableSlot& slot = variables_[v.id];
+  return make(b_.CreateLoad(slot.memory->getAllocatedType(), slot.memory), v.element, v.lanes,
+              slot.root);
+}
+
+void LlvmEmitter::set(Variable v, Value value) {
+  require(v.id >= 0 && v.id < static_cast<int32_t>(variables_.size()), "set", {value},
+          "not a variable of this emitter");
+  require(
+      v.element == value.element && v.lanes == value.lanes, "set", {value},
+      join_text("the variable holds ", kElementNames[static_cast<int>(v.element)], "x", v.lanes));
+  const VariableSlot& slot = variables_[v.id];
+  // What was loaded through the variable has been assigned to its buffer already.
+  require(slot.root == kUnknownBuffer || slot.root == slots_[value.id].root, "set", {value},
+          "a pointer variable must stay within the buffer it began in");
+  b_.CreateStore(at(value), slot.memory);
+}
+
+void LlvmEmitter::loop(std::string_view name, Value begin, Value end, int64_t step, double,
+                       const std::function<void(Value)>& body) {
+  require(begin.element == Element::i64 && begin.lanes == 1 && end.element == Element::i64 &&
+              end.lanes == 1 && step > 0,
+          "loop", {begin, end}, "expected i64 scalars and a positive step");
+  // Rotated: one test before the loop, one at the end of each round, so that what does not change
+  // can be moved in front.
+  llvm::LLVMContext& context = module_.getContext();
+  const std::string label(name);
+  auto* round = llvm::BasicBlock::Create(context, label, function_);
+  auto* done = llvm::BasicBlock::Create(context, label + ".done", function_);
+  llvm::BasicBlock* before = b_.GetInsertBlock();
+  b_.CreateCondBr(b_.CreateICmpSLT(at(begin), at(end)), round, done);
+  b_.SetInsertPoint(round);
+  llvm::PHINode* i = b_.CreatePHI(b_.getInt64Ty(), 2, label + ".i");
+  i->addIncoming(at(begin), before);
+  body(make(i, Element::i64, 1));
+  llvm::Value* next = b_.CreateNSWAdd(i, b_.getInt64(step));
+  llvm::BranchInst* back = b_.CreateCondBr(b_.CreateICmpSLT(next, at(end)), round, done);
+  llvm::MDNode* no_unroll =
+      llvm::MDNode::get(context, {llvm::MDString::get(context, "llvm.loop.unroll.disable")});
+  llvm::MDNode* id = llvm::MDNode::getDistinct(context, {nullptr, no_unroll});
+  id->replaceOperandWith(0, id);
+  back->setMetadata(llvm::LLVMContext::MD_loop, id);
+  i->addIncoming(next, b_.GetInsertBlock());
+  done->moveAfter(b_.GetInsertBlock());
+  b_.SetInsertPoint(done);
+}
+
+void LlvmEmitter::if_less(Value a, Value b, const std::function<void()>& body) {
+  require(a.element == Element::i64 && a.lanes == 1 && b.element == Element::i64 && b.lanes == 1,
+          "if_less", {a, b}, "expected i64 scalars");
+  auto* then = llvm::BasicBlock::Create(module_.getContext(), "then", function_);
+  auto* done = llvm::BasicBlock::Create(module_.getContext(), "endif", function_);
+  b_.CreateCondBr(b_.CreateICmpSLT(at(a), at(b)), then, done);
+  b_.SetInsertPoint(then);
+  body();
+  b_.CreateBr(done);
+  done->moveAfter(b_.GetInsertBlock());
+  b_.SetInsertPoint(done);
+}
+
+}  // namespace qloom::jit

@@ -1,0 +1,58 @@
+#include "jit/llvm/lowering.h"
+
+#include <array>
+
+#include "graph/support/error.h"
+
+namespace qloom::jit {
+namespace {
+
+/// In the order of Lowering.
+constexpr std::array kLowerings = {&avx2_lowering, &portable_lowering};
+
+}  // namespace
+
+const LoweringDef& lowering_of(const Target& target) {
+  const auto index = static_cast<size_t>(target.lowering);
+  qloom_assert(index < kLowerings.size(), "no lowering has number ", index);
+  return *kLowerings[index];
+}
+
+int lanes_of(llvm::Value* v) {
+  auto* type = llvm::dyn_cast<llvm::FixedVectorType>(v->getType());
+  return type ? static_cast<int>(type->getNumElements()) : 1;
+}
+
+llvm::Type* with_lanes(llvm::Type* scalar, int lanes) {
+  return lanes == 1 ? scalar : llvm::FixedVectorType::get(scalar, lanes);
+}
+
+llvm::Value* slice_lanes(Builder& b, llvm::Value* v, int first, int lanes) {
+  if (lanes == lanes_of(v)) return v;
+  if (lanes == 1) return b.CreateExtractElement(v, first);
+  llvm::SmallVector<int, 64> from(lanes);
+  for (int i = 0; i < lanes; ++i) from[i] = first + i;
+  return b.CreateShuffleVector(v, from);
+}
+
+llvm::Value* concat_lanes(Builder& b, llvm::Value* x, llvm::Value* y) {
+  const int lanes = lanes_of(x);
+  if (lanes == 1) {
+    llvm::Value* pair = llvm::PoisonValue::get(with_lanes(x->getType(), 2));
+    pair = b.CreateInsertElement(pair, x, uint64_t{0});
+    return b.CreateInsertElement(pair, y, uint64_t{1});
+  }
+  llvm::SmallVector<int, 64> all(2 * lanes);
+  for (int i = 0; i < 2 * lanes; ++i) all[i] = i;
+  return b.CreateShuffleVector(x, y, all);
+}
+
+llvm::Value* every_second(Builder& b, llvm::Value* v, int first) {
+  const int lanes = lanes_of(v) / 2;
+  if (lanes == 1) return b.CreateExtractElement(v, first);
+  llvm::SmallVector<int, 64> from(lanes);
+  for (int i = 0; i < lanes; ++i) from[i] = 2 * i + first;
+  return b.CreateShuffleVector(v, from);
+}
+
+}  // namespace qloom::jit
