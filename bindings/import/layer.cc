@@ -1,0 +1,225 @@
+#include "bindings/import/layer.h"
+
+#include <algorithm>
+#include <array>
+#include <cctype>
+#include <cmath>
+
+#include "bindings/import/layers_table.h"
+#include "graph/support/error.h"
+
+namespace qloom::keras {
+namespace {
+
+// Functions that Keras 2 layers know by name, and what the activation op calls them.
+struct KerasFunction {
+  std::string_view keras_name;
+  std::string_view op_name;
+};
+constexpr KerasFunction kKerasFunctions[] = {
+    {"elu", "elu"},           {"exponential", "exponential"},
+    {"gelu", "gelu"},         {"hard_sigmoid", "keras_hard_sigmoid"},
+    {"linear", "linear"},     {"mish", "mish"},
+    {"relu", "relu"},         {"selu", "selu"},
+    {"sigmoid", "sigmoid"},   {"silu", "swish"},
+    {"softmax", "softmax"},   {"softplus", "softplus"},
+    {"softsign", "softsign"}, {"swish", "swish"},
+    {"tanh", "tanh"},
+};
+
+void append_numbers(const ConfigView& v, AttributeValue::Reals& reals, bool& integral) {
+  if (v.value().array() != nullptr) {
+    for (size_t k = 0; k < v.size(); ++k) append_numbers(v[k], reals, integral);
+  } else {
+    integral = integral && v.value().integer() != nullptr;
+    reals.push_back(v.as_real());
+  }
+}
+
+// Nested lists (a scale of shape [1, 1, 1, C]) become flat ones.
+AttributeValue to_attribute(const ConfigView& v) {
+  const ConfigValue& value = v.value();
+  if (value.is_null()) return {};
+  if (const bool* b = value.boolean()) return *b;
+  if (const int64_t* i = value.integer()) return *i;
+  if (value.real() != nullptr) return v.as_real();
+  if (const std::string* s = value.text()) return *s;
+  if (value.array() == nullptr) v.fail_expected("a number, a text, a list of numbers or null");
+  AttributeValue::Reals reals;
+  bool integral = true;
+  append_numbers(v, reals, integral);
+  if (!integral) return reals;
+  AttributeValue::Integers integers;
+  for (const double r : reals) integers.push_back(static_cast<int64_t>(r));
+  return integers;
+}
+
+QuantizerOrFunction from_object(const ConfigView& v) {
+  const std::string& class_name = v["class_name"].as_text();
+  const ConfigView config = v["config"];
+  if (find_quantizer(class_name) == nullptr) {
+    // The name of a function gives the function; what is neither is refused with the name.
+    return parse_quantizer(class_name);
+  }
+  Attributes arguments;
+  if (!config.is_none()) {
+    for (const auto& [key, unused] : config.as_object()) arguments.set(key, to_attribute(config[key]));
+  }
+  return Quantizer::from_config(class_name, arguments);
+}
+
+std::string lower(std::string text) {
+  std::transform(text.begin(), text.end(), text.begin(), [](unsigned char c) { return std::tolower(c); });
+  return text;
+}
+
+std::string text_of(const Extents& extents) {
+  std::string out = "[";
+  for (size_t k = 0; k < extents.size(); ++k) out += (k == 0 ? "" : ", ") + std::to_string(extents[k]);
+  return out + "]";
+}
+
+}  // namespace
+
+const LayerDef* find_layer(std::string_view class_name) {
+  for (const LayerDef* def : layers::all_layers()) {
+    if (std::find(def->class_names.begin(), def->class_names.end(), class_name) != def->class_names.end()) return def;
+  }
+  return nullptr;
+}
+
+bool is_identity(const QuantizerOrFunction& what) {
+  if (std::holds_alternative<std::monostate>(what)) return true;
+  const auto* function = std::get_if<ActivationFunction>(&what);
+  return function != nullptr && function->name == "linear";
+}
+
+LayerBuilder::LayerBuilder(Builder& graph_builder, const KerasModel& model, const KerasLayer& layer,
+                           const LayerDef& def, std::vector<ValueId> inputs, std::string name)
+    : graph(graph_builder),
+      model_(model),
+      layer_(layer),
+      def_(def),
+      config_(model.view(layer)),
+      inputs_(std::move(inputs)),
+      name_(std::move(name)) {}
+
+void LayerBuilder::fail(std::string_view text) const { config_.fail(text); }
+
+std::string LayerBuilder::name(std::string_view part, bool is_last) const { return is_last ? name_ : name(part); }
+
+void LayerBuilder::require_rank(int expected) const {
+  if (rank(input()) != expected) {
+    fail(join_text("its input has shape ", to_string(shape(input())), ", expected ", expected,
+                   " axes, the batch axis included"));
+  }
+}
+
+bool LayerBuilder::channels_first() const {
+  const ConfigView format = config_["data_format"];
+  return !format.is_none() && format.as_choice({"channels_last", "channels_first"}) == "channels_first";
+}
+
+ops::Padding LayerBuilder::padding(bool allow_causal) const {
+  const ConfigView padding = config_["padding"];
+  if (!padding.exists()) return ops::Padding::valid;
+  const std::string word = lower(padding.as_text());
+  if (word == "valid") return ops::Padding::valid;
+  if (word == "same") return ops::Padding::same;
+  if (word == "causal" && allow_causal) return ops::Padding::causal;
+  padding.fail_expected(allow_causal ? "'valid', 'same' or 'causal'" : "'valid' or 'same'");
+}
+
+ValueId LayerBuilder::weight(std::string_view weight_name, const Extents& expected, std::string_view axes) {
+  const std::vector<std::string_view> names = def_.weights(config_);
+  const auto index = static_cast<size_t>(std::find(names.begin(), names.end(), weight_name) - names.begin());
+  qloom_assert(index < names.size(), "weight ", weight_name, " is not in the list of its layer");
+  if (index >= layer_.weights.size()) {
+    fail(join_text("the file has ", layer_.weights.size(), " weights, expected ", names.size(), "; ", weight_name,
+                   " is missing"));
+  }
+  const KerasWeight& w = layer_.weights[index];
+  if (w.shape != expected) {
+    fail(join_text(weight_name, " (", w.name, ") has shape ", text_of(w.shape), ", expected ", text_of(expected), " (",
+                   axes, ")"));
+  }
+  return graph.constant(name(weight_name), Tensor(w.shape, w.values));
+}
+
+QuantizerOrFunction LayerBuilder::quantizer(std::string_view key, std::string_view fallback) const {
+  const ConfigView v = config_[key];
+  try {
+    if (!v.exists()) return fallback.empty() ? QuantizerOrFunction() : parse_quantizer(fallback);
+    // QKeras tests the truth of the argument: "" is none.
+    if (v.is_none() || (v.value().text() != nullptr && v.as_text().empty())) return {};
+    if (v.value().text() != nullptr) return parse_quantizer(v.as_text());
+    if (v.value().object() != nullptr) return from_object(v);
+  } catch (const UserError& error) {
+    const std::string_view text = error.what();
+    if (text.starts_with(v.owner())) throw;
+    v.fail(text);
+  }
+  v.fail_expected("a quantizer: null, text or an object with class_name and config");
+}
+
+QuantizerOrFunction LayerBuilder::weight_quantizer(std::string_view key, std::string_view fallback) const {
+  QuantizerOrFunction what = quantizer(key, fallback);
+  if (auto* q = std::get_if<Quantizer>(&what)) q->set_trainable_parameter();
+  return what;
+}
+
+QuantizerOrFunction LayerBuilder::activation() const {
+  if (is_quantized()) return quantizer("activation");
+  const ConfigView v = config_["activation"];
+  if (v.is_none()) return {};
+  // A quantizer object in a Keras layer: Activation(quantized_relu(4)).
+  if (v.value().object() != nullptr) return quantizer("activation");
+  const std::string& text = v.as_text();
+  for (const KerasFunction& f : kKerasFunctions) {
+    if (f.keras_name != text) continue;
+    if (is_keras3() && text == "hard_sigmoid") {
+      v.fail("the hard_sigmoid of Keras 3, relu6(x + 3) / 6, is not supported yet");
+    }
+    return ActivationFunction{std::string(f.op_name)};
+  }
+  std::string expected = "an activation that Keras knows by name:";
+  for (const KerasFunction& f : kKerasFunctions) expected += " " + std::string(f.keras_name);
+  v.fail_expected(expected);
+}
+
+ValueId LayerBuilder::quantized(ValueId constant, const QuantizerOrFunction& what, std::string_view part) {
+  return is_identity(what) ? constant : graph.apply(what, constant, name(part) + "_quantizer");
+}
+
+ValueId LayerBuilder::activate(ValueId x, const QuantizerOrFunction& activation) {
+  return is_identity(activation) ? x : graph.apply(activation, x, name_);
+}
+
+ValueId LayerBuilder::to_channels_last(ValueId x) {
+  std::vector<int64_t> axes{0};
+  for (int k = 2; k < rank(x); ++k) axes.push_back(k);
+  axes.push_back(1);
+  return graph.permute(x, axes, name("channels_last"));
+}
+
+ValueId LayerBuilder::to_channels_first(ValueId x, std::string node_name) {
+  std::vector<int64_t> axes{0, rank(x) - 1};
+  for (int k = 1; k + 1 < rank(x); ++k) axes.push_back(k);
+  return graph.permute(x, axes, std::move(node_name));
+}
+
+ValueId LayerBuilder::add_bias_and_activate(ValueId x, int64_t channels, std::string_view axes) {
+  const QuantizerOrFunction act = activation();
+  const bool is_linear = is_identity(act);
+  const bool permute = channels_first();
+  if (has_bias()) {
+    const ValueId bias = quantized(weight("bias", {channels}, axes),
+                                   is_quantized() ? quantizer("bias_quantizer") : QuantizerOrFunction(), "bias");
+    x = graph.add(x, bias, name("bias_add", is_linear && !permute));
+  }
+  // The activation sees the layout that the layer yields: an automatic scale is one per last axis.
+  if (permute) x = to_channels_first(x, name("channels_first", is_linear));
+  return activate(x, act);
+}
+
+}  // namespace qloom::keras

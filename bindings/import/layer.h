@@ -1,0 +1,118 @@
+// bindings/import/layer.h: how one Keras layer becomes ops. A family of layers is one file in layers/
+// that defines a LayerDef, and one line in CMakeLists.txt.
+#pragma once
+
+#include <cstdint>
+#include <optional>
+#include <span>
+#include <string>
+#include <string_view>
+#include <vector>
+
+#include "bindings/import/keras_description.h"
+#include "graph/builder.h"
+
+namespace qloom::keras {
+
+/// What a layer does with Keras's mask of time steps (Masking). The mask itself is not computed: a
+/// layer that would use one is refused where one arrives.
+enum class MaskUse : uint8_t { drops, passes, uses };
+
+class LayerBuilder;
+
+/// A family of layers that share a build function.
+struct LayerDef {
+  std::span<const std::string_view> class_names;
+  std::string_view doc;
+  /// Configuration keys that `build` reads.
+  std::span<const std::string_view> keys;
+  /// Known keys without effect on inference. Keys that all layers have (name, trainable,
+  /// initializers, …) are known to the importer.
+  std::span<const std::string_view> ignored = {};
+  int min_inputs = 1;
+  int max_inputs = 1;
+  MaskUse mask = MaskUse::drops;
+  /// Names of the variables in the order of the file; null: the layer has none.
+  std::vector<std::string_view> (*weights)(const ConfigView& config) = nullptr;
+  /// Adds the ops. Throws UserError; the importer puts file, layer and class in front.
+  ValueId (*build)(LayerBuilder& layer) = nullptr;
+};
+
+/// The definition for a class; null when it is not supported.
+[[nodiscard]] const LayerDef* find_layer(std::string_view class_name);
+
+/// What a build function works with: the layer's configuration, inputs and weights, and the graph.
+class LayerBuilder {
+ public:
+  LayerBuilder(Builder& graph, const KerasModel& model, const KerasLayer& layer, const LayerDef& def,
+               std::vector<ValueId> inputs, std::string name);
+
+  Builder& graph;
+
+  [[nodiscard]] std::string_view class_name() const { return layer_.class_name; }
+  /// True for QKeras's classes.
+  [[nodiscard]] bool is_quantized() const { return layer_.class_name.starts_with('Q'); }
+  [[nodiscard]] bool is_keras3() const { return model_.keras_version.starts_with("3"); }
+  /// A key of the configuration; absent keys give an absent view.
+  [[nodiscard]] ConfigView config(std::string_view key) const { return config_[key]; }
+  [[nodiscard]] const ConfigView& config() const { return config_; }
+  [[nodiscard]] const std::vector<ValueId>& inputs() const { return inputs_; }
+  [[nodiscard]] ValueId input() const { return inputs_.front(); }
+  [[nodiscard]] const Shape& shape(ValueId v) const { return graph.type(v).shape; }
+  [[nodiscard]] int rank(ValueId v) const { return graph.type(v).rank(); }
+  /// Throws unless the first input has this rank, batch axis included.
+  void require_rank(int rank) const;
+
+  /// The name of the layer's last node; `part` names the others: "conv1/bias".
+  [[nodiscard]] const std::string& name() const { return name_; }
+  [[nodiscard]] std::string name(std::string_view part) const { return name_ + "/" + std::string(part); }
+  /// The name of a node: the layer's own if it is the last one, else "layer/part".
+  [[nodiscard]] std::string name(std::string_view part, bool is_last) const;
+
+  /// True for channels_first; false where the key is absent.
+  [[nodiscard]] bool channels_first() const;
+  /// "same", "valid" or (only if allowed) "causal", written in any case.
+  [[nodiscard]] ops::Padding padding(bool allow_causal = false) const;
+
+  /// A variable as a constant, its shape checked. `axes` says in the message where the shape comes
+  /// from ("kernel_size, input channels / groups, filters").
+  ValueId weight(std::string_view weight_name, const Extents& expected, std::string_view axes);
+  /// What QKeras makes of an argument that may name a quantizer or a function: null, an object, or
+  /// text. Absent keys give `fallback` (text in the same grammar; "" for none).
+  [[nodiscard]] QuantizerOrFunction quantizer(std::string_view key, std::string_view fallback = "") const;
+  /// A weight quantizer: like `quantizer`, and alpha=None becomes auto_po2 (QKeras's
+  /// _set_trainable_parameter).
+  [[nodiscard]] QuantizerOrFunction weight_quantizer(std::string_view key, std::string_view fallback = "") const;
+  /// The `activation` of a layer: QKeras's grammar in Q layers, Keras's functions in others.
+  [[nodiscard]] QuantizerOrFunction activation() const;
+  /// A constant, quantized. The constant is called "layer/part", its quantizer "layer/part_quantizer".
+  ValueId quantized(ValueId constant, const QuantizerOrFunction& quantizer, std::string_view part);
+  /// Applies an activation; `x` must already be called "layer/…". Adds nothing for none and linear.
+  ValueId activate(ValueId x, const QuantizerOrFunction& activation);
+
+  /// [N, C, spatial…] ↔ [N, spatial…, C].
+  ValueId to_channels_last(ValueId x);
+  ValueId to_channels_first(ValueId x, std::string node_name);
+
+  /// Adds a bias of the layer's `bias` variable (through its quantizer in Q layers) and the
+  /// activation: the common tail of dense and convolution layers. `x` has its channels last.
+  ValueId add_bias_and_activate(ValueId x, int64_t channels, std::string_view axes);
+  /// Whether something follows the sum: decides the name of the node before.
+  [[nodiscard]] bool has_bias() const { return config_["use_bias"].bool_or(true); }
+
+  /// Throws a UserError with the layer in front.
+  [[noreturn]] void fail(std::string_view text) const;
+
+ private:
+  const KerasModel& model_;
+  const KerasLayer& layer_;
+  const LayerDef& def_;
+  ConfigView config_;
+  std::vector<ValueId> inputs_;
+  std::string name_;
+};
+
+/// True when applying it changes nothing: none, or Keras's linear.
+[[nodiscard]] bool is_identity(const QuantizerOrFunction& what);
+
+}  // namespace qloom::keras

@@ -1,0 +1,22 @@
+// bindings/import/layers/identity.cc: layers that do something in training only.
+#include "bindings/import/layer.h"
+
+namespace qloom::keras::layers {
+namespace {
+
+constexpr std::string_view kClasses[] = {"Dropout",        "SpatialDropout1D", "SpatialDropout2D",      "GaussianNoise",
+                                         "GaussianDropout", "AlphaDropout",     "ActivityRegularization", "Identity"};
+constexpr std::string_view kIgnored[] = {"rate", "noise_shape", "seed", "stddev", "data_format", "l1", "l2"};
+
+ValueId build(LayerBuilder& layer) { return layer.input(); }
+
+}  // namespace
+
+extern constinit const LayerDef identity{.class_names = kClasses,
+                                         .doc = "Nothing, at inference.",
+                                         .keys = {},
+                                         .ignored = kIgnored,
+                                         .mask = MaskUse::passes,
+                                         .build = build};
+
+}  // namespace qloom::keras::layers

@@ -1,0 +1,46 @@
+// bindings/import/layers/input.cc: the place where data enters. The batch axis may have a number in
+// the file (stateful models); it is a symbol here.
+#include "bindings/import/layer.h"
+#include "graph/support/error.h"
+
+namespace qloom::keras::layers {
+namespace {
+
+constexpr std::string_view kClasses[] = {"InputLayer"};
+constexpr std::string_view kKeys[] = {"batch_input_shape", "batch_shape", "dtype", "sparse", "ragged"};
+constexpr std::string_view kIgnored[] = {"optional"};
+
+ValueId build(LayerBuilder& layer) {
+  for (const char* key : {"sparse", "ragged"}) {
+    if (layer.config(key).bool_or(false)) layer.config(key).fail("sparse and ragged inputs are not supported");
+  }
+  // Inputs are given as float32; integers (tokens, pixels) are exact in it.
+  const ConfigView dtype = layer.config("dtype");
+  if (!dtype.is_none()) {
+    (void)dtype.as_choice({"float32", "int8", "int16", "int32", "int64", "uint8", "uint16", "uint32", "uint64", "bool"});
+  }
+  const ConfigView old = layer.config("batch_input_shape");
+  const ConfigView extents = old.exists() ? old : layer.config("batch_shape");
+  if (extents.is_none() || extents.size() == 0) {
+    layer.fail("the input has no shape: batch_input_shape and batch_shape are missing");
+  }
+  Shape shape{Dim::batch()};
+  for (size_t k = 1; k < extents.size(); ++k) {
+    if (extents[k].is_none()) extents[k].fail("an axis without a size (null) is supported only as the batch axis");
+    shape.emplace_back(extents[k].as_positive());
+  }
+  return layer.graph.input(layer.name(), shape);
+}
+
+}  // namespace
+
+extern constinit const LayerDef input{.class_names = kClasses,
+                                      .doc = "Graph input; the first axis is the batch.",
+                                      .keys = kKeys,
+                                      .ignored = kIgnored,
+                                      .min_inputs = 0,
+                                      .max_inputs = 0,
+                                      .mask = MaskUse::drops,
+                                      .build = build};
+
+}  // namespace qloom::keras::layers

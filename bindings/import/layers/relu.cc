@@ -1,0 +1,35 @@
+// bindings/import/layers/relu.cc: max_value where x >= max_value, x where threshold < x, else
+// negative_slope · (x - threshold). Source: Keras 2 keras/layers/activation/relu.py; at the
+// threshold itself the result is 0 (checked by execution).
+#include "bindings/import/layer.h"
+
+namespace qloom::keras::layers {
+namespace {
+
+constexpr std::string_view kClasses[] = {"ReLU"};
+constexpr std::string_view kKeys[] = {"max_value", "negative_slope", "threshold"};
+
+// Keras takes null for its default.
+double real_or_0(const ConfigView& v) { return v.is_none() ? 0.0 : v.as_real(); }
+
+ValueId build(LayerBuilder& layer) {
+  ops::Activation relu;
+  relu.function = "relu";
+  if (const ConfigView max = layer.config("max_value"); !max.is_none()) {
+    relu.max_value = max.as_real();
+    if (*relu.max_value < 0) max.fail_expected("a number that is not negative");
+  }
+  relu.negative_slope = real_or_0(layer.config("negative_slope"));
+  relu.threshold = real_or_0(layer.config("threshold"));
+  return layer.graph.activation(layer.input(), relu, layer.name());
+}
+
+}  // namespace
+
+extern constinit const LayerDef relu{.class_names = kClasses,
+                                     .doc = "Rectifier with limit, slope and threshold.",
+                                     .keys = kKeys,
+                                     .mask = MaskUse::passes,
+                                     .build = build};
+
+}  // namespace qloom::keras::layers
