@@ -8,7 +8,6 @@
 #include "bindings/import/assign_weights.h"
 #include "bindings/import/layer.h"
 #include "graph/builder.h"
-#include "graph/ops_table.h"
 #include "graph/support/error.h"
 
 namespace qloom {
@@ -145,7 +144,7 @@ class Importer {
     std::vector<std::pair<std::string, ValueId>> logits;
     for (const Graph::Output& output : builder_.graph().outputs()) {
       const Node& node = builder_.graph().producer(output.value);
-      if (node.is(ops::softmax)) logits.emplace_back(output.name, node.operands[0]);
+      if (node.op->name == "softmax") logits.emplace_back(output.name, node.operands[0]);
     }
     for (const auto& [name, id] : logits) builder_.output(logits.size() == 1 ? "logits" : name + "/logits", id);
   }
