@@ -38,14 +38,13 @@ struct ScaleRule {
   enum class Kind : uint8_t { none, constant, data };  ///< data: "auto", "auto_po2": from the tensor itself
   Kind kind = Kind::none;
   bool power_of_two = false;         ///< every scale is a power of two
-  std::vector<double> constant;      ///< constant only: one element, or one per last-axis channel
+  std::vector<double> constant = {};   ///< constant only: one element, or one per last-axis channel
 };
 
 /// One constructor argument, in QKeras's positional order.
 struct ArgumentDef {
   std::string_view name;
   AttributeValue default_value;
-  bool saved = true;  ///< false: QKeras's get_config drops it
 };
 
 class Quantizer;
@@ -62,7 +61,9 @@ struct QuantizerDef {
   void (*construct)(Attributes&) = nullptr;
   /// What QKeras layers do to weight quantizers (_set_trainable_parameter); null: nothing.
   void (*set_trainable_parameter)(Attributes&) = nullptr;
-  /// Members of the value set (value = member × scale). float32 when the values lie on no grid.
+  /// Members of the value set (value = member × scale, the scale being QKeras's `scale` attribute
+  /// or 1). float32 when the outputs lie on no grid: a noise factor other than 1, ulaw, a bound
+  /// between two codes.
   Numeric (*values)(const Attributes&) = nullptr;
   ScaleRule (*scale)(const Attributes&) = nullptr;  ///< null: none
   /// The meaning, in plain loops. x is f32. Throws UserError for what QKeras refuses at the call.
@@ -70,10 +71,18 @@ struct QuantizerDef {
   /// True when the code is a non-decreasing function of each element of x on its own (constant
   /// scale). Tails are lowered by bisection only where this holds. Null: false.
   bool (*monotone)(const Attributes&) = nullptr;
-  std::string (*to_string)(const Attributes&) = nullptr;  ///< QKeras's str(); may throw as QKeras does
-  double (*max)(const Attributes&) = nullptr;             ///< QKeras's max()
-  double (*min)(const Attributes&) = nullptr;             ///< QKeras's min()
+  /// QKeras's get_config(): the keys that it saves, in its order.
+  Attributes (*config)(const Attributes&) = nullptr;
+  /// Removes keys that get_config writes although the constructor does not take them; throws
+  /// UserError when they ask for something else than the class does. Null: there are none.
+  void (*accept_config)(Attributes&) = nullptr;
+  std::string (*to_string)(const Attributes&) = nullptr;  ///< QKeras's str(); throws where it raises
+  double (*max)(const Attributes&) = nullptr;             ///< QKeras's max(); throws where it raises
+  double (*min)(const Attributes&) = nullptr;             ///< QKeras's min(); throws where it raises
   std::vector<float> (*range)(const Attributes&) = nullptr;  ///< QKeras's range(); null: has none
+  /// max, min and range are those of scale 1: QKeras multiplies by the scale of the last call.
+  bool bounds_times_scale = false;
+  bool by_name = true;  ///< false: QKeras's strings do not reach this class, only configurations
   /// Arguments that often mean something else than meant, one sentence each ("quantized_relu(8,0,1)
   /// is the sigmoid form", "quantized_bits(8,8,1) has step 2"). Null: none.
   std::vector<std::string> (*notes)(const Attributes&) = nullptr;
@@ -94,6 +103,9 @@ class Quantizer {
   [[nodiscard]] Quantized forward(const Tensor& x, const QuantizeOptions& o = {}) const;
   [[nodiscard]] bool is_monotone() const;
   void set_trainable_parameter();
+  /// Changes an argument as assigning the attribute does in QKeras: without the constructor's
+  /// checks and effects. Throws UserError for an unknown name.
+  void set(std::string_view name, AttributeValue value);
   /// Arguments by name, those that differ from the default; reads back through parse:
   /// "quantized_bits(bits=4, integer=0, symmetric=1, alpha=1.0)".
   [[nodiscard]] std::string to_string() const;
