@@ -14,7 +14,8 @@ namespace qloom::kernels {
 /// where the root is elementwise) into outputs, as a short straight-line program on one element. Data:
 /// kernels emit it on vectors (emit_tail), the verifier runs it on scalars (run_tail).
 enum class TailOp : uint8_t {
-  accumulator,   ///< int: the sum of products
+  accumulator,   ///< int: the sum of products; elementwise root: the input's element, int code, or f32
+                 ///< where the input's storage is f32
   operand,       ///< operand[index]: int code (bytes, words, dwords, bits: ±1 or 0/1) or f32
   constant,      ///< table[index]: int or f32, per channel or one for all
   to_f32,        ///< int → f32, nearest even
@@ -71,11 +72,20 @@ struct TailScalar {
   bool is_f32 = false;
   int32_t i = 0;
   float f = 0;
+  [[nodiscard]] static TailScalar integer(int32_t v) { return {false, v, 0}; }
+  [[nodiscard]] static TailScalar real(float v) { return {true, 0, v}; }
 };
-/// Runs the tail for one accumulator of one channel; returns all steps' values.
+/// Runs the tail for one accumulator of one channel; returns all steps' values. Integers wrap in 32 bits.
 [[nodiscard]] std::vector<TailScalar> run_tail(const Tail& tail, int32_t accumulator, int64_t channel,
                                                std::span<const TailScalar> operands);
-/// Throws InternalError unless steps refer backwards, tables have their sizes and types agree.
-void check_tail(const Tail& tail, int64_t channels);
+/// The same for an elementwise root whose elements may be f32.
+[[nodiscard]] std::vector<TailScalar> run_tail(const Tail& tail, TailScalar accumulator, int64_t channel,
+                                               std::span<const TailScalar> operands);
+/// Per step: true where it yields f32. Throws InternalError where types do not agree or steps do not
+/// refer backwards. `f32_accumulator`: elementwise root with f32 storage.
+[[nodiscard]] std::vector<bool> f32_steps(const Tail& tail, bool f32_accumulator = false);
+/// Throws InternalError unless steps refer backwards, tables have their sizes and types agree: outputs
+/// stored as f32 are f32 steps, all others int steps.
+void check_tail(const Tail& tail, int64_t channels, bool f32_accumulator = false);
 
 }  // namespace qloom::kernels

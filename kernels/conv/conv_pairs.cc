@@ -1,0 +1,527 @@
+// kernels/conv/conv_pairs.cc: convolution and dense by multiply-add pairs, any mix of codes up to 16 bits.
+//
+//   sum_k a_k·w_k,   a: input codes, w: weight codes, k over the kernel window and input channels
+//
+// Layout. K is cut into steps of one dword of activations, broadcast to all lanes; each 32-bit lane of a
+// weight vector is one output channel and holds the step's weights: [channel tile][step][column][lane].
+// Where taps are neighbours in memory (dilation_w = 1, groups = 1) a whole kernel row is one run of K;
+// otherwise each tap is one. Runs are padded to whole steps with zero weights, so what is read past a
+// run does not matter.
+//
+// Forms, chosen by what value sets and weights prove:
+//   1. bytes: u8 = code + zero, four a step, times s8. Pair sums must lie in int16:
+//        amax·(w0⁺ + w1⁺) <= 32767,  amax·(w0⁻ + w1⁻) >= -32768      for each pair of the layout.
+//      They are added in 16-bit lanes, which are flushed to 32 bits after each chunk of steps. A chunk is
+//      as long as the actual weights allow: all partial sums of a lane lie within
+//        [amax·Σw⁻, amax·Σw⁺] over the chunk, and that must lie in int16.
+//      Σ(a + zero)·w = Σa·w + zero·Σw, so accumulators begin at -zero·Σw. This is exact at borders too:
+//      they are filled with the byte of code 0, which is `zero`.
+//   2. bytes, chunks shorter than kShortChunk steps: widened to 32 bits at once, sums stay in registers.
+//   3. words: s16 times s16, two a step, summed in 32 bits. For whatever form 1 cannot prove.
+// All 32-bit sums are modulo 2^32, so only the final accumulator must fit int32.
+//
+// Source: spec of low-bit kernels, K5 and K6; the flush bound from the actual weights is ours.
+
+#include <algorithm>
+#include <array>
+#include <limits>
+#include <vector>
+
+#include "graph/support/error.h"
+#include "kernels/conv/geometry.h"
+#include "kernels/kernel.h"
+#include "kernels/kernels_table.h"
+#include "kernels/tail_emit.h"
+
+namespace qloom::kernels {
+namespace {
+
+using jit::Element;
+using jit::Emitter;
+using jit::Pairs;
+using jit::Value;
+using jit::Variable;
+
+constexpr int kShortChunk = 8;   // below, widening at once costs less than spilling 32-bit sums
+constexpr int kLongestUnit = 4;  // steps that share one table entry
+
+/// How K is cut into runs and steps, for one element size.
+struct Runs {
+  bool whole_rows = false;   ///< a run is a kernel row, else a tap
+  int64_t count = 0, length = 0;  ///< length in elements
+  int per_step = 0;          ///< elements
+  [[nodiscard]] int64_t steps_per_run() const { return (length + per_step - 1) / per_step; }
+  [[nodiscard]] int64_t steps() const { return count * steps_per_run(); }
+};
+Runs runs_of(const Window& w, bool words) {
+  Runs runs;
+  runs.whole_rows = w.dilation_w == 1 && w.groups == 1;
+  runs.count = runs.whole_rows ? w.kernel_h : w.kernel_h * w.kernel_w;
+  runs.length = (w.c / w.groups) * (runs.whole_rows ? w.kernel_w : 1);
+  runs.per_step = words ? 2 : 4;
+  return runs;
+}
+
+/// Weight codes by position in the layout.
+class Weights {
+ public:
+  Weights(const Query& q, const Runs& runs)
+      : codes_(q.weight_codes->i64()), runs_(runs), window_(q.window) {}
+  /// 0 in the padding of a run.
+  [[nodiscard]] int64_t at(int64_t step, int element, int64_t channel) const {
+    const int64_t run = step / runs_.steps_per_run();
+    const int64_t i = step % runs_.steps_per_run() * runs_.per_step + element;
+    if (i >= runs_.length) return 0;
+    // A run is a contiguous piece of the kernel's rows too: [R, S, C/groups, K].
+    return codes_[static_cast<size_t>((run * runs_.length + i) * window_.n + channel)];
+  }
+
+ private:
+  std::span<const int64_t> codes_;
+  Runs runs_;
+  Window window_;
+};
+
+struct CodeRange {
+  int64_t lo = 0, hi = 0;
+};
+CodeRange weight_range(const Query& q) {
+  const auto codes = q.weight_codes->i64();
+  CodeRange range;
+  for (const int64_t code : codes) {
+    range.lo = std::min(range.lo, code);
+    range.hi = std::max(range.hi, code);
+  }
+  return range;
+}
+
+/// Largest byte of the input, where it is stored in bytes.
+int64_t largest_byte(const Query& q, Storage storage) { return q.input.numeric.grid()->hi + storage.zero; }
+
+/// True when no pair sum leaves int16.
+bool pairs_are_proven(const Query& q, const Runs& runs, int64_t amax) {
+  const CodeRange range = weight_range(q);
+  if (amax * 2 * range.hi <= 32767 && amax * 2 * range.lo >= -32768) return true;
+  const Weights weights(q, runs);
+  for (int64_t step = 0; step < runs.steps(); ++step)
+    for (int64_t n = 0; n < q.window.n; ++n)
+      for (int pair = 0; pair < 2; ++pair) {
+        const int64_t w0 = weights.at(step, 2 * pair, n), w1 = weights.at(step, 2 * pair + 1, n);
+        if (amax * (std::max<int64_t>(w0, 0) + std::max<int64_t>(w1, 0)) > 32767) return false;
+        if (amax * (std::min<int64_t>(w0, 0) + std::min<int64_t>(w1, 0)) < -32768) return false;
+      }
+  return true;
+}
+
+/// True when the input goes as bytes (forms 1 and 2).
+bool takes_bytes(const Query& q) {
+  const Storage storage = plain_storage(q.input);
+  if (storage.kind != Storage::Kind::bytes) return false;
+  const CodeRange range = weight_range(q);
+  if (range.lo < -128 || range.hi > 127) return false;
+  return pairs_are_proven(q, runs_of(q.window, false), largest_byte(q, storage));
+}
+
+Storage input_storage(const Query& q) { return takes_bytes(q) ? plain_storage(q.input) : Storage::words(); }
+
+/// Sums of the positive and of the negative weights of each 16-bit lane, up to each unit.
+class LaneSums {
+ public:
+  LaneSums(const Query& q, const Runs& runs, int unit) : units_(runs.steps() / unit), lanes_(q.window.n * 2) {
+    const Weights weights(q, runs);
+    sums_.assign(static_cast<size_t>((units_ + 1) * lanes_), {});
+    for (int64_t u = 0; u < units_; ++u)
+      for (int64_t lane = 0; lane < lanes_; ++lane) {
+        Sum sum = at(u, lane);
+        for (int s = 0; s < unit; ++s)
+          for (int k = 0; k < 2; ++k) {
+            const int64_t w = weights.at(u * unit + s, static_cast<int>(lane % 2) * 2 + k, lane / 2);
+            (w > 0 ? sum.up : sum.down) += w;
+          }
+        at(u + 1, lane) = sum;
+      }
+  }
+  /// True when no partial sum of chunks of `chunk` units leaves int16.
+  [[nodiscard]] bool fits(int64_t chunk, int64_t amax) {
+    for (int64_t begin = 0; begin < units_; begin += chunk) {
+      const int64_t end = std::min(units_, begin + chunk);
+      for (int64_t lane = 0; lane < lanes_; ++lane) {
+        if (amax * (at(end, lane).up - at(begin, lane).up) > 32767) return false;
+        if (amax * (at(end, lane).down - at(begin, lane).down) < -32768) return false;
+      }
+    }
+    return true;
+  }
+
+ private:
+  struct Sum {
+    int64_t up = 0, down = 0;
+  };
+  Sum& at(int64_t unit, int64_t lane) { return sums_[static_cast<size_t>(unit * lanes_ + lane)]; }
+  int64_t units_, lanes_;
+  std::vector<Sum> sums_;
+};
+
+/// Everything that pack and emit must agree on. A function of query, variant and target.
+struct Plan {
+  Geometry geometry;
+  Runs runs;
+  bool words = false;
+  int lanes = 8, columns = 1;
+  int64_t group_n = 0, group_c = 0;
+  int unit = 1;             ///< steps that share an entry of the step table
+  int64_t units = 0;
+  int64_t chunk = 0;        ///< units between flushes; 0: widened at once (or words)
+  bool has_zero = false;    ///< accumulators begin at -zero·Σw
+  // Tiles of one group.
+  int64_t full_tiles = 0;
+  int rest_columns = 0, rest_lanes = 0;  ///< valid lanes of the last column
+  // Offsets in the constants.
+  int64_t weights = 0, initial = 0, steps = 0, pixels = 0, tail = 0;
+  int64_t initial_pitch = 0;
+
+  [[nodiscard]] int64_t vector_bytes() const { return int64_t{4} * lanes; }
+  [[nodiscard]] int64_t tile_bytes(int tile_columns) const {
+    return runs.steps() * tile_columns * vector_bytes();
+  }
+  [[nodiscard]] int64_t group_bytes() const {
+    return full_tiles * tile_bytes(columns) + tile_bytes(rest_columns);
+  }
+  [[nodiscard]] int64_t step_offset(int64_t step) const {
+    const int64_t run = step / runs.steps_per_run();
+    const Window& w = geometry.window;
+    const int64_t start = runs.whole_rows ? geometry.tap_offset(run, 0)
+                                          : geometry.tap_offset(run / w.kernel_w, run % w.kernel_w);
+    return start + step % runs.steps_per_run() * 4;
+  }
+};
+
+void choose_chunk(Plan& plan, const Query& q) {
+  const int64_t per_run = plan.runs.steps_per_run();
+  auto largest_divisor = [&](int limit) {
+    int d = static_cast<int>(std::min<int64_t>(limit, per_run));
+    while (per_run % d != 0) --d;
+    return d;
+  };
+  plan.unit = largest_divisor(kLongestUnit);
+  if (!plan.words) {
+    const int64_t amax = largest_byte(q, q.input_storage);
+    for (;; plan.unit = largest_divisor(plan.unit - 1)) {
+      LaneSums sums(q, plan.runs, plan.unit);
+      const int64_t units = plan.runs.steps() / plan.unit;
+      // Equal chunks: 1, 2, 3, 4, 6, 8, 12, … of them.
+      for (int64_t chunks = 1;; chunks = chunks < 3 ? chunks + 1 : (chunks & (chunks - 1)) == 0 ? chunks * 3 / 2 : chunks / 3 * 4) {
+        plan.chunk = std::max<int64_t>(1, (units + chunks - 1) / chunks);
+        if (sums.fits(plan.chunk, amax)) break;
+        if (plan.chunk == 1) {
+          plan.chunk = 0;
+          break;
+        }
+      }
+      if (plan.chunk > 0 || plan.unit == 1) break;
+    }
+    qloom_assert(plan.chunk > 0, q.name, ": a pair sum leaves int16");  // takes_bytes has proved it
+    plan.units = plan.runs.steps() / plan.unit;
+    if (plan.chunk < plan.units && plan.chunk * plan.unit < kShortChunk) plan.chunk = 0;
+  }
+  plan.units = plan.runs.steps() / plan.unit;
+}
+
+Plan plan_of(const Query& q, const Variant& v, const jit::Target& target) {
+  const Window& w = q.window;
+  Plan plan;
+  plan.words = q.input_storage.kind == Storage::Kind::words;
+  plan.geometry = geometry_of(w, q.input_storage);
+  plan.runs = runs_of(w, plan.words);
+  plan.lanes = channel_lanes(target);
+  plan.columns = v.columns;
+  plan.group_n = w.n / w.groups;
+  plan.group_c = w.c / w.groups;
+  choose_chunk(plan, q);
+  plan.has_zero = !plan.words && q.input_storage.zero != 0;
+  const int64_t full = plan.group_n / plan.lanes, partial = plan.group_n % plan.lanes;
+  plan.full_tiles = full / plan.columns;
+  plan.rest_columns = static_cast<int>(full % plan.columns) + (partial > 0 ? 1 : 0);
+  plan.rest_lanes = static_cast<int>(partial > 0 ? partial : plan.lanes);
+
+  auto place = [at = int64_t{0}](int64_t bytes) mutable {
+    const int64_t offset = at;
+    at = (at + bytes + 63) / 64 * 64;
+    return offset;
+  };
+  plan.initial_pitch = (w.n + plan.lanes - 1) / plan.lanes * plan.lanes + plan.lanes;
+  plan.weights = place(w.groups * plan.group_bytes());
+  plan.initial = place(plan.has_zero ? plan.initial_pitch * 4 : 0);
+  plan.steps = place(plan.units * 4);
+  plan.pixels = place(plan.geometry.linear ? 0 : plan.geometry.positions() * 4);
+  plan.tail = place(0);
+  return plan;
+}
+
+Verdict match(const Query& q) {
+  if (Verdict v = has_constant_codes(q); !v) return v;
+  if (Verdict v = fits_int32(q); !v) return v;
+  const CodeRange range = weight_range(q);
+  if (range.lo < -32768 || range.hi > 32767)
+    return Verdict::no("weight codes reach [", range.lo, ", ", range.hi, "], this kernel takes int16");
+  if (!fits(q.input, Storage::words()))
+    return Verdict::no("input is ", q.input, ", this kernel takes codes of at most 16 bits");
+  const int64_t group_n = q.window.n / q.window.groups;
+  if (q.window.groups > 1 && group_n % 8 != 0) {
+    auto has_bits = [](const auto& list) {
+      return std::ranges::any_of(list, [](const auto& x) { return x.storage.kind == Storage::Kind::bits; });
+    };
+    if (has_bits(q.tail->outputs) || has_bits(q.tail->operands))
+      return Verdict::no("groups of ", group_n, " channels do not begin at whole bytes of packed bits");
+  }
+  return Verdict::yes();
+}
+
+std::vector<Variant> variants(const Query& q, const jit::Target& target) {
+  const int lanes = channel_lanes(target);
+  const int64_t vectors = (q.window.n / q.window.groups + lanes - 1) / lanes;
+  const int64_t outputs = q.window.is_dense() ? 16 : q.window.out_h * q.window.out_w;
+  // Sums, weights, one activation and one product live in at most 15 registers.
+  constexpr std::array<std::array<int, 2>, 10> kShapes{
+      {{5, 2}, {4, 2}, {3, 3}, {2, 4}, {8, 1}, {6, 1}, {4, 1}, {1, 4}, {1, 2}, {1, 1}}};
+  std::vector<Variant> list;
+  for (const auto& [rows, columns] : kShapes) {
+    if (rows > outputs || columns > vectors) continue;
+    list.push_back({rows, columns, 0});
+  }
+  return list;
+}
+
+std::vector<uint8_t> pack(const Query& q, const Variant& v, const jit::Target& target) {
+  const Plan plan = plan_of(q, v, target);
+  const Window& w = q.window;
+  const Weights weights(q, plan.runs);
+  std::vector<uint8_t> out;
+
+  std::vector<uint8_t> packed;
+  packed.reserve(static_cast<size_t>(w.groups * plan.group_bytes()));
+  auto put = [&](int64_t code) {
+    packed.push_back(static_cast<uint8_t>(code));
+    if (plan.words) packed.push_back(static_cast<uint8_t>(code >> 8));
+  };
+  auto tile = [&](int64_t group, int64_t first, int columns) {
+    for (int64_t step = 0; step < plan.runs.steps(); ++step)
+      for (int64_t n = first; n < first + columns * plan.lanes; ++n)
+        for (int k = 0; k < plan.runs.per_step; ++k)
+          put(n < plan.group_n ? weights.at(step, k, group * plan.group_n + n) : 0);
+  };
+  for (int64_t group = 0; group < w.groups; ++group) {
+    for (int64_t t = 0; t < plan.full_tiles; ++t) tile(group, t * plan.columns * plan.lanes, plan.columns);
+    tile(group, plan.full_tiles * plan.columns * plan.lanes, plan.rest_columns);
+  }
+  qloom_assert(append(out, packed) == plan.weights, q.name, ": weights misplaced");
+
+  std::vector<int32_t> initial;
+  if (plan.has_zero) {
+    initial.assign(static_cast<size_t>(plan.initial_pitch), 0);
+    for (int64_t n = 0; n < w.n; ++n) {
+      int64_t sum = 0;
+      for (int64_t step = 0; step < plan.runs.steps(); ++step)
+        for (int k = 0; k < plan.runs.per_step; ++k) sum += weights.at(step, k, n);
+      initial[static_cast<size_t>(n)] = static_cast<int32_t>(-q.input_storage.zero * sum);
+    }
+  }
+  qloom_assert(append(out, initial) == plan.initial, q.name, ": initial sums misplaced");
+
+  std::vector<int32_t> steps;
+  for (int64_t u = 0; u < plan.units; ++u)
+    steps.push_back(static_cast<int32_t>(plan.step_offset(u * plan.unit)));
+  qloom_assert(append(out, steps) == plan.steps, q.name, ": step table misplaced");
+  qloom_assert(append(out, pixel_table(plan.geometry)) == plan.pixels, q.name, ": pixel table misplaced");
+  append_tail(out, *q.tail, w.n, plan.lanes);
+  return out;
+}
+
+int64_t scratch_bytes(const Query& q, const Variant&, const jit::Target&) {
+  return geometry_of(q.window, q.input_storage).scratch_bytes;
+}
+
+/// Emits the sums of one tile: rows × columns vectors of i32.
+class TileSums {
+ public:
+  TileSums(Emitter& e, const Plan& plan, Value constants, std::span<const Value> pixels, int columns,
+           Value weights)
+      : e_(e), plan_(plan), steps_(e.offset(constants, plan.steps)), pixels_(pixels), columns_(columns),
+        weights_(weights) {}
+
+  /// `initial`: where the sums begin, per column; empty: zero.
+  std::vector<Value> emit(std::span<const Value> initial) {
+    const int lanes = plan_.lanes;
+    auto begin = [&](size_t i) {
+      return initial.empty() ? e_.zeros(Element::i32, lanes) : initial[i % static_cast<size_t>(columns_)];
+    };
+    const size_t n = pixels_.size() * static_cast<size_t>(columns_);
+    std::vector<Value> sums;
+    if (plan_.words || plan_.chunk == 0) {
+      std::vector<Variable> wide;
+      for (size_t i = 0; i < n; ++i) wide.push_back(e_.variable(begin(i)));
+      const Value ones = plan_.words ? Value{} : this->ones();
+      for_units(e_.integer(0), plan_.units, [&](Value unit) {
+        std::vector<Value> narrow(n);
+        products(unit, [&](size_t i, int step, Value product) {
+          if (plan_.words) return e_.set(wide[i], e_.add(e_.get(wide[i]), product));
+          narrow[i] = step == 0 ? product : e_.add(narrow[i], product);
+          if (step == plan_.unit - 1)
+            e_.set(wide[i], e_.add(e_.get(wide[i]), e_.multiply_add_pairs_s16(narrow[i], ones)));
+        });
+      });
+      for (const Variable v : wide) sums.push_back(e_.get(v));
+      return sums;
+    }
+    if (plan_.chunk >= plan_.units) {
+      sums = chunk(e_.integer(0), plan_.units, n);
+      if (!initial.empty())
+        for (size_t i = 0; i < n; ++i) sums[i] = e_.add(sums[i], begin(i));
+      return sums;
+    }
+    std::vector<Variable> wide;
+    for (size_t i = 0; i < n; ++i) wide.push_back(e_.variable(begin(i)));
+    auto flush = [&](Value first, int64_t units) {
+      const std::vector<Value> part = chunk(first, units, n);
+      for (size_t i = 0; i < n; ++i) e_.set(wide[i], e_.add(e_.get(wide[i]), part[i]));
+    };
+    const int64_t whole = plan_.units / plan_.chunk;
+    e_.loop("chunks", e_.integer(0), e_.integer(whole * plan_.chunk), plan_.chunk, 0,
+            [&](Value first) { flush(first, plan_.chunk); });
+    if (plan_.units % plan_.chunk != 0) flush(e_.integer(whole * plan_.chunk), plan_.units % plan_.chunk);
+    for (const Variable v : wide) sums.push_back(e_.get(v));
+    return sums;
+  }
+
+ private:
+  Value ones() { return e_.splat(e_.integer(1, Element::i16), plan_.lanes * 2); }
+
+  /// Sums of `units` units in 16-bit lanes, widened.
+  std::vector<Value> chunk(Value first, int64_t units, size_t n) {
+    std::vector<Variable> narrow;
+    for (size_t i = 0; i < n; ++i)
+      narrow.push_back(e_.variable(e_.zeros(Element::i16, plan_.lanes * 2)));
+    for_units(first, units, [&](Value unit) {
+      products(unit, [&](size_t i, int, Value product) {
+        e_.set(narrow[i], e_.add(e_.get(narrow[i]), product));
+      });
+    });
+    std::vector<Value> sums;
+    const Value one = ones();
+    for (const Variable v : narrow) sums.push_back(e_.multiply_add_pairs_s16(e_.get(v), one));
+    return sums;
+  }
+
+  void for_units(Value first, int64_t units, const std::function<void(Value)>& body) {
+    if (units == 1) return body(first);
+    e_.loop("k", first, e_.add(first, units), 1, static_cast<double>(units), body);
+  }
+
+  /// Products of one unit: each(i, step of the unit, pair sums of row·columns + column).
+  void products(Value unit, const std::function<void(size_t, int, Value)>& each) {
+    const Value entry = e_.load(e_.offset(steps_, e_.multiply(unit, 4)), Element::i32);
+    const Value input = e_.widen_signed(entry, Element::i64);
+    const int64_t step_bytes = columns_ * plan_.vector_bytes();
+    const Value weights = e_.offset(weights_, e_.multiply(unit, plan_.unit * step_bytes));
+    const Element element = plan_.words ? Element::i16 : Element::i8;
+    const int wide_lanes = plan_.lanes * plan_.runs.per_step;
+    for (int s = 0; s < plan_.unit; ++s) {
+      std::vector<Value> w;
+      for (int c = 0; c < columns_; ++c)
+        w.push_back(e_.load(e_.offset(weights, s * step_bytes + c * plan_.vector_bytes()), element, wide_lanes));
+      for (size_t r = 0; r < pixels_.size(); ++r) {
+        const Value address = e_.offset(e_.offset(pixels_[r], input), int64_t{4} * s);
+        const Value a = e_.bitcast(e_.load_splat(address, Element::i32, plan_.lanes), element);
+        for (int c = 0; c < columns_; ++c) {
+          const auto k = static_cast<size_t>(c);
+          const Value product = plan_.words ? e_.multiply_add_pairs_s16(a, w[k])
+                                            : e_.multiply_add_pairs_u8s8(a, w[k], Pairs::proven);
+          each(r * static_cast<size_t>(columns_) + k, s, product);
+        }
+      }
+    }
+  }
+
+  Emitter& e_;
+  const Plan& plan_;
+  Value steps_;
+  std::span<const Value> pixels_;
+  int columns_;
+  Value weights_;
+};
+
+void emit(const Query& q, const Variant& v, Emitter& e) {
+  const Plan plan = plan_of(q, v, e.target());
+  const Tail& tail = *q.tail;
+  const Window& w = q.window;
+  const TailLayout layout = lay_out_tail(tail, w.n, plan.lanes);
+  const KernelBuffers b = kernel_buffers(e, tail, plan.geometry.copied);
+  const Value tables = e.offset(b.constants, plan.tail);
+  emit_clear_bits(e, tail, b.outputs, plan.geometry.positions(), w.n);
+
+  // One channel tile over all outputs of the walk.
+  auto channel_tile = [&](const EmitTiles& emit_tiles, int columns, int last_lanes, Value channel,
+                          Value weights, Value group) {
+    std::vector<Value> initial;
+    emit_tiles([&](std::span<const Value> pixels, Value first) {
+      std::vector<Value> inputs(pixels.begin(), pixels.end());
+      if (group.valid())
+        for (Value& p : inputs) p = e.offset(p, e.multiply(group, plan.group_c * (plan.words ? 2 : 1)));
+      initial.clear();
+      if (plan.has_zero)
+        for (int c = 0; c < columns; ++c)
+          initial.push_back(e.load(e.offset(e.offset(b.constants, e.multiply(channel, 4)),
+                                            plan.initial + int64_t{4} * c * plan.lanes),
+                                   Element::i32, plan.lanes));
+      const std::vector<Value> sums =
+          TileSums(e, plan, b.constants, inputs, columns, weights).emit(initial);
+      for (size_t r = 0; r < inputs.size(); ++r) {
+        TailPlace place = place_at(e, tail, tables, b.operands, b.outputs,
+                                   e.add(first, static_cast<int64_t>(r)), w.n);
+        for (int c = 0; c < columns; ++c) {
+          place.channel = e.add(channel, int64_t{c} * plan.lanes);
+          place.valid_lanes = c == columns - 1 ? last_lanes : plan.lanes;
+          emit_tail(e, tail, layout, sums[r * static_cast<size_t>(columns) + static_cast<size_t>(c)], place);
+        }
+      }
+    });
+  };
+  auto group_tiles = [&](const EmitTiles& emit_tiles, Value group) {
+    Value weights = e.offset(b.constants, plan.weights), first = e.integer(0);
+    if (group.valid()) {
+      weights = e.offset(weights, e.multiply(group, plan.group_bytes()));
+      first = e.multiply(group, plan.group_n);
+    }
+    const int64_t width = plan.columns * plan.lanes;
+    if (plan.full_tiles > 0)
+      e.loop("channels", e.integer(0), e.integer(plan.full_tiles), 1, 0, [&](Value t) {
+        channel_tile(emit_tiles, plan.columns, plan.lanes, e.add(first, e.multiply(t, width)),
+                     e.offset(weights, e.multiply(t, plan.tile_bytes(plan.columns))), group);
+      });
+    if (plan.rest_columns > 0)
+      channel_tile(emit_tiles, plan.rest_columns, plan.rest_lanes, e.add(first, plan.full_tiles * width),
+                   e.offset(weights, plan.full_tiles * plan.tile_bytes(plan.columns)), group);
+  };
+  emit_walk(e, plan.geometry, v.rows, b.input, b.scratch, e.offset(b.constants, plan.pixels),
+            [&](const EmitTiles& emit_tiles) {
+              if (w.groups == 1) return group_tiles(emit_tiles, Value{});
+              e.loop("groups", e.integer(0), e.integer(w.groups), 1, 0,
+                     [&](Value group) { group_tiles(emit_tiles, group); });
+            });
+}
+
+}  // namespace
+
+extern constinit const KernelDef conv_pairs{
+    .name = "conv_pairs",
+    .doc = "Convolution and dense by multiply-add pairs: bytes with 16-bit sums flushed as seldom as the "
+           "actual weights allow, or 16-bit words.",
+    .source = "low-bit kernel survey, K5 and K6",
+    .match = match,
+    .input_storage = input_storage,
+    .variants = variants,
+    .pack = pack,
+    .scratch_bytes = scratch_bytes,
+    .emit = emit};
+
+}  // namespace qloom::kernels

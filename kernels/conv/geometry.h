@@ -1,0 +1,70 @@
+// kernels/conv/geometry.h: where a convolution finds its input, shared by the direct kernels.
+//
+// A direct kernel reads one sample in place, or, where some tap lies outside, a copy of it in scratch
+// with a border of zeros; then every tap of every output is an ordinary address:
+//   base(sample) + pixel_offset(output) + tap_offset(tap)
+#pragma once
+
+#include <cstdint>
+#include <functional>
+#include <span>
+#include <vector>
+
+#include "jit/emitter.h"
+#include "kernels/kernel.h"
+#include "kernels/tail_emit.h"
+
+namespace qloom::kernels {
+
+/// Addresses of one convolution on one input storage. Offsets are in bytes.
+struct Geometry {
+  Window window;
+  Storage storage;
+  int repeat = 1;           ///< each input channel stands `repeat` times side by side (depthwise multiplier)
+  int64_t pixel_bytes = 0;  ///< one pixel as the kernel reads it
+  int64_t sample_bytes = 0; ///< one sample of the input buffer
+  bool copied = false;      ///< read from a copy in scratch, which has a border of zeros
+  int64_t rows = 0, columns = 0;  ///< pixels of the image that is read (with its border where copied)
+  int64_t scratch_bytes = 0;
+  /// Outputs of all samples are one row with equal distances: pointwise, nothing copied.
+  bool linear = false;
+
+  [[nodiscard]] int64_t positions() const { return window.out_h * window.out_w; }
+  [[nodiscard]] int64_t pixel_offset(int64_t position) const;
+  [[nodiscard]] int64_t tap_offset(int64_t kernel_y, int64_t kernel_x) const;
+};
+[[nodiscard]] Geometry geometry_of(const Window& window, Storage storage, int repeat = 1);
+
+/// Fills the border of the copy in scratch (once a call), with the byte that stands for code 0.
+void emit_border(jit::Emitter& e, const Geometry& g, jit::Value scratch);
+/// Copies one sample into scratch.
+void emit_copy_sample(jit::Emitter& e, const Geometry& g, jit::Value scratch, jit::Value sample);
+
+/// Emits the walk over samples and outputs in tiles of `rows` outputs.
+///   per_sample(emit_tiles)  inside the loop over samples (once, where the geometry is linear); calls
+///                           emit_tiles(tile) in its loops over channels
+///   tile(pixels, first)     pixels: pointers to the input of each output of the tile; first: index of
+///                           its first output over all samples; the others follow it
+/// The last tile of a sample begins earlier and repeats outputs; samples with fewer outputs than
+/// `rows` go one by one.
+using TileBody = std::function<void(std::span<const jit::Value> pixels, jit::Value first)>;
+using EmitTiles = std::function<void(const TileBody&)>;
+void emit_walk(jit::Emitter& e, const Geometry& g, int rows, jit::Value input, jit::Value scratch,
+               jit::Value pixel_table, const std::function<void(const EmitTiles&)>& per_sample);
+
+/// The table of pixel offsets (i32 per output) that emit_walk reads; empty where linear.
+[[nodiscard]] std::vector<int32_t> pixel_table(const Geometry& g);
+
+/// Appends plain data aligned to 64 bytes; returns its offset.
+int64_t append_bytes(std::vector<uint8_t>& out, const void* data, size_t bytes);
+template <class T>
+int64_t append(std::vector<uint8_t>& out, const std::vector<T>& data) {
+  return append_bytes(out, data.data(), data.size() * sizeof(T));
+}
+
+/// No, with the reason, unless every accumulator of the query fits int32.
+[[nodiscard]] Verdict fits_int32(const Query& q);
+/// No unless the root is conv or dense and its weights are constant codes.
+[[nodiscard]] Verdict has_constant_codes(const Query& q);
+
+}  // namespace qloom::kernels

@@ -1,0 +1,49 @@
+#include "kernels/kernel.h"
+
+#include "graph/support/error.h"
+#include "jit/count_emit.h"
+#include "kernels/kernels_table.h"
+#include "kernels/tail_emit.h"
+
+namespace qloom::kernels {
+
+bool Window::has_padding() const {
+  return pad_top > 0 || pad_left > 0 || (out_h - 1) * stride_h + (kernel_h - 1) * dilation_h >= h ||
+         (out_w - 1) * stride_w + (kernel_w - 1) * dilation_w >= w;
+}
+
+std::string Variant::to_string() const {
+  std::string text = std::to_string(rows) + "x" + std::to_string(columns);
+  if (option != 0) text += " option " + std::to_string(option);
+  return text;
+}
+
+jit::FunctionSource source_of(const KernelDef& kernel, const Query& query, const Variant& variant,
+                              std::string symbol) {
+  qloom_assert(kernel.emit != nullptr, "kernel ", kernel.name, " is not emitted");
+  // The query is held by the caller as long as the source is used.
+  return {std::move(symbol),
+          [&kernel, &query, variant](jit::Emitter& e) { kernel.emit(query, variant, e); }};
+}
+
+double predicted_ns(const KernelDef& kernel, const Query& query, const Variant& variant,
+                    const jit::Target& target, int64_t count) {
+  if (kernel.is_reference()) return kernel.reference_ns(query);
+  const jit::Counts counts = jit::count_operations(source_of(kernel, query, variant, "count"), target, count);
+  // Bytes that a call touches: its constants, and a sample's input and outputs.
+  const Window& w = query.window;
+  int64_t bytes = kernel.scratch_bytes ? kernel.scratch_bytes(query, variant, target) : 0;
+  bytes += w.h * w.w * run_bytes(query.input_storage, w.c);
+  for (const TailOutput& output : query.tail->outputs)
+    bytes += w.out_h * w.out_w * run_bytes(output.storage, w.n);
+  if (query.weight_codes != nullptr) bytes += query.weight_codes->size();
+  return jit::predicted_ns(counts, target, bytes) / static_cast<double>(count);
+}
+
+const KernelDef* find_kernel(std::string_view name) {
+  for (const KernelDef* kernel : all_kernels())
+    if (kernel->name == name) return kernel;
+  return nullptr;
+}
+
+}  // namespace qloom::kernels

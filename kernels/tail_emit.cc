@@ -1,0 +1,301 @@
+#include "kernels/tail_emit.h"
+
+#include <algorithm>
+#include <bit>
+#include <cstring>
+#include <limits>
+
+#include "graph/support/error.h"
+
+namespace qloom::kernels {
+namespace {
+
+using jit::Binary;
+using jit::Compare;
+using jit::Element;
+using jit::Emitter;
+using jit::Value;
+
+int64_t align_up(int64_t v, int64_t to) { return (v + to - 1) / to * to; }
+
+/// -1 in lanes where the mask is set → 1, else 0.
+Value mask_to_int(Emitter& e, Value mask) { return e.negate(mask); }
+
+Value splat_int(Emitter& e, int64_t v, int lanes) {
+  return v == 0 ? e.zeros(Element::i32, lanes) : e.splat(e.integer(v, Element::i32), lanes);
+}
+
+/// Evaluates the steps of one place, in order.
+class Steps {
+ public:
+  Steps(Emitter& e, const Tail& tail, const TailLayout& layout, Value accumulators,
+        const TailPlace& place)
+      : e_(e), tail_(tail), layout_(layout), accumulators_(accumulators), place_(place),
+        lanes_(accumulators.lanes) {}
+
+  std::vector<Value> run() {
+    for (const TailStep& step : tail_.steps) values_.push_back(evaluate(step));
+    return values_;
+  }
+
+ private:
+  Value at(int ref) const { return values_[static_cast<size_t>(ref)]; }
+
+  Value table_row(const TailTable& table, int index, int row) {
+    const int64_t offset = layout_.offsets[static_cast<size_t>(index)];
+    if (offset < 0) {
+      if (table.is_f32) return e_.splat(e_.real(table.f32[static_cast<size_t>(row)]), lanes_);
+      return splat_int(e_, table.i32[static_cast<size_t>(row)], lanes_);
+    }
+    const Value pointer = e_.offset(e_.offset(place_.tables, e_.multiply(place_.channel, 4)),
+                                    offset + row * layout_.pitch * 4);
+    return e_.load(pointer, table.is_f32 ? Element::f32 : Element::i32, lanes_);
+  }
+
+  Value evaluate(const TailStep& step) {
+    switch (step.op) {
+      case TailOp::accumulator: return accumulators_;
+      case TailOp::operand: {
+        const auto k = static_cast<size_t>(step.index);
+        return emit_load(e_, tail_.operands[k].type, tail_.operands[k].storage, place_.operands[k],
+                         place_.channel, lanes_);
+      }
+      case TailOp::constant:
+        return table_row(tail_.tables[static_cast<size_t>(step.index)], step.index, 0);
+      case TailOp::count_ge: return count_ge(step);
+      case TailOp::to_f32: return e_.to_f32(at(step.a));
+      case TailOp::to_int: return e_.to_i32(at(step.a));
+      case TailOp::round_even: return e_.round_even(at(step.a));
+      case TailOp::fused_multiply_add:
+        return e_.fused_multiply_add(at(step.a), at(step.b), at(step.c));
+      case TailOp::greater_equal: {
+        const Value a = at(step.a), b = at(step.b);
+        if (a.element == Element::f32)
+          return mask_to_int(e_, e_.compare(Compare::greater_equal_f32, a, b));
+        // a >= b  =  1 - (b > a)
+        return e_.add(e_.compare(Compare::greater_signed, b, a), splat_int(e_, 1, lanes_));
+      }
+      case TailOp::select: {
+        const Value a = at(step.a);
+        const Value zero = e_.compare(Compare::equal, a, e_.zeros(Element::i32, lanes_));
+        return e_.select(zero, at(step.c), at(step.b));
+      }
+      default: return e_.binary(binary_of(step), at(step.a), at(step.b));
+    }
+  }
+
+  /// rows - (number of thresholds above a): compares give -1 for each of those.
+  Value count_ge(const TailStep& step) {
+    const TailTable& table = tail_.tables[static_cast<size_t>(step.index)];
+    Value sum = splat_int(e_, table.rows, lanes_);
+    for (int row = 0; row < table.rows; ++row)
+      sum = e_.add(sum, e_.compare(Compare::greater_signed, table_row(table, step.index, row),
+                                   at(step.a)));
+    return sum;
+  }
+
+  Binary binary_of(const TailStep& step) const {
+    const bool f32 = at(step.a).element == Element::f32;
+    switch (step.op) {
+      case TailOp::add: return Binary::add;
+      case TailOp::subtract: return Binary::subtract;
+      case TailOp::multiply: return Binary::multiply;
+      case TailOp::divide: return Binary::divide;
+      case TailOp::minimum: return f32 ? Binary::minimum : Binary::min_signed;
+      case TailOp::maximum: return f32 ? Binary::maximum : Binary::max_signed;
+      case TailOp::bit_xor: return Binary::bit_xor;
+      case TailOp::bit_and: return Binary::bit_and;
+      case TailOp::shift_left: return Binary::shift_left;
+      case TailOp::shift_right: return Binary::shift_right_arithmetic;
+      default: fail_internal(std::source_location::current(), "tail: not a binary operation");
+    }
+  }
+
+  Emitter& e_;
+  const Tail& tail_;
+  const TailLayout& layout_;
+  Value accumulators_;
+  const TailPlace& place_;
+  int lanes_;
+  std::vector<Value> values_;
+};
+
+void store_lanes(Emitter& e, Value pointer, Value v, int valid) {
+  if (valid == v.lanes)
+    e.store(pointer, v);
+  else
+    e.store_first(pointer, v, valid);
+}
+
+void store_bits(Emitter& e, Value pointer, Value channel, Value codes, int valid) {
+  const int lanes = codes.lanes;
+  qloom_assert(lanes % 8 == 0 && lanes <= 64, "tail: bits of ", lanes, " lanes");
+  const Value mask =
+      e.narrow(e.compare(Compare::greater_signed, codes, e.zeros(Element::i32, lanes)), Element::i8);
+  Value bits = e.sign_bits(mask);
+  if (valid < lanes)
+    bits = e.binary(Binary::bit_and, bits, e.integer((int64_t{1} << valid) - 1));
+  const Value at = e.offset(pointer, e.binary(Binary::shift_right_logical, channel, e.integer(3)));
+  // Whole bytes up to the last valid lane; a power of two of them at a time.
+  int bytes = (valid + 7) / 8;
+  for (int done = 0; bytes > 0;) {
+    const int part = static_cast<int>(std::bit_floor(static_cast<unsigned>(bytes)));
+    const Element element = part == 8   ? Element::i64
+                            : part == 4 ? Element::i32
+                            : part == 2 ? Element::i16
+                                        : Element::i8;
+    Value word = done == 0 ? bits
+                           : e.binary(Binary::shift_right_logical, bits, e.integer(8 * done));
+    if (part < 8) word = e.narrow(word, element);
+    e.store(e.offset(at, done), word);
+    done += part;
+    bytes -= part;
+  }
+}
+
+void store_output(Emitter& e, const TailOutput& output, Value pointer, Value channel, Value v,
+                  int valid) {
+  const Storage storage = output.storage;
+  if (storage.kind == Storage::Kind::bits) return store_bits(e, pointer, channel, v, valid);
+  if (storage.kind == Storage::Kind::bytes) {
+    // The type promises code + zero in 0..255, so truncation keeps it.
+    if (storage.zero != 0) v = e.add(v, splat_int(e, storage.zero, v.lanes));
+    v = e.narrow(v, Element::i8);
+  } else if (storage.kind == Storage::Kind::words) {
+    v = e.narrow(v, Element::i16);
+  }
+  store_lanes(e, e.offset(pointer, e.multiply(channel, element_bytes(storage))), v, valid);
+}
+
+/// True when a type's stored bit 0 stands for -1.
+bool bit_is_sign(const TensorType& type) { return type.numeric.is_binary(); }
+
+}  // namespace
+
+int channel_lanes(const jit::Target& target) { return std::max(8, target.vector_bytes / 4); }
+
+int64_t element_bytes(Storage storage) {
+  switch (storage.kind) {
+    case Storage::Kind::bytes: return 1;
+    case Storage::Kind::words: return 2;
+    case Storage::Kind::f32:
+    case Storage::Kind::dwords: return 4;
+    case Storage::Kind::bits: break;
+  }
+  fail_internal(std::source_location::current(), "bits have no bytes per element");
+}
+
+int64_t run_bytes(Storage storage, int64_t n) {
+  return storage.kind == Storage::Kind::bits ? (n + 63) / 64 * 8 : n * element_bytes(storage);
+}
+
+TailLayout lay_out_tail(const Tail& tail, int64_t channels, int lanes) {
+  TailLayout layout;
+  layout.pitch = align_up(channels, lanes) + lanes;  // a vector may begin at any channel
+  for (const TailTable& table : tail.tables) {
+    layout.offsets.push_back(table.per_channel ? layout.bytes : -1);
+    if (table.per_channel) layout.bytes += table.rows * layout.pitch * 4;
+  }
+  layout.bytes = align_up(layout.bytes, 64);
+  return layout;
+}
+
+void append_tail(std::vector<uint8_t>& constants, const Tail& tail, int64_t channels, int lanes) {
+  constants.resize(static_cast<size_t>(align_up(static_cast<int64_t>(constants.size()), 64)));
+  const TailLayout layout = lay_out_tail(tail, channels, lanes);
+  const auto base = constants.size();
+  constants.resize(base + static_cast<size_t>(layout.bytes));
+  for (size_t i = 0; i < tail.tables.size(); ++i) {
+    const TailTable& table = tail.tables[i];
+    if (!table.per_channel) continue;
+    for (int row = 0; row < table.rows; ++row) {
+      const void* from = table.is_f32 ? static_cast<const void*>(table.f32.data() + row * channels)
+                                      : static_cast<const void*>(table.i32.data() + row * channels);
+      std::memcpy(constants.data() + base + layout.offsets[i] + row * layout.pitch * 4, from,
+                  static_cast<size_t>(channels) * 4);
+    }
+  }
+}
+
+Value emit_load(Emitter& e, const TensorType& type, Storage storage, Value pointer, Value channel,
+                int lanes) {
+  if (storage.kind == Storage::Kind::bits) {
+    const Value at = e.offset(pointer, e.binary(Binary::shift_right_logical, channel, e.integer(3)));
+    std::vector<Value> parts;
+    std::vector<int64_t> places;
+    for (int i = 0; i < 8; ++i) places.push_back(int64_t{1} << i);
+    const Value place = e.vector_constant(Element::i32, places);
+    for (int i = 0; i < lanes / 8; ++i) {
+      const Value byte = e.widen_unsigned(e.load(e.offset(at, i), Element::i8), Element::i32);
+      const Value set = e.compare(
+          Compare::equal, e.binary(Binary::bit_and, e.splat(byte, 8), place), place);
+      // set is -1 or 0: bit → 1 or 0, sign → 1 or -1
+      parts.push_back(bit_is_sign(type)
+                          ? e.select(set, splat_int(e, 1, 8), splat_int(e, -1, 8))
+                          : mask_to_int(e, set));
+    }
+    while (parts.size() > 1) {
+      std::vector<Value> wider;
+      for (size_t i = 0; i + 1 < parts.size(); i += 2) wider.push_back(e.concat(parts[i], parts[i + 1]));
+      parts = wider;
+    }
+    return parts[0];
+  }
+  const Value at = e.offset(pointer, e.multiply(channel, element_bytes(storage)));
+  switch (storage.kind) {
+    case Storage::Kind::f32: return e.load(at, Element::f32, lanes);
+    case Storage::Kind::dwords: return e.load(at, Element::i32, lanes);
+    case Storage::Kind::words: return e.widen_signed(e.load(at, Element::i16, lanes), Element::i32);
+    default: break;
+  }
+  const Value codes = e.widen_unsigned(e.load(at, Element::i8, lanes), Element::i32);
+  return storage.zero == 0 ? codes : e.subtract(codes, splat_int(e, storage.zero, lanes));
+}
+
+void emit_tail(Emitter& e, const Tail& tail, const TailLayout& layout, Value accumulators,
+               const TailPlace& place) {
+  const std::vector<Value> values = Steps(e, tail, layout, accumulators, place).run();
+  for (size_t i = 0; i < tail.outputs.size(); ++i) {
+    const TailOutput& output = tail.outputs[i];
+    store_output(e, output, place.outputs[i], place.channel, values[static_cast<size_t>(output.step)],
+                 place.valid_lanes);
+  }
+}
+
+void emit_clear_bits(Emitter& e, const Tail& tail, std::span<const Value> outputs, int64_t positions,
+                     int64_t n) {
+  if ((n + 7) / 8 % 8 == 0) return;  // every byte is written
+  for (size_t i = 0; i < tail.outputs.size(); ++i) {
+    if (tail.outputs[i].storage.kind != Storage::Kind::bits) continue;
+    const int64_t bytes = positions * run_bytes(Storage::bits(), n);
+    e.loop("clear bits", e.integer(0), e.multiply(e.count(), bytes), 8,
+           static_cast<double>(bytes) * 2,
+           [&](Value at) { e.store(e.offset(outputs[i], at), e.integer(0)); });
+  }
+}
+
+TailPlace place_at(Emitter& e, const Tail& tail, Value tables, std::span<const Value> operands,
+                   std::span<const Value> outputs, Value position, int64_t n) {
+  TailPlace place;
+  place.tables = tables;
+  for (size_t i = 0; i < tail.operands.size(); ++i)
+    place.operands.push_back(
+        e.offset(operands[i], e.multiply(position, run_bytes(tail.operands[i].storage, n))));
+  for (size_t i = 0; i < tail.outputs.size(); ++i)
+    place.outputs.push_back(
+        e.offset(outputs[i], e.multiply(position, run_bytes(tail.outputs[i].storage, n))));
+  return place;
+}
+
+KernelBuffers kernel_buffers(Emitter& e, const Tail& tail, bool has_scratch) {
+  KernelBuffers b;
+  int index = 0;
+  b.input = e.buffer(index++);
+  for (size_t i = 0; i < tail.operands.size(); ++i) b.operands.push_back(e.buffer(index++));
+  b.constants = e.buffer(index++);
+  for (size_t i = 0; i < tail.outputs.size(); ++i) b.outputs.push_back(e.buffer(index++));
+  if (has_scratch) b.scratch = e.buffer(index);
+  return b;
+}
+
+}  // namespace qloom::kernels

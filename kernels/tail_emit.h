@@ -1,0 +1,73 @@
+// kernels/tail_emit.h: a region's tail on vectors of channels, for every kernel that has one.
+//
+//   const TailLayout layout = lay_out_tail(*query.tail, query.window.n, lanes);
+//   pack:  append_tail(constants, *query.tail, query.window.n, lanes);
+//   emit:  emit_tail(e, *query.tail, layout, accumulators, {tables, channel, {}, {out}, lanes});
+#pragma once
+
+#include <cstdint>
+#include <span>
+#include <vector>
+
+#include "jit/emitter.h"
+#include "kernels/kernel.h"
+#include "kernels/tail.h"
+
+namespace qloom::kernels {
+
+/// Channels that one accumulator vector holds: 32-bit lanes of the target's vectors, at least 8, so
+/// that packed bits are written by whole bytes.
+[[nodiscard]] int channel_lanes(const jit::Target& target);
+
+/// Bytes of one run of the last axis of `n` elements.
+[[nodiscard]] int64_t run_bytes(Storage storage, int64_t n);
+/// Byte offset of element `channel` (a multiple of 8 for bits) within its run.
+[[nodiscard]] int64_t element_bytes(Storage storage);
+
+/// Where the per-channel tables of a tail lie: rows of `pitch` 32-bit entries, so that a vector that
+/// begins at any channel may be loaded. Tables that are the same for all channels are immediates in
+/// the code and not stored.
+struct TailLayout {
+  std::vector<int64_t> offsets;  ///< per table; -1: immediate
+  int64_t pitch = 0;             ///< entries per row
+  int64_t bytes = 0;
+};
+[[nodiscard]] TailLayout lay_out_tail(const Tail& tail, int64_t channels, int lanes);
+/// Appends the tables (lay_out_tail(...).bytes), after padding `constants` to 64 bytes.
+void append_tail(std::vector<uint8_t>& constants, const Tail& tail, int64_t channels, int lanes);
+
+/// One place where a tail runs: `lanes` neighbouring channels of one output position.
+struct TailPlace {
+  jit::Value tables;                 ///< pointer to the tables (TailLayout)
+  jit::Value channel;                ///< i64: the first channel; a multiple of 8 where bits are touched
+  std::vector<jit::Value> operands;  ///< pointers to channel 0 of this position, per tail operand
+  std::vector<jit::Value> outputs;   ///< pointers to channel 0 of this position, per tail output
+  int valid_lanes = 0;               ///< lanes that are channels; the others are not written
+};
+/// Emits the tail on `accumulators` (i32, or f32 for elementwise roots) and stores its outputs.
+void emit_tail(jit::Emitter& e, const Tail& tail, const TailLayout& layout, jit::Value accumulators,
+               const TailPlace& place);
+
+/// `lanes` elements of a stored value as int codes (i32) or f32; `pointer` is channel 0 of the run.
+[[nodiscard]] jit::Value emit_load(jit::Emitter& e, const TensorType& type, Storage storage,
+                                   jit::Value pointer, jit::Value channel, int lanes);
+
+/// Bytes of packed bits behind the last channel that no vector writes: cleared once, for `count`
+/// samples of `positions` runs of `n` channels.
+void emit_clear_bits(jit::Emitter& e, const Tail& tail, std::span<const jit::Value> outputs,
+                     int64_t positions, int64_t n);
+
+/// Pointers to channel 0 of position `position` (i64) of each operand and output.
+[[nodiscard]] TailPlace place_at(jit::Emitter& e, const Tail& tail, jit::Value tables,
+                                 std::span<const jit::Value> operands,
+                                 std::span<const jit::Value> outputs, jit::Value position, int64_t n);
+
+/// Buffers of an emitted kernel, in the order that KernelDef promises.
+struct KernelBuffers {
+  jit::Value input, constants, scratch;
+  std::vector<jit::Value> operands, outputs;
+};
+/// `has_scratch`: the scratch buffer is asked for.
+[[nodiscard]] KernelBuffers kernel_buffers(jit::Emitter& e, const Tail& tail, bool has_scratch);
+
+}  // namespace qloom::kernels
