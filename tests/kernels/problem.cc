@@ -1,0 +1,438 @@
+#include "tests/kernels/problem.h"
+
+#include <algorithm>
+#include <cstring>
+#include <limits>
+#include <map>
+#include <stdexcept>
+
+#include "kernels/tail_emit.h"
+
+namespace qloom::testing {
+
+using kernels::Query;
+using kernels::Storage;
+using kernels::Tail;
+using kernels::TailOp;
+using kernels::TailOutput;
+using kernels::TailScalar;
+using kernels::TailStep;
+using kernels::TailTable;
+using kernels::Window;
+
+namespace {
+
+const OpDef kConv{.name = "conv", .doc = "for tests", .operands = {}};
+const OpDef kDense{.name = "dense", .doc = "for tests", .operands = {}};
+
+int64_t uniform(std::mt19937_64& rng, int64_t lo, int64_t hi) {
+  return lo + static_cast<int64_t>(rng() % static_cast<uint64_t>(hi - lo + 1));
+}
+
+Shape shape_of(int64_t h, int64_t w, int64_t c) { return {Dim::batch(), h, w, c}; }
+
+TailTable int_table(std::vector<int32_t> v, bool per_channel, int rows = 1) {
+  TailTable t;
+  t.per_channel = per_channel;
+  t.rows = rows;
+  t.i32 = std::move(v);
+  return t;
+}
+TailTable f32_table(std::vector<float> v, bool per_channel) {
+  TailTable t;
+  t.is_f32 = true;
+  t.per_channel = per_channel;
+  t.f32 = std::move(v);
+  return t;
+}
+
+/// Adds steps to a tail.
+class Builder {
+ public:
+  explicit Builder(Tail& tail) : tail_(tail) {}
+  int step(TailOp op, int a = -1, int b = -1, int c = -1, int index = -1) {
+    tail_.steps.push_back({op, a, b, c, index});
+    return static_cast<int>(tail_.steps.size()) - 1;
+  }
+  int constant(int32_t v) { return constant(int_table({v}, false)); }
+  int constant(TailTable table) {
+    tail_.tables.push_back(std::move(table));
+    return step(TailOp::constant, -1, -1, -1, static_cast<int>(tail_.tables.size()) - 1);
+  }
+  int count_ge(int a, TailTable table) {
+    tail_.tables.push_back(std::move(table));
+    return step(TailOp::count_ge, a, -1, -1, static_cast<int>(tail_.tables.size()) - 1);
+  }
+  int clip(int a, int32_t lo, int32_t hi) {
+    return step(TailOp::minimum, step(TailOp::maximum, a, constant(lo)), constant(hi));
+  }
+  void output(int step, const Shape& shape, Numeric numeric, Storage storage) {
+    TailOutput o;
+    o.step = step;
+    o.type = {shape, numeric, {}};
+    o.storage = storage;
+    o.value_index = static_cast<int>(tail_.outputs.size());
+    tail_.outputs.push_back(o);
+  }
+
+ private:
+  Tail& tail_;
+};
+
+}  // namespace
+
+int64_t random_code(const Numeric& numeric, std::mt19937_64& rng) {
+  const Numeric::Grid grid = *numeric.grid();
+  switch (numeric.kind()) {
+    case Numeric::Kind::binary: return uniform(rng, 0, 1) == 0 ? -1 : 1;
+    case Numeric::Kind::power_of_two: {
+      const int64_t steps = (numeric.max_exponent() - numeric.min_exponent()) / numeric.stride();
+      const int64_t e = numeric.min_exponent() + uniform(rng, 0, steps) * numeric.stride();
+      const int64_t magnitude = int64_t{1} << (e + grid.fraction);
+      return numeric.is_signed() && uniform(rng, 0, 1) == 0 ? -magnitude : magnitude;
+    }
+    default: return uniform(rng, grid.lo, grid.hi);
+  }
+}
+
+Window dense_window(int64_t c, int64_t n) {
+  Window w;
+  w.c = c;
+  w.n = n;
+  return w;
+}
+
+Window conv_window(int64_t h, int64_t w, int64_t c, int64_t n, int64_t kernel_h, int64_t kernel_w, int64_t stride,
+                   int64_t dilation, int64_t groups, Pad pad) {
+  Window g;
+  g.h = h;
+  g.w = w;
+  g.c = c;
+  g.n = n;
+  g.kernel_h = kernel_h;
+  g.kernel_w = kernel_w;
+  g.stride_h = h == 1 && kernel_h == 1 ? 1 : stride;
+  g.stride_w = stride;
+  g.dilation_h = kernel_h == 1 ? 1 : dilation;
+  g.dilation_w = kernel_w == 1 ? 1 : dilation;
+  g.groups = groups;
+  const int64_t reach_h = (kernel_h - 1) * g.dilation_h + 1, reach_w = (kernel_w - 1) * g.dilation_w + 1;
+  auto extent = [&](int64_t size, int64_t reach, int64_t s, int64_t& before) {
+    int64_t out = 0;
+    if (pad == Pad::valid) {
+      out = size < reach ? 0 : (size - reach) / s + 1;
+    } else {
+      out = (size + s - 1) / s;
+      const int64_t total = std::max<int64_t>(0, (out - 1) * s + reach - size);
+      before = pad == Pad::causal ? reach - 1 : total / 2;
+      if (pad == Pad::causal) out = (size - 1) / s + 1;
+    }
+    if (out <= 0) throw std::invalid_argument("no output");
+    return out;
+  };
+  g.out_h = extent(h, reach_h, g.stride_h, g.pad_top);
+  g.out_w = extent(w, reach_w, g.stride_w, g.pad_left);
+  return g;
+}
+
+Problem::Problem(const ProblemSpec& spec) : spec_(spec) {
+  std::mt19937_64 rng(spec.seed);
+  const Window& w = spec_.window;
+  query_.name = spec_.name;
+  query_.root = spec_.elementwise ? nullptr : w.is_dense() ? &kDense : &kConv;
+  query_.window = w;
+  query_.input = {shape_of(w.h, w.w, w.c), spec_.f32_input ? Numeric::float32() : spec_.input, {}};
+  make_input(rng);
+  if (!spec_.elementwise) make_weights(rng);
+  compute_accumulators();
+  make_tail(rng);
+  query_.tail = &tail_;
+  kernels::check_tail(tail_, w.n, spec_.f32_input);
+  compute_outputs();
+}
+
+void Problem::make_input(std::mt19937_64& rng) {
+  const Window& w = spec_.window;
+  const auto n = static_cast<size_t>(spec_.count * w.h * w.w * w.c);
+  if (spec_.f32_input) {
+    for (size_t i = 0; i < n; ++i) f32_input_.push_back(static_cast<float>(uniform(rng, -2000, 2000)) / 64.0F);
+    return;
+  }
+  for (size_t i = 0; i < n; ++i) input_.push_back(random_code(spec_.input, rng));
+}
+
+void Problem::make_weights(std::mt19937_64& rng) {
+  const Window& w = spec_.window;
+  const int64_t size = w.kernel_h * w.kernel_w * (w.c / w.groups) * w.n;
+  std::vector<int64_t> codes;
+  for (int64_t i = 0; i < size; ++i) codes.push_back(random_code(spec_.weights, rng));
+  query_.weights = {{w.kernel_h, w.kernel_w, w.c / w.groups, w.n}, spec_.weights, {}};
+  // The exact interval of each accumulator.
+  const Numeric::Grid grid = *spec_.input.grid();
+  const bool padded = w.has_padding();
+  for (int64_t n = 0; n < w.n; ++n) {
+    int64_t lo = 0, hi = 0;
+    for (int64_t k = 0; k < size / w.n; ++k) {
+      const int64_t c = codes[static_cast<size_t>(k * w.n + n)];
+      int64_t a = c * grid.lo, b = c * grid.hi;
+      if (a > b) std::swap(a, b);
+      lo += padded ? std::min<int64_t>(a, 0) : a;
+      hi += padded ? std::max<int64_t>(b, 0) : b;
+    }
+    query_.accumulator_lo.push_back(lo);
+    query_.accumulator_hi.push_back(hi);
+  }
+  weight_codes_ = Tensor({w.kernel_h, w.kernel_w, w.c / w.groups, w.n}, std::move(codes));
+  query_.weight_codes = &weight_codes_;
+}
+
+void Problem::compute_accumulators() {
+  const Window& w = spec_.window;
+  if (spec_.elementwise) {
+    accumulators_ = input_;
+    return;
+  }
+  const auto weights = weight_codes_.i64();
+  const int64_t group_c = w.c / w.groups, group_n = w.n / w.groups;
+  for (int64_t s = 0; s < spec_.count; ++s)
+    for (int64_t oy = 0; oy < w.out_h; ++oy)
+      for (int64_t ox = 0; ox < w.out_w; ++ox)
+        for (int64_t n = 0; n < w.n; ++n) {
+          int64_t sum = 0;
+          for (int64_t ky = 0; ky < w.kernel_h; ++ky)
+            for (int64_t kx = 0; kx < w.kernel_w; ++kx) {
+              const int64_t y = oy * w.stride_h + ky * w.dilation_h - w.pad_top;
+              const int64_t x = ox * w.stride_w + kx * w.dilation_w - w.pad_left;
+              if (y < 0 || y >= w.h || x < 0 || x >= w.w) continue;
+              for (int64_t c = 0; c < group_c; ++c) {
+                const int64_t channel = n / group_n * group_c + c;
+                sum += input_[static_cast<size_t>(((s * w.h + y) * w.w + x) * w.c + channel)] *
+                       weights[static_cast<size_t>(((ky * w.kernel_w + kx) * group_c + c) * w.n + n)];
+              }
+            }
+          accumulators_.push_back(sum);
+        }
+}
+
+void Problem::make_tail(std::mt19937_64& rng) {
+  const Window& w = spec_.window;
+  const Shape shape = shape_of(w.out_h, w.out_w, w.n);
+  Builder b(tail_);
+  int acc = b.step(TailOp::accumulator);
+  auto sample = [&] {  // an accumulator that occurs, so that thresholds and clips matter
+    if (spec_.f32_input) return static_cast<int32_t>(f32_input_[rng() % f32_input_.size()] * 16);
+    return static_cast<int32_t>(accumulators_[rng() % accumulators_.size()]);
+  };
+  int32_t spread = 1;
+  for (int i = 0; i < 64; ++i) spread = std::max(spread, std::abs(sample() / 2));
+  if (spec_.f32_input) {
+    const int scaled = b.step(TailOp::multiply, acc, b.constant(f32_table({16.0F}, false)));
+    acc = b.step(TailOp::to_int, scaled);
+  }
+  const auto channels = static_cast<size_t>(w.n);
+  switch (spec_.tail) {
+    case TailKind::plain:
+      b.output(acc, shape, Numeric::fixed(32, 0, true), Storage::dwords());
+      break;
+    case TailKind::thresholds: {
+      std::vector<int32_t> table;
+      for (size_t i = 0; i < 7 * channels; ++i) table.push_back(sample());
+      b.output(b.count_ge(acc, int_table(std::move(table), true, 7)), shape, Numeric::fixed(3, 0, false),
+               Storage::bytes(0));
+      break;
+    }
+    case TailKind::scale_round: {
+      std::vector<int32_t> scales, offsets;
+      int shift = 0;
+      while ((spread >> shift) > 64) ++shift;
+      for (size_t i = 0; i < channels; ++i) {
+        scales.push_back(static_cast<int32_t>(uniform(rng, 1, 5)));
+        offsets.push_back(static_cast<int32_t>(uniform(rng, -spread, spread)));
+      }
+      // The promise of integer steps is that they do not overflow; keep far away.
+      int r = acc;
+      if (shift > 2) r = b.step(TailOp::shift_right, r, b.constant(shift - 2));
+      r = b.step(TailOp::multiply, r, b.constant(int_table(std::move(scales), true)));
+      for (int32_t& o : offsets) o >>= std::max(0, shift - 2);
+      r = b.step(TailOp::add, r, b.constant(int_table(std::move(offsets), true)));
+      r = b.step(TailOp::shift_right, r, b.constant(2));
+      r = b.clip(r, -100, 90);
+      b.output(r, shape, Numeric::integers(-100, 90, 0), Storage::bytes(100));
+      break;
+    }
+    case TailKind::float_chain: {
+      std::vector<float> scales, offsets;
+      for (size_t i = 0; i < channels; ++i) {
+        scales.push_back(static_cast<float>(uniform(rng, 1, 1000)) / 300.0F / static_cast<float>(spread));
+        offsets.push_back(static_cast<float>(uniform(rng, -1000, 1000)) / 777.0F);
+      }
+      int r = b.step(TailOp::to_f32, acc);
+      r = b.step(TailOp::multiply, r, b.constant(f32_table(std::move(scales), true)));
+      r = b.step(TailOp::add, r, b.constant(f32_table(std::move(offsets), true)));
+      const int raw = r;
+      r = b.step(TailOp::multiply, r, b.constant(f32_table({100.0F}, false)));
+      r = b.step(TailOp::maximum, r, b.constant(f32_table({-300.0F}, false)));
+      r = b.step(TailOp::minimum, r, b.constant(f32_table({255.5F}, false)));
+      r = b.step(TailOp::to_int, b.step(TailOp::round_even, r));
+      b.output(r, shape, Numeric::integers(-300, 256, 0), Storage::words());
+      b.output(raw, shape, Numeric::float32(), Storage::f32());
+      break;
+    }
+    case TailKind::residual: {
+      tail_.operands.push_back({{shape, Numeric::fixed(5, 0, true), {}}, Storage::bytes(16)});
+      tail_.operands.push_back({{shape, Numeric::binary(), {}}, Storage::bits()});
+      int shift = 0;
+      while ((spread >> shift) > 50) ++shift;
+      int r = b.step(TailOp::shift_right, acc, b.constant(shift));
+      r = b.step(TailOp::add, r, b.step(TailOp::operand, -1, -1, -1, 0));
+      const int sign = b.step(TailOp::operand, -1, -1, -1, 1);
+      r = b.step(TailOp::add, r, b.step(TailOp::multiply, sign, b.constant(7)));
+      r = b.clip(r, -60, 60);
+      const int bit = b.step(TailOp::greater_equal, r, b.constant(0));
+      b.output(r, shape, Numeric::integers(-60, 60, 0), Storage::bytes(60));
+      b.output(bit, shape, Numeric::bit(), Storage::bits());
+      break;
+    }
+    case TailKind::bits: {
+      std::vector<int32_t> thresholds, flips;
+      for (size_t i = 0; i < channels; ++i) {
+        thresholds.push_back(sample());
+        flips.push_back(static_cast<int32_t>(uniform(rng, 0, 1)));
+      }
+      int r = b.step(TailOp::greater_equal, acc, b.constant(int_table(std::move(thresholds), true)));
+      r = b.step(TailOp::bit_xor, r, b.constant(int_table(std::move(flips), true)));
+      r = b.step(TailOp::select, r, b.constant(1), b.constant(-1));
+      b.output(r, shape, Numeric::binary(), Storage::bits());
+      b.output(r, shape, Numeric::binary(), Storage::words());
+      break;
+    }
+  }
+  for (const kernels::TailOperand& operand : tail_.operands) {
+    std::vector<int64_t> codes;
+    for (int64_t i = 0; i < spec_.count * w.out_h * w.out_w * w.n; ++i)
+      codes.push_back(random_code(operand.type.numeric, rng));
+    operands_.push_back(std::move(codes));
+  }
+}
+
+void Problem::compute_outputs() {
+  const int64_t total = spec_.count * spec_.window.out_h * spec_.window.out_w * spec_.window.n;
+  outputs_.resize(tail_.outputs.size());
+  for (int64_t i = 0; i < total; ++i) {
+    std::vector<TailScalar> operands;
+    for (const auto& codes : operands_)
+      operands.push_back(TailScalar::integer(static_cast<int32_t>(codes[static_cast<size_t>(i)])));
+    const TailScalar a = spec_.f32_input
+                             ? TailScalar::real(f32_input_[static_cast<size_t>(i)])
+                             : TailScalar::integer(static_cast<int32_t>(accumulators_[static_cast<size_t>(i)]));
+    const auto values = kernels::run_tail(tail_, a, i % spec_.window.n, operands);
+    for (size_t k = 0; k < tail_.outputs.size(); ++k)
+      outputs_[k].push_back(values[static_cast<size_t>(tail_.outputs[k].step)]);
+  }
+}
+
+const Query& Problem::query_for(const kernels::KernelDef& kernel) {
+  query_.input_storage = kernel.input_storage(query_);
+  return query_;
+}
+
+double Problem::most_frequent_share() const {
+  double worst = 0;
+  for (const auto& output : outputs_) {
+    std::map<int64_t, int> counts;
+    int most = 0;
+    for (const TailScalar& v : output) {
+      int32_t bits = v.i;
+      if (v.is_f32) std::memcpy(&bits, &v.f, 4);
+      most = std::max(most, ++counts[bits]);
+    }
+    worst = std::max(worst, static_cast<double>(most) / static_cast<double>(output.size()));
+  }
+  return worst;
+}
+
+std::string Problem::difference(const std::vector<uint8_t>& constants, int64_t scratch_bytes, const Run& run,
+                                int64_t count, bool) {
+  const Window& w = spec_.window;
+  const int64_t slack = kernels::kSlackBytes;
+  constexpr uint8_t kCanary = 0xA5;
+  std::vector<std::vector<uint8_t>> blocks;
+  auto block = [&](int64_t bytes) -> uint8_t* {
+    blocks.emplace_back(static_cast<size_t>(bytes + 2 * slack), kCanary);
+    return blocks.back().data() + slack;
+  };
+  blocks.reserve(16);
+  memory_.clear();
+  std::vector<void*> buffers;
+  auto add = [&](uint8_t* at, int64_t bytes, bool writable) {
+    buffers.push_back(at);
+    memory_.push_back({at - slack, at + bytes + slack, writable});
+  };
+  auto store = [&](uint8_t* at, const std::vector<int64_t>& codes, Storage storage, int64_t last) {
+    std::memset(at, 0, static_cast<size_t>(static_cast<int64_t>(codes.size()) / last * kernels::run_bytes(storage, last)));
+    for (size_t i = 0; i < codes.size(); ++i)
+      kernels::write_code(at, storage, static_cast<int64_t>(i), last, codes[i]);
+  };
+
+  const int64_t in_bytes = spec_.count * w.h * w.w * kernels::run_bytes(query_.input_storage, w.c);
+  uint8_t* in = block(in_bytes);
+  if (spec_.f32_input) std::memcpy(in, f32_input_.data(), f32_input_.size() * 4);
+  else store(in, input_, query_.input_storage, w.c);
+  add(in, in_bytes, false);
+  const int64_t positions = w.out_h * w.out_w;
+  for (size_t i = 0; i < operands_.size(); ++i) {
+    const Storage storage = tail_.operands[i].storage;
+    const int64_t bytes = spec_.count * positions * kernels::run_bytes(storage, w.n);
+    uint8_t* at = block(bytes);
+    store(at, operands_[i], storage, w.n);
+    add(at, bytes, false);
+  }
+  uint8_t* c = block(static_cast<int64_t>(constants.size()));
+  if (!constants.empty()) std::memcpy(c, constants.data(), constants.size());
+  add(c, static_cast<int64_t>(constants.size()), false);
+  std::vector<uint8_t*> out;
+  for (const TailOutput& output : tail_.outputs) {
+    const int64_t bytes = count * positions * kernels::run_bytes(output.storage, w.n);
+    out.push_back(block(bytes));
+    add(out.back(), bytes, true);
+  }
+  uint8_t* scratch = block(scratch_bytes);
+  add(scratch, scratch_bytes, true);
+
+  run(buffers.data(), count);
+
+  for (size_t k = 0; k < tail_.outputs.size(); ++k) {
+    const Storage storage = tail_.outputs[k].storage;
+    const int64_t bytes = count * positions * kernels::run_bytes(storage, w.n);
+    std::vector<uint8_t> expected(static_cast<size_t>(bytes), 0);
+    const int64_t total = count * positions * w.n;
+    for (int64_t i = 0; i < total; ++i) {
+      const TailScalar& v = outputs_[k][static_cast<size_t>(i)];
+      if (v.is_f32) std::memcpy(expected.data() + i * 4, &v.f, 4);
+      else kernels::write_code(expected.data(), storage, i, w.n, v.i);
+    }
+    if (std::memcmp(expected.data(), out[k], expected.size()) != 0) {
+      int64_t at = 0;
+      while (expected[static_cast<size_t>(at)] == out[k][at]) ++at;
+      if (storage.kind == Storage::Kind::bits)
+        return "output " + std::to_string(k) + " (bits) differs at byte " + std::to_string(at);
+      const int64_t i = at / kernels::element_bytes(storage);
+      const TailScalar& v = outputs_[k][static_cast<size_t>(i)];
+      std::string text = "output " + std::to_string(k) + " differs at sample " + std::to_string(i / (positions * w.n)) +
+                         ", position " + std::to_string(i / w.n % positions) + ", channel " +
+                         std::to_string(i % w.n) + ": expected ";
+      if (v.is_f32) {
+        float got;
+        std::memcpy(&got, out[k] + i * 4, 4);
+        return text + std::to_string(v.f) + ", got " + std::to_string(got);
+      }
+      return text + std::to_string(v.i) + ", got " + std::to_string(kernels::read_code(out[k], storage, i, w.n));
+    }
+    // Nothing may be written before an output (after it: slack).
+    for (int64_t i = 1; i <= slack; ++i)
+      if (out[k][-i] != kCanary) return "output " + std::to_string(k) + ": a byte before the buffer was written";
+  }
+  return "";
+}
+
+}  // namespace qloom::testing

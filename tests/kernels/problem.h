@@ -1,0 +1,114 @@
+// tests/kernels/problem.h: generated work for kernels: a query with random weights and tail, its input, and the
+// outputs by plain integer loops and run_tail.
+#pragma once
+
+#include <cstdint>
+#include <functional>
+#include <memory>
+#include <random>
+#include <string>
+#include <vector>
+
+#include "jit/code.h"
+#include "kernels/kernel.h"
+
+namespace qloom::testing {
+
+/// What follows the accumulator.
+enum class TailKind : uint8_t {
+  plain,        ///< the accumulator itself, dwords
+  thresholds,   ///< thresholds per channel → bytes
+  scale_round,  ///< multiply, add, shift, clip → bytes
+  float_chain,  ///< float32 affine per channel, round, clip → words, and the unrounded float32
+  residual,     ///< plus an operand in bytes, clipped → bytes, and its sign → bits
+  bits,         ///< threshold per channel with direction → bits, and words
+};
+inline constexpr int kTailKinds = 6;
+
+/// What to generate. Geometry as in kernels::Window; the output size follows from `same`.
+struct ProblemSpec {
+  std::string name;
+  kernels::Window window;
+  Numeric input = Numeric::fixed(4, 0, false), weights = Numeric::fixed(4, 0, true);
+  TailKind tail = TailKind::plain;
+  bool elementwise = false;  ///< root null
+  bool f32_input = false;    ///< elementwise on float32
+  int64_t count = 2;
+  uint64_t seed = 1;
+};
+
+/// Padding as Keras names it.
+enum class Pad : uint8_t { valid, same, causal };
+/// A convolution's window with its output size and padding. Throws std::invalid_argument where there is no output.
+[[nodiscard]] kernels::Window conv_window(int64_t h, int64_t w, int64_t c, int64_t n, int64_t kernel_h, int64_t kernel_w,
+                                          int64_t stride, int64_t dilation, int64_t groups, Pad pad);
+[[nodiscard]] kernels::Window dense_window(int64_t c, int64_t n);
+
+/// One kernel's work, with everything that the query points to.
+class Problem {
+ public:
+  explicit Problem(const ProblemSpec& spec);
+  Problem(const Problem&) = delete;
+  Problem& operator=(const Problem&) = delete;
+
+  [[nodiscard]] const ProblemSpec& spec() const { return spec_; }
+  /// Query with the storage that `kernel` asks for.
+  [[nodiscard]] const kernels::Query& query_for(const kernels::KernelDef& kernel);
+  [[nodiscard]] const kernels::Query& query() const { return query_; }
+
+  /// Exact accumulators, [count, position, channel], by plain loops.
+  [[nodiscard]] const std::vector<int64_t>& accumulators() const { return accumulators_; }
+
+  using Run = std::function<void(void* const* buffers, int64_t count)>;
+  /// Runs a prepared kernel; returns "" or the first difference. `count` <= spec().count.
+  [[nodiscard]] std::string difference(const std::vector<uint8_t>& constants, int64_t scratch_bytes, const Run& run,
+                                       int64_t count, bool check_memory = true);
+  /// Expected outputs, for the share of their most frequent value (a test on constants proves nothing).
+  [[nodiscard]] double most_frequent_share() const;
+  /// The memory that the last `difference` offered; for InterpretingEmitter.
+  struct Memory {
+    const uint8_t *begin, *end;
+    bool writable;
+  };
+  [[nodiscard]] const std::vector<Memory>& memory() const { return memory_; }
+
+ private:
+  void make_input(std::mt19937_64& rng);
+  void make_weights(std::mt19937_64& rng);
+  void compute_accumulators();
+  void make_tail(std::mt19937_64& rng);
+  void compute_outputs();
+
+  ProblemSpec spec_;
+  kernels::Query query_;
+  Tensor weight_codes_;
+  kernels::Tail tail_;
+  std::vector<int64_t> input_;               ///< codes
+  std::vector<float> f32_input_;
+  std::vector<std::vector<int64_t>> operands_;
+  std::vector<int64_t> accumulators_;
+  std::vector<std::vector<kernels::TailScalar>> outputs_;
+  std::vector<Memory> memory_;
+};
+
+/// A random member of a value set, as a code.
+[[nodiscard]] int64_t random_code(const Numeric& numeric, std::mt19937_64& rng);
+
+/// How a kernel is run in tests.
+enum class Lowering : uint8_t { interpreted, avx2, portable };
+[[nodiscard]] std::string to_string(Lowering);
+/// Lowerings that this build and machine have.
+[[nodiscard]] std::vector<Lowering> lowerings();
+[[nodiscard]] jit::Target target_of(Lowering);
+
+/// A kernel and a problem that it matches, in one variant.
+struct Job {
+  const kernels::KernelDef* kernel = nullptr;
+  Problem* problem = nullptr;
+  kernels::Variant variant;
+  [[nodiscard]] std::string name() const;
+};
+/// Runs all jobs (compiled together) and returns the differences, one line each.
+[[nodiscard]] std::vector<std::string> run_jobs(const std::vector<Job>& jobs, Lowering lowering);
+
+}  // namespace qloom::testing

@@ -1,0 +1,93 @@
+#include <cstdlib>
+#include <memory>
+
+#include "jit/compiler.h"
+#include "tests/kernels/problem.h"
+#include "tests/support/interpreting_emitter.h"
+
+namespace qloom::testing {
+
+std::string to_string(Lowering lowering) {
+  return lowering == Lowering::interpreted ? "interpreted" : lowering == Lowering::avx2 ? "avx2" : "portable";
+}
+
+std::vector<Lowering> lowerings() {
+  std::vector<Lowering> list{Lowering::interpreted};
+  if (jit::Target::host().lowering == jit::Lowering::avx2) list.push_back(Lowering::avx2);
+  list.push_back(Lowering::portable);
+  return list;
+}
+
+jit::Target target_of(Lowering lowering) {
+  switch (lowering) {
+    case Lowering::avx2: return jit::Target::host();
+    case Lowering::portable: return jit::Target::portable();
+    case Lowering::interpreted: break;
+  }
+  jit::Target target;
+  target.vector_bytes = 32;
+  return target;
+}
+
+std::string Job::name() const {
+  return problem->spec().name + " " + std::string(kernel->name) + " " + variant.to_string();
+}
+
+namespace {
+
+std::string run_interpreted(const Job& job, const jit::Target& target) {
+  const kernels::Query& q = job.problem->query_for(*job.kernel);
+  InterpretingEmitter e(target);
+  job.kernel->emit(q, job.variant, e);
+  const auto constants = job.kernel->pack(q, job.variant, target);
+  const int64_t scratch = job.kernel->scratch_bytes ? job.kernel->scratch_bytes(q, job.variant, target) : 0;
+  try {
+    return job.problem->difference(
+        constants, scratch,
+        [&](void* const* buffers, int64_t count) {
+          std::vector<InterpretingEmitter::Region> regions;
+          for (const Problem::Memory& m : job.problem->memory()) regions.push_back({m.begin, m.end, m.writable});
+          e.run(buffers, count, std::move(regions));
+        },
+        job.problem->spec().count);
+  } catch (const std::runtime_error& error) {
+    return error.what();
+  }
+}
+
+}  // namespace
+
+std::vector<std::string> run_jobs(const std::vector<Job>& jobs, Lowering lowering) {
+  std::vector<std::string> differences;
+  const jit::Target target = target_of(lowering);
+  if (lowering == Lowering::interpreted) {
+    for (const Job& job : jobs)
+      if (std::string text = run_interpreted(job, target); !text.empty())
+        differences.push_back(job.name() + " " + to_string(lowering) + ": " + text);
+    return differences;
+  }
+  std::vector<jit::FunctionSource> sources;
+  for (size_t i = 0; i < jobs.size(); ++i) {
+    const Job& job = jobs[i];
+    const kernels::Query* q = &job.problem->query_for(*job.kernel);
+    sources.push_back(kernels::source_of(*job.kernel, *q, job.variant, "kernel_" + std::to_string(i)));
+  }
+  const jit::CompiledObject object = jit::compiler().compile(sources, target, {});
+  const std::shared_ptr<const jit::Code> code = jit::compiler().load(object.elf, "kernel tests");
+  for (size_t i = 0; i < jobs.size(); ++i) {
+    const Job& job = jobs[i];
+    const kernels::Query& q = job.problem->query_for(*job.kernel);
+    const auto function = reinterpret_cast<jit::KernelFunction>(code->symbol("kernel_" + std::to_string(i)));
+    if (function == nullptr) {
+      differences.push_back(job.name() + ": no symbol");
+      continue;
+    }
+    const auto constants = job.kernel->pack(q, job.variant, target);
+    const int64_t scratch = job.kernel->scratch_bytes ? job.kernel->scratch_bytes(q, job.variant, target) : 0;
+    if (std::string text = job.problem->difference(constants, scratch, function, job.problem->spec().count); !text.empty())
+      differences.push_back(job.name() + " " + to_string(lowering) + ": " + text);
+  }
+  return differences;
+}
+
+}  // namespace qloom::testing
