@@ -29,7 +29,8 @@ jit::FunctionSource source_of(const KernelDef& kernel, const Query& query, const
 double predicted_ns(const KernelDef& kernel, const Query& query, const Variant& variant,
                     const jit::Target& target, int64_t count) {
   if (kernel.is_reference()) return kernel.reference_ns(query);
-  const jit::Counts counts = jit::count_operations(source_of(kernel, query, variant, "count"), target, count);
+  const jit::Counts counts =
+      jit::count_operations(source_of(kernel, query, variant, "count"), target, count);
   // Bytes that a call touches: its constants, and a sample's input and outputs.
   const Window& w = query.window;
   int64_t bytes = kernel.scratch_bytes ? kernel.scratch_bytes(query, variant, target) : 0;

@@ -14,14 +14,18 @@ int arity(TailOp op) {
   switch (op) {
     case TailOp::accumulator:
     case TailOp::operand:
-    case TailOp::constant: return 0;
+    case TailOp::constant:
+      return 0;
     case TailOp::to_f32:
     case TailOp::to_int:
     case TailOp::round_even:
-    case TailOp::count_ge: return 1;
+    case TailOp::count_ge:
+      return 1;
     case TailOp::fused_multiply_add:
-    case TailOp::select: return 3;
-    default: return 2;
+    case TailOp::select:
+      return 3;
+    default:
+      return 2;
   }
 }
 
@@ -37,29 +41,47 @@ int32_t to_int(float f) {
 int32_t int_binary(TailOp op, int32_t a, int32_t b) {
   const auto ua = static_cast<uint32_t>(a), ub = static_cast<uint32_t>(b);
   switch (op) {
-    case TailOp::add: return wrap(ua + ub);
-    case TailOp::subtract: return wrap(ua - ub);
-    case TailOp::multiply: return wrap(ua * ub);
-    case TailOp::minimum: return a < b ? a : b;
-    case TailOp::maximum: return a > b ? a : b;
-    case TailOp::bit_xor: return wrap(ua ^ ub);
-    case TailOp::bit_and: return wrap(ua & ub);
-    case TailOp::shift_left: return wrap(ua << (ub & 31));
-    case TailOp::shift_right: return a >> (ub & 31);
-    case TailOp::greater_equal: return a >= b ? 1 : 0;
-    default: fail_internal(std::source_location::current(), "tail: not an integer operation");
+    case TailOp::add:
+      return wrap(ua + ub);
+    case TailOp::subtract:
+      return wrap(ua - ub);
+    case TailOp::multiply:
+      return wrap(ua * ub);
+    case TailOp::minimum:
+      return a < b ? a : b;
+    case TailOp::maximum:
+      return a > b ? a : b;
+    case TailOp::bit_xor:
+      return wrap(ua ^ ub);
+    case TailOp::bit_and:
+      return wrap(ua & ub);
+    case TailOp::shift_left:
+      return wrap(ua << (ub & 31));
+    case TailOp::shift_right:
+      return a >> (ub & 31);
+    case TailOp::greater_equal:
+      return a >= b ? 1 : 0;
+    default:
+      fail_internal(std::source_location::current(), "tail: not an integer operation");
   }
 }
 
 float f32_binary(TailOp op, float a, float b) {
   switch (op) {
-    case TailOp::add: return a + b;
-    case TailOp::subtract: return a - b;
-    case TailOp::multiply: return a * b;
-    case TailOp::divide: return a / b;
-    case TailOp::minimum: return a < b ? a : b;
-    case TailOp::maximum: return a > b ? a : b;
-    default: fail_internal(std::source_location::current(), "tail: not a float operation");
+    case TailOp::add:
+      return a + b;
+    case TailOp::subtract:
+      return a - b;
+    case TailOp::multiply:
+      return a * b;
+    case TailOp::divide:
+      return a / b;
+    case TailOp::minimum:
+      return a < b ? a : b;
+    case TailOp::maximum:
+      return a > b ? a : b;
+    default:
+      fail_internal(std::source_location::current(), "tail: not a float operation");
   }
 }
 
@@ -85,14 +107,17 @@ std::vector<bool> f32_steps(const Tail& tail, bool f32_accumulator) {
     const int refs[] = {step.a, step.b, step.c};
     const int n = arity(step.op);
     for (int k = 0; k < n; ++k)
-      qloom_assert(refs[k] >= 0 && refs[k] < static_cast<int>(i), "tail: step ", i, " refers to step ",
-                   refs[k]);
+      qloom_assert(refs[k] >= 0 && refs[k] < static_cast<int>(i), "tail: step ", i,
+                   " refers to step ", refs[k]);
     auto kind = [&](int k) { return static_cast<bool>(is_f32[static_cast<size_t>(refs[k])]); };
     auto require = [&](int k, bool f32) {
-      qloom_assert(kind(k) == f32, "tail: step ", i, ": operand ", k, " must be ", f32 ? "f32" : "int");
+      qloom_assert(kind(k) == f32, "tail: step ", i, ": operand ", k, " must be ",
+                   f32 ? "f32" : "int");
     };
     switch (step.op) {
-      case TailOp::accumulator: is_f32.push_back(f32_accumulator); break;
+      case TailOp::accumulator:
+        is_f32.push_back(f32_accumulator);
+        break;
       case TailOp::operand:
         qloom_assert(step.index >= 0 && step.index < static_cast<int>(tail.operands.size()),
                      "tail: step ", i, ": no operand ", step.index);
@@ -113,9 +138,18 @@ std::vector<bool> f32_steps(const Tail& tail, bool f32_accumulator) {
         is_f32.push_back(table.is_f32);
         break;
       }
-      case TailOp::to_f32: require(0, false); is_f32.push_back(true); break;
-      case TailOp::to_int: require(0, true); is_f32.push_back(false); break;
-      case TailOp::round_even: require(0, true); is_f32.push_back(true); break;
+      case TailOp::to_f32:
+        require(0, false);
+        is_f32.push_back(true);
+        break;
+      case TailOp::to_int:
+        require(0, true);
+        is_f32.push_back(false);
+        break;
+      case TailOp::round_even:
+        require(0, true);
+        is_f32.push_back(true);
+        break;
       case TailOp::fused_multiply_add:
         for (int k = 0; k < 3; ++k) require(k, true);
         is_f32.push_back(true);
@@ -163,8 +197,12 @@ std::vector<TailScalar> run_tail(const Tail& tail, TailScalar accumulator, int64
     auto at = [&](int ref) -> const TailScalar& { return values[static_cast<size_t>(ref)]; };
     TailScalar r;
     switch (step.op) {
-      case TailOp::accumulator: r = accumulator; break;
-      case TailOp::operand: r = operands[static_cast<size_t>(step.index)]; break;
+      case TailOp::accumulator:
+        r = accumulator;
+        break;
+      case TailOp::operand:
+        r = operands[static_cast<size_t>(step.index)];
+        break;
       case TailOp::constant:
         r = table_value(tail.tables[static_cast<size_t>(step.index)], 0, channel);
         break;
@@ -176,20 +214,30 @@ std::vector<TailScalar> run_tail(const Tail& tail, TailScalar accumulator, int64
         r = TailScalar::integer(n);
         break;
       }
-      case TailOp::to_f32: r = TailScalar::real(static_cast<float>(at(step.a).i)); break;
-      case TailOp::to_int: r = TailScalar::integer(to_int(at(step.a).f)); break;
-      case TailOp::round_even: r = TailScalar::real(std::nearbyintf(at(step.a).f)); break;
+      case TailOp::to_f32:
+        r = TailScalar::real(static_cast<float>(at(step.a).i));
+        break;
+      case TailOp::to_int:
+        r = TailScalar::integer(to_int(at(step.a).f));
+        break;
+      case TailOp::round_even:
+        r = TailScalar::real(std::nearbyintf(at(step.a).f));
+        break;
       case TailOp::fused_multiply_add:
         r = TailScalar::real(std::fmaf(at(step.a).f, at(step.b).f, at(step.c).f));
         break;
-      case TailOp::select: r = at(step.a).i != 0 ? at(step.b) : at(step.c); break;
+      case TailOp::select:
+        r = at(step.a).i != 0 ? at(step.b) : at(step.c);
+        break;
       case TailOp::greater_equal:
-        r = TailScalar::integer(at(step.a).is_f32 ? (at(step.a).f >= at(step.b).f ? 1 : 0)
-                                                  : int_binary(step.op, at(step.a).i, at(step.b).i));
+        r = TailScalar::integer(at(step.a).is_f32
+                                    ? (at(step.a).f >= at(step.b).f ? 1 : 0)
+                                    : int_binary(step.op, at(step.a).i, at(step.b).i));
         break;
       default:
-        r = at(step.a).is_f32 ? TailScalar::real(f32_binary(step.op, at(step.a).f, at(step.b).f))
-                              : TailScalar::integer(int_binary(step.op, at(step.a).i, at(step.b).i));
+        r = at(step.a).is_f32
+                ? TailScalar::real(f32_binary(step.op, at(step.a).f, at(step.b).f))
+                : TailScalar::integer(int_binary(step.op, at(step.a).i, at(step.b).i));
     }
     values.push_back(r);
   }
@@ -207,7 +255,8 @@ void check_tail(const Tail& tail, int64_t channels, bool f32_accumulator) {
     qloom_assert(table.rows >= 1, "tail: table ", i, " has no rows");
     const auto expected = static_cast<size_t>(table.rows * table_columns(table, channels));
     const size_t found = table.is_f32 ? table.f32.size() : table.i32.size();
-    qloom_assert(found == expected, "tail: table ", i, " has ", found, " entries instead of ", expected);
+    qloom_assert(found == expected, "tail: table ", i, " has ", found, " entries instead of ",
+                 expected);
     qloom_assert((table.is_f32 ? table.i32.size() : table.f32.size()) == 0, "tail: table ", i,
                  " has entries of both kinds");
   }

@@ -10,23 +10,32 @@
 
 namespace qloom::kernels {
 
-/// A region's tail, lowered: what turns the int32 accumulator (or the elements of the first operand,
-/// where the root is elementwise) into outputs, as a short straight-line program on one element. Data:
-/// kernels emit it on vectors (emit_tail), the verifier runs it on scalars (run_tail).
+/// A region's tail, lowered: what turns the int32 accumulator (or the elements of the first
+/// operand, where the root is elementwise) into outputs, as a short straight-line program on one
+/// element. Data: kernels emit it on vectors (emit_tail), the verifier runs it on scalars
+/// (run_tail).
 enum class TailOp : uint8_t {
-  accumulator,   ///< int: the sum of products; elementwise root: the input's element, int code, or f32
-                 ///< where the input's storage is f32
-  operand,       ///< operand[index]: int code (bytes, words, dwords, bits: ±1 or 0/1) or f32
-  constant,      ///< table[index]: int or f32, per channel or one for all
-  to_f32,        ///< int → f32, nearest even
-  to_int,        ///< f32 → int, nearest even
-  round_even,    ///< f32 → f32
-  add, subtract, multiply, divide, minimum, maximum,  ///< both int (no divide) or both f32
+  accumulator,  ///< int: the sum of products; elementwise root: the input's element, int code, or
+                ///< f32 where the input's storage is f32
+  operand,     ///< operand[index]: int code (bytes, words, dwords, bits: ±1 or 0/1) or f32
+  constant,    ///< table[index]: int or f32, per channel or one for all
+  to_f32,      ///< int → f32, nearest even
+  to_int,      ///< f32 → int, nearest even
+  round_even,  ///< f32 → f32
+  add,
+  subtract,
+  multiply,
+  divide,
+  minimum,
+  maximum,             ///< both int (no divide) or both f32
   fused_multiply_add,  ///< f32 a·b + c, one rounding
-  bit_xor, bit_and, shift_left, shift_right,           ///< int; shift counts are operand b
-  greater_equal, ///< 1 or 0 (int): a >= b, both int or both f32
-  select,        ///< a (int 0/1) ? b : c
-  count_ge,      ///< int: how many of the thresholds table[index] (rows × channel) are <= a
+  bit_xor,
+  bit_and,
+  shift_left,
+  shift_right,    ///< int; shift counts are operand b
+  greater_equal,  ///< 1 or 0 (int): a >= b, both int or both f32
+  select,         ///< a (int 0/1) ? b : c
+  count_ge,       ///< int: how many of the thresholds table[index] (rows × channel) are <= a
 };
 
 struct TailStep {
@@ -45,7 +54,7 @@ struct TailTable {
 };
 
 struct TailOperand {
-  TensorType type;        ///< of the further operand (residual), same shape as the output
+  TensorType type;  ///< of the further operand (residual), same shape as the output
   Storage storage;
 };
 
@@ -55,7 +64,7 @@ struct TailOutput {
   int step = -1;
   TensorType type;
   Storage storage;
-  int value_index = 0;    ///< which result of the region
+  int value_index = 0;  ///< which result of the region
 };
 
 struct Tail {
@@ -63,8 +72,10 @@ struct Tail {
   std::vector<TailTable> tables;
   std::vector<TailOperand> operands;
   std::vector<TailOutput> outputs;
-  std::string form;   ///< "thresholds", "scale and round", "float32 in reference order", …; shown by explain
-  std::string proof;  ///< why it is exact: "bisected, 15 thresholds × 24 channels; verified at 720 points"
+  std::string
+      form;  ///< "thresholds", "scale and round", "float32 in reference order", …; shown by explain
+  std::string
+      proof;  ///< why it is exact: "bisected, 15 thresholds × 24 channels; verified at 720 points"
 };
 
 /// A scalar during run_tail.
@@ -75,17 +86,20 @@ struct TailScalar {
   [[nodiscard]] static TailScalar integer(int32_t v) { return {false, v, 0}; }
   [[nodiscard]] static TailScalar real(float v) { return {true, 0, v}; }
 };
-/// Runs the tail for one accumulator of one channel; returns all steps' values. Integers wrap in 32 bits.
-[[nodiscard]] std::vector<TailScalar> run_tail(const Tail& tail, int32_t accumulator, int64_t channel,
+/// Runs the tail for one accumulator of one channel; returns all steps' values. Integers wrap in 32
+/// bits.
+[[nodiscard]] std::vector<TailScalar> run_tail(const Tail& tail, int32_t accumulator,
+                                               int64_t channel,
                                                std::span<const TailScalar> operands);
 /// The same for an elementwise root whose elements may be f32.
-[[nodiscard]] std::vector<TailScalar> run_tail(const Tail& tail, TailScalar accumulator, int64_t channel,
+[[nodiscard]] std::vector<TailScalar> run_tail(const Tail& tail, TailScalar accumulator,
+                                               int64_t channel,
                                                std::span<const TailScalar> operands);
-/// Per step: true where it yields f32. Throws InternalError where types do not agree or steps do not
-/// refer backwards. `f32_accumulator`: elementwise root with f32 storage.
+/// Per step: true where it yields f32. Throws InternalError where types do not agree or steps do
+/// not refer backwards. `f32_accumulator`: elementwise root with f32 storage.
 [[nodiscard]] std::vector<bool> f32_steps(const Tail& tail, bool f32_accumulator = false);
-/// Throws InternalError unless steps refer backwards, tables have their sizes and types agree: outputs
-/// stored as f32 are f32 steps, all others int steps.
+/// Throws InternalError unless steps refer backwards, tables have their sizes and types agree:
+/// outputs stored as f32 are f32 steps, all others int steps.
 void check_tail(const Tail& tail, int64_t channels, bool f32_accumulator = false);
 
 }  // namespace qloom::kernels

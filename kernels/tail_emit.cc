@@ -30,7 +30,11 @@ class Steps {
  public:
   Steps(Emitter& e, const Tail& tail, const TailLayout& layout, Value accumulators,
         const TailPlace& place)
-      : e_(e), tail_(tail), layout_(layout), accumulators_(accumulators), place_(place),
+      : e_(e),
+        tail_(tail),
+        layout_(layout),
+        accumulators_(accumulators),
+        place_(place),
         lanes_(accumulators.lanes) {}
 
   std::vector<Value> run() {
@@ -54,7 +58,8 @@ class Steps {
 
   Value evaluate(const TailStep& step) {
     switch (step.op) {
-      case TailOp::accumulator: return accumulators_;
+      case TailOp::accumulator:
+        return accumulators_;
       case TailOp::operand: {
         const auto k = static_cast<size_t>(step.index);
         return emit_load(e_, tail_.operands[k].type, tail_.operands[k].storage, place_.operands[k],
@@ -62,10 +67,14 @@ class Steps {
       }
       case TailOp::constant:
         return table_row(tail_.tables[static_cast<size_t>(step.index)], step.index, 0);
-      case TailOp::count_ge: return count_ge(step);
-      case TailOp::to_f32: return e_.to_f32(at(step.a));
-      case TailOp::to_int: return e_.to_i32(at(step.a));
-      case TailOp::round_even: return e_.round_even(at(step.a));
+      case TailOp::count_ge:
+        return count_ge(step);
+      case TailOp::to_f32:
+        return e_.to_f32(at(step.a));
+      case TailOp::to_int:
+        return e_.to_i32(at(step.a));
+      case TailOp::round_even:
+        return e_.round_even(at(step.a));
       case TailOp::fused_multiply_add:
         return e_.fused_multiply_add(at(step.a), at(step.b), at(step.c));
       case TailOp::greater_equal: {
@@ -80,7 +89,8 @@ class Steps {
         const Value zero = e_.compare(Compare::equal, a, e_.zeros(Element::i32, lanes_));
         return e_.select(zero, at(step.c), at(step.b));
       }
-      default: return e_.binary(binary_of(step), at(step.a), at(step.b));
+      default:
+        return e_.binary(binary_of(step), at(step.a), at(step.b));
     }
   }
 
@@ -89,25 +99,36 @@ class Steps {
     const TailTable& table = tail_.tables[static_cast<size_t>(step.index)];
     Value sum = splat_int(e_, table.rows, lanes_);
     for (int row = 0; row < table.rows; ++row)
-      sum = e_.add(sum, e_.compare(Compare::greater_signed, table_row(table, step.index, row),
-                                   at(step.a)));
+      sum = e_.add(
+          sum, e_.compare(Compare::greater_signed, table_row(table, step.index, row), at(step.a)));
     return sum;
   }
 
   Binary binary_of(const TailStep& step) const {
     const bool f32 = at(step.a).element == Element::f32;
     switch (step.op) {
-      case TailOp::add: return Binary::add;
-      case TailOp::subtract: return Binary::subtract;
-      case TailOp::multiply: return Binary::multiply;
-      case TailOp::divide: return Binary::divide;
-      case TailOp::minimum: return f32 ? Binary::minimum : Binary::min_signed;
-      case TailOp::maximum: return f32 ? Binary::maximum : Binary::max_signed;
-      case TailOp::bit_xor: return Binary::bit_xor;
-      case TailOp::bit_and: return Binary::bit_and;
-      case TailOp::shift_left: return Binary::shift_left;
-      case TailOp::shift_right: return Binary::shift_right_arithmetic;
-      default: fail_internal(std::source_location::current(), "tail: not a binary operation");
+      case TailOp::add:
+        return Binary::add;
+      case TailOp::subtract:
+        return Binary::subtract;
+      case TailOp::multiply:
+        return Binary::multiply;
+      case TailOp::divide:
+        return Binary::divide;
+      case TailOp::minimum:
+        return f32 ? Binary::minimum : Binary::min_signed;
+      case TailOp::maximum:
+        return f32 ? Binary::maximum : Binary::max_signed;
+      case TailOp::bit_xor:
+        return Binary::bit_xor;
+      case TailOp::bit_and:
+        return Binary::bit_and;
+      case TailOp::shift_left:
+        return Binary::shift_left;
+      case TailOp::shift_right:
+        return Binary::shift_right_arithmetic;
+      default:
+        fail_internal(std::source_location::current(), "tail: not a binary operation");
     }
   }
 
@@ -130,11 +151,10 @@ void store_lanes(Emitter& e, Value pointer, Value v, int valid) {
 void store_bits(Emitter& e, Value pointer, Value channel, Value codes, int valid) {
   const int lanes = codes.lanes;
   qloom_assert(lanes % 8 == 0 && lanes <= 64, "tail: bits of ", lanes, " lanes");
-  const Value mask =
-      e.narrow(e.compare(Compare::greater_signed, codes, e.zeros(Element::i32, lanes)), Element::i8);
+  const Value mask = e.narrow(
+      e.compare(Compare::greater_signed, codes, e.zeros(Element::i32, lanes)), Element::i8);
   Value bits = e.sign_bits(mask);
-  if (valid < lanes)
-    bits = e.binary(Binary::bit_and, bits, e.integer((int64_t{1} << valid) - 1));
+  if (valid < lanes) bits = e.binary(Binary::bit_and, bits, e.integer((int64_t{1} << valid) - 1));
   const Value at = e.offset(pointer, e.binary(Binary::shift_right_logical, channel, e.integer(3)));
   // Whole bytes up to the last valid lane; a power of two of them at a time.
   int bytes = (valid + 7) / 8;
@@ -144,8 +164,8 @@ void store_bits(Emitter& e, Value pointer, Value channel, Value codes, int valid
                             : part == 4 ? Element::i32
                             : part == 2 ? Element::i16
                                         : Element::i8;
-    Value word = done == 0 ? bits
-                           : e.binary(Binary::shift_right_logical, bits, e.integer(8 * done));
+    Value word =
+        done == 0 ? bits : e.binary(Binary::shift_right_logical, bits, e.integer(8 * done));
     if (part < 8) word = e.narrow(word, element);
     e.store(e.offset(at, done), word);
     done += part;
@@ -176,11 +196,15 @@ int channel_lanes(const jit::Target& target) { return std::max(8, target.vector_
 
 int64_t element_bytes(Storage storage) {
   switch (storage.kind) {
-    case Storage::Kind::bytes: return 1;
-    case Storage::Kind::words: return 2;
+    case Storage::Kind::bytes:
+      return 1;
+    case Storage::Kind::words:
+      return 2;
     case Storage::Kind::f32:
-    case Storage::Kind::dwords: return 4;
-    case Storage::Kind::bits: break;
+    case Storage::Kind::dwords:
+      return 4;
+    case Storage::Kind::bits:
+      break;
   }
   fail_internal(std::source_location::current(), "bits have no bytes per element");
 }
@@ -220,33 +244,38 @@ void append_tail(std::vector<uint8_t>& constants, const Tail& tail, int64_t chan
 Value emit_load(Emitter& e, const TensorType& type, Storage storage, Value pointer, Value channel,
                 int lanes) {
   if (storage.kind == Storage::Kind::bits) {
-    const Value at = e.offset(pointer, e.binary(Binary::shift_right_logical, channel, e.integer(3)));
+    const Value at =
+        e.offset(pointer, e.binary(Binary::shift_right_logical, channel, e.integer(3)));
     std::vector<Value> parts;
     std::vector<int64_t> places;
     for (int i = 0; i < 8; ++i) places.push_back(int64_t{1} << i);
     const Value place = e.vector_constant(Element::i32, places);
     for (int i = 0; i < lanes / 8; ++i) {
       const Value byte = e.widen_unsigned(e.load(e.offset(at, i), Element::i8), Element::i32);
-      const Value set = e.compare(
-          Compare::equal, e.binary(Binary::bit_and, e.splat(byte, 8), place), place);
+      const Value set =
+          e.compare(Compare::equal, e.binary(Binary::bit_and, e.splat(byte, 8), place), place);
       // set is -1 or 0: bit → 1 or 0, sign → 1 or -1
-      parts.push_back(bit_is_sign(type)
-                          ? e.select(set, splat_int(e, 1, 8), splat_int(e, -1, 8))
-                          : mask_to_int(e, set));
+      parts.push_back(bit_is_sign(type) ? e.select(set, splat_int(e, 1, 8), splat_int(e, -1, 8))
+                                        : mask_to_int(e, set));
     }
     while (parts.size() > 1) {
       std::vector<Value> wider;
-      for (size_t i = 0; i + 1 < parts.size(); i += 2) wider.push_back(e.concat(parts[i], parts[i + 1]));
+      for (size_t i = 0; i + 1 < parts.size(); i += 2)
+        wider.push_back(e.concat(parts[i], parts[i + 1]));
       parts = wider;
     }
     return parts[0];
   }
   const Value at = e.offset(pointer, e.multiply(channel, element_bytes(storage)));
   switch (storage.kind) {
-    case Storage::Kind::f32: return e.load(at, Element::f32, lanes);
-    case Storage::Kind::dwords: return e.load(at, Element::i32, lanes);
-    case Storage::Kind::words: return e.widen_signed(e.load(at, Element::i16, lanes), Element::i32);
-    default: break;
+    case Storage::Kind::f32:
+      return e.load(at, Element::f32, lanes);
+    case Storage::Kind::dwords:
+      return e.load(at, Element::i32, lanes);
+    case Storage::Kind::words:
+      return e.widen_signed(e.load(at, Element::i16, lanes), Element::i32);
+    default:
+      break;
   }
   const Value codes = e.widen_unsigned(e.load(at, Element::i8, lanes), Element::i32);
   return storage.zero == 0 ? codes : e.subtract(codes, splat_int(e, storage.zero, lanes));
@@ -257,13 +286,13 @@ void emit_tail(Emitter& e, const Tail& tail, const TailLayout& layout, Value acc
   const std::vector<Value> values = Steps(e, tail, layout, accumulators, place).run();
   for (size_t i = 0; i < tail.outputs.size(); ++i) {
     const TailOutput& output = tail.outputs[i];
-    store_output(e, output, place.outputs[i], place.channel, values[static_cast<size_t>(output.step)],
-                 place.valid_lanes);
+    store_output(e, output, place.outputs[i], place.channel,
+                 values[static_cast<size_t>(output.step)], place.valid_lanes);
   }
 }
 
-void emit_clear_bits(Emitter& e, const Tail& tail, std::span<const Value> outputs, int64_t positions,
-                     int64_t n) {
+void emit_clear_bits(Emitter& e, const Tail& tail, std::span<const Value> outputs,
+                     int64_t positions, int64_t n) {
   if ((n + 7) / 8 % 8 == 0) return;  // every byte is written
   for (size_t i = 0; i < tail.outputs.size(); ++i) {
     if (tail.outputs[i].storage.kind != Storage::Kind::bits) continue;

@@ -24,9 +24,9 @@ namespace qloom::kernels {
 /// Byte offset of element `channel` (a multiple of 8 for bits) within its run.
 [[nodiscard]] int64_t element_bytes(Storage storage);
 
-/// Where the per-channel tables of a tail lie: rows of `pitch` 32-bit entries, so that a vector that
-/// begins at any channel may be loaded. Tables that are the same for all channels are immediates in
-/// the code and not stored.
+/// Where the per-channel tables of a tail lie: rows of `pitch` 32-bit entries, so that a vector
+/// that begins at any channel may be loaded. Tables that are the same for all channels are
+/// immediates in the code and not stored.
 struct TailLayout {
   std::vector<int64_t> offsets;  ///< per table; -1: immediate
   int64_t pitch = 0;             ///< entries per row
@@ -38,8 +38,8 @@ void append_tail(std::vector<uint8_t>& constants, const Tail& tail, int64_t chan
 
 /// One place where a tail runs: `lanes` neighbouring channels of one output position.
 struct TailPlace {
-  jit::Value tables;                 ///< pointer to the tables (TailLayout)
-  jit::Value channel;                ///< i64: the first channel; a multiple of 8 where bits are touched
+  jit::Value tables;   ///< pointer to the tables (TailLayout)
+  jit::Value channel;  ///< i64: the first channel; a multiple of 8 where bits are touched
   std::vector<jit::Value> operands;  ///< pointers to channel 0 of this position, per tail operand
   std::vector<jit::Value> outputs;   ///< pointers to channel 0 of this position, per tail output
   int valid_lanes = 0;               ///< lanes that are channels; the others are not written
@@ -60,7 +60,8 @@ void emit_clear_bits(jit::Emitter& e, const Tail& tail, std::span<const jit::Val
 /// Pointers to channel 0 of position `position` (i64) of each operand and output.
 [[nodiscard]] TailPlace place_at(jit::Emitter& e, const Tail& tail, jit::Value tables,
                                  std::span<const jit::Value> operands,
-                                 std::span<const jit::Value> outputs, jit::Value position, int64_t n);
+                                 std::span<const jit::Value> outputs, jit::Value position,
+                                 int64_t n);
 
 /// Buffers of an emitted kernel, in the order that KernelDef promises.
 struct KernelBuffers {

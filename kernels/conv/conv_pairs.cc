@@ -1,22 +1,24 @@
-// kernels/conv/conv_pairs.cc: convolution and dense by multiply-add pairs, any mix of codes up to 16 bits.
+// kernels/conv/conv_pairs.cc: convolution and dense by multiply-add pairs, any mix of codes up to
+// 16 bits.
 //
 //   sum_k a_k·w_k,   a: input codes, w: weight codes, k over the kernel window and input channels
 //
-// Layout. K is cut into steps of one dword of activations, broadcast to all lanes; each 32-bit lane of a
-// weight vector is one output channel and holds the step's weights: [channel tile][step][column][lane].
-// Where taps are neighbours in memory (dilation_w = 1, groups = 1) a whole kernel row is one run of K;
-// otherwise each tap is one. Runs are padded to whole steps with zero weights, so what is read past a
-// run does not matter.
+// Layout. K is cut into steps of one dword of activations, broadcast to all lanes; each 32-bit lane
+// of a weight vector is one output channel and holds the step's weights: [channel
+// tile][step][column][lane]. Where taps are neighbours in memory (dilation_w = 1, groups = 1) a
+// whole kernel row is one run of K; otherwise each tap is one. Runs are padded to whole steps with
+// zero weights, so what is read past a run does not matter.
 //
 // Forms, chosen by what value sets and weights prove:
 //   1. bytes: u8 = code + zero, four a step, times s8. Pair sums must lie in int16:
 //        amax·(w0⁺ + w1⁺) <= 32767,  amax·(w0⁻ + w1⁻) >= -32768      for each pair of the layout.
-//      They are added in 16-bit lanes, which are flushed to 32 bits after each chunk of steps. A chunk is
-//      as long as the actual weights allow: all partial sums of a lane lie within
+//      They are added in 16-bit lanes, which are flushed to 32 bits after each chunk of steps. A
+//      chunk is as long as the actual weights allow: all partial sums of a lane lie within
 //        [amax·Σw⁻, amax·Σw⁺] over the chunk, and that must lie in int16.
-//      Σ(a + zero)·w = Σa·w + zero·Σw, so accumulators begin at -zero·Σw. This is exact at borders too:
-//      they are filled with the byte of code 0, which is `zero`.
-//   2. bytes, chunks shorter than kShortChunk steps: widened to 32 bits at once, sums stay in registers.
+//      Σ(a + zero)·w = Σa·w + zero·Σw, so accumulators begin at -zero·Σw. This is exact at borders
+//      too: they are filled with the byte of code 0, which is `zero`.
+//   2. bytes, chunks shorter than kShortChunk steps: widened to 32 bits at once, sums stay in
+//   registers.
 //   3. words: s16 times s16, two a step, summed in 32 bits. For whatever form 1 cannot prove.
 // All 32-bit sums are modulo 2^32, so only the final accumulator must fit int32.
 //
@@ -47,9 +49,9 @@ constexpr int kLongestUnit = 4;  // steps that share one table entry
 
 /// How K is cut into runs and steps, for one element size.
 struct Runs {
-  bool whole_rows = false;   ///< a run is a kernel row, else a tap
+  bool whole_rows = false;        ///< a run is a kernel row, else a tap
   int64_t count = 0, length = 0;  ///< length in elements
-  int per_step = 0;          ///< elements
+  int per_step = 0;               ///< elements
   [[nodiscard]] int64_t steps_per_run() const { return (length + per_step - 1) / per_step; }
   [[nodiscard]] int64_t steps() const { return count * steps_per_run(); }
 };
@@ -96,7 +98,9 @@ CodeRange weight_range(const Query& q) {
 }
 
 /// Largest byte of the input, where it is stored in bytes.
-int64_t largest_byte(const Query& q, Storage storage) { return q.input.numeric.grid()->hi + storage.zero; }
+int64_t largest_byte(const Query& q, Storage storage) {
+  return q.input.numeric.grid()->hi + storage.zero;
+}
 
 /// True when no pair sum leaves int16.
 bool pairs_are_proven(const Query& q, const Runs& runs, int64_t amax) {
@@ -122,12 +126,15 @@ bool takes_bytes(const Query& q) {
   return pairs_are_proven(q, runs_of(q.window, false), largest_byte(q, storage));
 }
 
-Storage input_storage(const Query& q) { return takes_bytes(q) ? plain_storage(q.input) : Storage::words(); }
+Storage input_storage(const Query& q) {
+  return takes_bytes(q) ? plain_storage(q.input) : Storage::words();
+}
 
 /// Sums of the positive and of the negative weights of each 16-bit lane, up to each unit.
 class LaneSums {
  public:
-  LaneSums(const Query& q, const Runs& runs, int unit) : units_(runs.steps() / unit), lanes_(q.window.n * 2) {
+  LaneSums(const Query& q, const Runs& runs, int unit)
+      : units_(runs.steps() / unit), lanes_(q.window.n * 2) {
     const Weights weights(q, runs);
     sums_.assign(static_cast<size_t>((units_ + 1) * lanes_), {});
     for (int64_t u = 0; u < units_; ++u)
@@ -135,7 +142,8 @@ class LaneSums {
         Sum sum = at(u, lane);
         for (int s = 0; s < unit; ++s)
           for (int k = 0; k < 2; ++k) {
-            const int64_t w = weights.at(u * unit + s, static_cast<int>(lane % 2) * 2 + k, lane / 2);
+            const int64_t w =
+                weights.at(u * unit + s, static_cast<int>(lane % 2) * 2 + k, lane / 2);
             (w > 0 ? sum.up : sum.down) += w;
           }
         at(u + 1, lane) = sum;
@@ -169,10 +177,10 @@ struct Plan {
   bool words = false;
   int lanes = 8, columns = 1;
   int64_t group_n = 0, group_c = 0;
-  int unit = 1;             ///< steps that share an entry of the step table
+  int unit = 1;  ///< steps that share an entry of the step table
   int64_t units = 0;
-  int64_t chunk = 0;        ///< units between flushes; 0: widened at once (or words)
-  bool has_zero = false;    ///< accumulators begin at -zero·Σw
+  int64_t chunk = 0;      ///< units between flushes; 0: widened at once (or words)
+  bool has_zero = false;  ///< accumulators begin at -zero·Σw
   // Tiles of one group.
   int64_t full_tiles = 0;
   int rest_columns = 0, rest_lanes = 0;  ///< valid lanes of the last column
@@ -210,7 +218,9 @@ void choose_chunk(Plan& plan, const Query& q) {
       LaneSums sums(q, plan.runs, plan.unit);
       const int64_t units = plan.runs.steps() / plan.unit;
       // Equal chunks: 1, 2, 3, 4, 6, 8, 12, … of them.
-      for (int64_t chunks = 1;; chunks = chunks < 3 ? chunks + 1 : (chunks & (chunks - 1)) == 0 ? chunks * 3 / 2 : chunks / 3 * 4) {
+      for (int64_t chunks = 1;; chunks = chunks < 3                     ? chunks + 1
+                                         : (chunks & (chunks - 1)) == 0 ? chunks * 3 / 2
+                                                                        : chunks / 3 * 4) {
         plan.chunk = std::max<int64_t>(1, (units + chunks - 1) / chunks);
         if (sums.fits(plan.chunk, amax)) break;
         if (plan.chunk == 1) {
@@ -263,16 +273,19 @@ Verdict match(const Query& q) {
   if (Verdict v = fits_int32(q); !v) return v;
   const CodeRange range = weight_range(q);
   if (range.lo < -32768 || range.hi > 32767)
-    return Verdict::no("weight codes reach [", range.lo, ", ", range.hi, "], this kernel takes int16");
+    return Verdict::no("weight codes reach [", range.lo, ", ", range.hi,
+                       "], this kernel takes int16");
   if (!fits(q.input, Storage::words()))
     return Verdict::no("input is ", q.input, ", this kernel takes codes of at most 16 bits");
   const int64_t group_n = q.window.n / q.window.groups;
   if (q.window.groups > 1 && group_n % 8 != 0) {
     auto has_bits = [](const auto& list) {
-      return std::ranges::any_of(list, [](const auto& x) { return x.storage.kind == Storage::Kind::bits; });
+      return std::ranges::any_of(
+          list, [](const auto& x) { return x.storage.kind == Storage::Kind::bits; });
     };
     if (has_bits(q.tail->outputs) || has_bits(q.tail->operands))
-      return Verdict::no("groups of ", group_n, " channels do not begin at whole bytes of packed bits");
+      return Verdict::no("groups of ", group_n,
+                         " channels do not begin at whole bytes of packed bits");
   }
   return Verdict::yes();
 }
@@ -311,7 +324,8 @@ std::vector<uint8_t> pack(const Query& q, const Variant& v, const jit::Target& t
           put(n < plan.group_n ? weights.at(step, k, group * plan.group_n + n) : 0);
   };
   for (int64_t group = 0; group < w.groups; ++group) {
-    for (int64_t t = 0; t < plan.full_tiles; ++t) tile(group, t * plan.columns * plan.lanes, plan.columns);
+    for (int64_t t = 0; t < plan.full_tiles; ++t)
+      tile(group, t * plan.columns * plan.lanes, plan.columns);
     tile(group, plan.full_tiles * plan.columns * plan.lanes, plan.rest_columns);
   }
   qloom_assert(append(out, packed) == plan.weights, q.name, ": weights misplaced");
@@ -332,7 +346,8 @@ std::vector<uint8_t> pack(const Query& q, const Variant& v, const jit::Target& t
   for (int64_t u = 0; u < plan.units; ++u)
     steps.push_back(static_cast<int32_t>(plan.step_offset(u * plan.unit)));
   qloom_assert(append(out, steps) == plan.steps, q.name, ": step table misplaced");
-  qloom_assert(append(out, pixel_table(plan.geometry)) == plan.pixels, q.name, ": pixel table misplaced");
+  qloom_assert(append(out, pixel_table(plan.geometry)) == plan.pixels, q.name,
+               ": pixel table misplaced");
   append_tail(out, *q.tail, w.n, plan.lanes);
   return out;
 }
@@ -344,16 +359,21 @@ int64_t scratch_bytes(const Query& q, const Variant&, const jit::Target&) {
 /// Emits the sums of one tile: rows × columns vectors of i32.
 class TileSums {
  public:
-  TileSums(Emitter& e, const Plan& plan, Value constants, std::span<const Value> pixels, int columns,
-           Value weights)
-      : e_(e), plan_(plan), steps_(e.offset(constants, plan.steps)), pixels_(pixels), columns_(columns),
+  TileSums(Emitter& e, const Plan& plan, Value constants, std::span<const Value> pixels,
+           int columns, Value weights)
+      : e_(e),
+        plan_(plan),
+        steps_(e.offset(constants, plan.steps)),
+        pixels_(pixels),
+        columns_(columns),
         weights_(weights) {}
 
   /// `initial`: where the sums begin, per column; empty: zero.
   std::vector<Value> emit(std::span<const Value> initial) {
     const int lanes = plan_.lanes;
     auto begin = [&](size_t i) {
-      return initial.empty() ? e_.zeros(Element::i32, lanes) : initial[i % static_cast<size_t>(columns_)];
+      return initial.empty() ? e_.zeros(Element::i32, lanes)
+                             : initial[i % static_cast<size_t>(columns_)];
     };
     const size_t n = pixels_.size() * static_cast<size_t>(columns_);
     std::vector<Value> sums;
@@ -388,7 +408,8 @@ class TileSums {
     const int64_t whole = plan_.units / plan_.chunk;
     e_.loop("chunks", e_.integer(0), e_.integer(whole * plan_.chunk), plan_.chunk, 0,
             [&](Value first) { flush(first, plan_.chunk); });
-    if (plan_.units % plan_.chunk != 0) flush(e_.integer(whole * plan_.chunk), plan_.units % plan_.chunk);
+    if (plan_.units % plan_.chunk != 0)
+      flush(e_.integer(whole * plan_.chunk), plan_.units % plan_.chunk);
     for (const Variable v : wide) sums.push_back(e_.get(v));
     return sums;
   }
@@ -428,7 +449,8 @@ class TileSums {
     for (int s = 0; s < plan_.unit; ++s) {
       std::vector<Value> w;
       for (int c = 0; c < columns_; ++c)
-        w.push_back(e_.load(e_.offset(weights, s * step_bytes + c * plan_.vector_bytes()), element, wide_lanes));
+        w.push_back(e_.load(e_.offset(weights, s * step_bytes + c * plan_.vector_bytes()), element,
+                            wide_lanes));
       for (size_t r = 0; r < pixels_.size(); ++r) {
         const Value address = e_.offset(e_.offset(pixels_[r], input), int64_t{4} * s);
         const Value a = e_.bitcast(e_.load_splat(address, Element::i32, plan_.lanes), element);
@@ -466,7 +488,8 @@ void emit(const Query& q, const Variant& v, Emitter& e) {
     emit_tiles([&](std::span<const Value> pixels, Value first) {
       std::vector<Value> inputs(pixels.begin(), pixels.end());
       if (group.valid())
-        for (Value& p : inputs) p = e.offset(p, e.multiply(group, plan.group_c * (plan.words ? 2 : 1)));
+        for (Value& p : inputs)
+          p = e.offset(p, e.multiply(group, plan.group_c * (plan.words ? 2 : 1)));
       initial.clear();
       if (plan.has_zero)
         for (int c = 0; c < columns; ++c)
@@ -481,7 +504,8 @@ void emit(const Query& q, const Variant& v, Emitter& e) {
         for (int c = 0; c < columns; ++c) {
           place.channel = e.add(channel, int64_t{c} * plan.lanes);
           place.valid_lanes = c == columns - 1 ? last_lanes : plan.lanes;
-          emit_tail(e, tail, layout, sums[r * static_cast<size_t>(columns) + static_cast<size_t>(c)], place);
+          emit_tail(e, tail, layout,
+                    sums[r * static_cast<size_t>(columns) + static_cast<size_t>(c)], place);
         }
       }
     });
@@ -499,7 +523,8 @@ void emit(const Query& q, const Variant& v, Emitter& e) {
                      e.offset(weights, e.multiply(t, plan.tile_bytes(plan.columns))), group);
       });
     if (plan.rest_columns > 0)
-      channel_tile(emit_tiles, plan.rest_columns, plan.rest_lanes, e.add(first, plan.full_tiles * width),
+      channel_tile(emit_tiles, plan.rest_columns, plan.rest_lanes,
+                   e.add(first, plan.full_tiles * width),
                    e.offset(weights, plan.full_tiles * plan.tile_bytes(plan.columns)), group);
   };
   emit_walk(e, plan.geometry, v.rows, b.input, b.scratch, e.offset(b.constants, plan.pixels),
@@ -512,16 +537,17 @@ void emit(const Query& q, const Variant& v, Emitter& e) {
 
 }  // namespace
 
-extern constinit const KernelDef conv_pairs{
-    .name = "conv_pairs",
-    .doc = "Convolution and dense by multiply-add pairs: bytes with 16-bit sums flushed as seldom as the "
-           "actual weights allow, or 16-bit words.",
-    .source = "low-bit kernel survey, K5 and K6",
-    .match = match,
-    .input_storage = input_storage,
-    .variants = variants,
-    .pack = pack,
-    .scratch_bytes = scratch_bytes,
-    .emit = emit};
+extern constinit const KernelDef conv_pairs{.name = "conv_pairs",
+                                            .doc =
+                                                "Convolution and dense by multiply-add pairs: "
+                                                "bytes with 16-bit sums flushed as seldom as the "
+                                                "actual weights allow, or 16-bit words.",
+                                            .source = "low-bit kernel survey, K5 and K6",
+                                            .match = match,
+                                            .input_storage = input_storage,
+                                            .variants = variants,
+                                            .pack = pack,
+                                            .scratch_bytes = scratch_bytes,
+                                            .emit = emit};
 
 }  // namespace qloom::kernels

@@ -18,12 +18,13 @@ using jit::Value;
 int64_t align_up(int64_t v, int64_t to) { return (v + to - 1) / to * to; }
 
 /// The byte that stands for code 0 when repeated over an element.
-int border_byte(Storage storage) {
-  return storage.kind == Storage::Kind::bytes ? storage.zero : 0;
-}
+int border_byte(Storage storage) { return storage.kind == Storage::Kind::bytes ? storage.zero : 0; }
 
 Element element_of_bytes(int64_t bytes) {
-  return bytes == 8 ? Element::i64 : bytes == 4 ? Element::i32 : bytes == 2 ? Element::i16 : Element::i8;
+  return bytes == 8   ? Element::i64
+         : bytes == 4 ? Element::i32
+         : bytes == 2 ? Element::i16
+                      : Element::i8;
 }
 
 /// Copies exactly `bytes` bytes.
@@ -71,12 +72,14 @@ Geometry geometry_of(const Window& w, Storage storage, int repeat) {
   g.rows = w.h;
   g.columns = w.w;
   if (g.copied) {
-    g.rows = std::max((w.out_h - 1) * w.stride_h + (w.kernel_h - 1) * w.dilation_h + 1, w.pad_top + 1);
-    g.columns = std::max((w.out_w - 1) * w.stride_w + (w.kernel_w - 1) * w.dilation_w + 1, w.pad_left + 1);
+    g.rows =
+        std::max((w.out_h - 1) * w.stride_h + (w.kernel_h - 1) * w.dilation_h + 1, w.pad_top + 1);
+    g.columns =
+        std::max((w.out_w - 1) * w.stride_w + (w.kernel_w - 1) * w.dilation_w + 1, w.pad_left + 1);
     g.scratch_bytes = align_up(g.rows * g.columns * g.pixel_bytes, 64);
   }
-  g.linear = !g.copied && w.kernel_h == 1 && w.kernel_w == 1 && w.stride_h == 1 && w.stride_w == 1 &&
-             w.out_h == w.h && w.out_w == w.w;
+  g.linear = !g.copied && w.kernel_h == 1 && w.kernel_w == 1 && w.stride_h == 1 &&
+             w.stride_w == 1 && w.out_h == w.h && w.out_w == w.w;
   return g;
 }
 
@@ -124,11 +127,14 @@ void emit_walk(Emitter& e, const Geometry& g, int rows, Value input, Value scrat
       std::vector<Value> pixels;
       for (int r = 0; r < n; ++r) {
         if (g.linear) {
-          if (r == 0) pixels.push_back(e.offset(base, e.multiply(first, g.pixel_bytes)));
-          else pixels.push_back(e.offset(pixels[0], r * g.pixel_bytes));
+          if (r == 0)
+            pixels.push_back(e.offset(base, e.multiply(first, g.pixel_bytes)));
+          else
+            pixels.push_back(e.offset(pixels[0], r * g.pixel_bytes));
         } else {
           const Value entry = e.offset(e.offset(table, e.multiply(first, 4)), int64_t{4} * r);
-          pixels.push_back(e.offset(base, e.widen_signed(e.load(entry, Element::i32), Element::i64)));
+          pixels.push_back(
+              e.offset(base, e.widen_signed(e.load(entry, Element::i32), Element::i64)));
         }
       }
       body(pixels, shift.valid() ? e.add(first, shift) : first);
@@ -166,14 +172,16 @@ void emit_walk(Emitter& e, const Geometry& g, int rows, Value input, Value scrat
     emit_copy_sample(e, g, scratch, base);
     if (g.copied) base = scratch;
     const Value shift = e.multiply(sample, positions);
-    per_sample([&](const TileBody& body) { tiles(body, base, e.integer(positions), positions, shift); });
+    per_sample(
+        [&](const TileBody& body) { tiles(body, base, e.integer(positions), positions, shift); });
   });
 }
 
 std::vector<int32_t> pixel_table(const Geometry& g) {
   std::vector<int32_t> table;
   if (g.linear) return table;
-  for (int64_t p = 0; p < g.positions(); ++p) table.push_back(static_cast<int32_t>(g.pixel_offset(p)));
+  for (int64_t p = 0; p < g.positions(); ++p)
+    table.push_back(static_cast<int32_t>(g.pixel_offset(p)));
   return table;
 }
 
@@ -185,7 +193,8 @@ int64_t append_bytes(std::vector<uint8_t>& out, const void* data, size_t bytes) 
 }
 
 Verdict fits_int32(const Query& q) {
-  constexpr int64_t kLo = std::numeric_limits<int32_t>::min(), kHi = std::numeric_limits<int32_t>::max();
+  constexpr int64_t kLo = std::numeric_limits<int32_t>::min(),
+                    kHi = std::numeric_limits<int32_t>::max();
   for (size_t i = 0; i < q.accumulator_lo.size(); ++i)
     if (q.accumulator_lo[i] < kLo || q.accumulator_hi[i] > kHi)
       return Verdict::no("accumulator of channel ", i, " reaches [", q.accumulator_lo[i], ", ",
@@ -195,7 +204,8 @@ Verdict fits_int32(const Query& q) {
 
 Verdict has_constant_codes(const Query& q) {
   if (q.root == nullptr || (q.root->name != "conv" && q.root->name != "dense"))
-    return Verdict::no("root is ", q.root == nullptr ? std::string_view("elementwise") : q.root->name,
+    return Verdict::no("root is ",
+                       q.root == nullptr ? std::string_view("elementwise") : q.root->name,
                        ", this kernel computes conv and dense");
   if (!q.input.has_codes()) return Verdict::no("input is ", q.input, ", this kernel needs codes");
   if (!q.input.scale.is_per_tensor())

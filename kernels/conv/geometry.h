@@ -1,7 +1,7 @@
 // kernels/conv/geometry.h: where a convolution finds its input, shared by the direct kernels.
 //
-// A direct kernel reads one sample in place, or, where some tap lies outside, a copy of it in scratch
-// with a border of zeros; then every tap of every output is an ordinary address:
+// A direct kernel reads one sample in place, or, where some tap lies outside, a copy of it in
+// scratch with a border of zeros; then every tap of every output is an ordinary address:
 //   base(sample) + pixel_offset(output) + tap_offset(tap)
 #pragma once
 
@@ -20,11 +20,12 @@ namespace qloom::kernels {
 struct Geometry {
   Window window;
   Storage storage;
-  int repeat = 1;           ///< each input channel stands `repeat` times side by side (depthwise multiplier)
-  int64_t pixel_bytes = 0;  ///< one pixel as the kernel reads it
-  int64_t sample_bytes = 0; ///< one sample of the input buffer
-  bool copied = false;      ///< read from a copy in scratch, which has a border of zeros
-  int64_t rows = 0, columns = 0;  ///< pixels of the image that is read (with its border where copied)
+  int repeat = 1;  ///< each input channel stands `repeat` times side by side (depthwise multiplier)
+  int64_t pixel_bytes = 0;   ///< one pixel as the kernel reads it
+  int64_t sample_bytes = 0;  ///< one sample of the input buffer
+  bool copied = false;       ///< read from a copy in scratch, which has a border of zeros
+  int64_t rows = 0,
+          columns = 0;  ///< pixels of the image that is read (with its border where copied)
   int64_t scratch_bytes = 0;
   /// Outputs of all samples are one row with equal distances: pointwise, nothing copied.
   bool linear = false;
@@ -41,9 +42,11 @@ void emit_border(jit::Emitter& e, const Geometry& g, jit::Value scratch);
 void emit_copy_sample(jit::Emitter& e, const Geometry& g, jit::Value scratch, jit::Value sample);
 
 /// Emits the walk over samples and outputs in tiles of `rows` outputs.
-///   per_sample(emit_tiles)  inside the loop over samples (once, where the geometry is linear); calls
+///   per_sample(emit_tiles)  inside the loop over samples (once, where the geometry is linear);
+///   calls
 ///                           emit_tiles(tile) in its loops over channels
-///   tile(pixels, first)     pixels: pointers to the input of each output of the tile; first: index of
+///   tile(pixels, first)     pixels: pointers to the input of each output of the tile; first: index
+///   of
 ///                           its first output over all samples; the others follow it
 /// The last tile of a sample begins earlier and repeats outputs; samples with fewer outputs than
 /// `rows` go one by one.

@@ -24,9 +24,13 @@ std::vector<const KernelDef*> emitted_kernels() {
 }
 
 std::vector<Numeric> value_sets() {
-  std::vector<Numeric> sets{Numeric::binary(), Numeric::ternary(), Numeric::bit(),
-                            Numeric::power_of_two(-6, 0, true), Numeric::power_of_two(-10, 3, true, true),
-                            Numeric::integers(-3, 10, 0), Numeric::fixed(12, 0, true)};
+  std::vector<Numeric> sets{Numeric::binary(),
+                            Numeric::ternary(),
+                            Numeric::bit(),
+                            Numeric::power_of_two(-6, 0, true),
+                            Numeric::power_of_two(-10, 3, true, true),
+                            Numeric::integers(-3, 10, 0),
+                            Numeric::fixed(12, 0, true)};
   for (int bits = 1; bits <= 8; ++bits) {
     sets.push_back(Numeric::fixed(bits, 0, false));
     if (bits > 1) sets.push_back(Numeric::fixed(bits, 0, true));
@@ -34,7 +38,8 @@ std::vector<Numeric> value_sets() {
   return sets;
 }
 
-/// A random problem of the sweep's space; throws std::invalid_argument where the combination has no output.
+/// A random problem of the sweep's space; throws std::invalid_argument where the combination has no
+/// output.
 ProblemSpec random_spec(std::mt19937_64& rng) {
   auto pick = [&rng](const auto& list) { return list[rng() % list.size()]; };
   ProblemSpec spec;
@@ -44,8 +49,10 @@ ProblemSpec random_spec(std::mt19937_64& rng) {
   spec.input = pick(sets);
   spec.weights = pick(sets);
   if (rng() % 4 == 0) spec.input = spec.weights = Numeric::binary();
-  const std::vector<int64_t> ns{1, 3, 8, 10, 16, 24, 33, 64}, cs{1, 3, 5, 8, 16, 64, 65}, sizes{1, 5, 7, 14};
-  const std::vector<std::pair<int64_t, int64_t>> kernel_sizes{{1, 1}, {3, 3}, {5, 5}, {1, 7}, {3, 3}, {2, 2}};
+  const std::vector<int64_t> ns{1, 3, 8, 10, 16, 24, 33, 64}, cs{1, 3, 5, 8, 16, 64, 65},
+      sizes{1, 5, 7, 14};
+  const std::vector<std::pair<int64_t, int64_t>> kernel_sizes{{1, 1}, {3, 3}, {5, 5},
+                                                              {1, 7}, {3, 3}, {2, 2}};
   const uint64_t form = rng() % 8;
   if (form == 0) {  // dense: counts below, at and above the tiles'
     spec.window = dense_window(pick(cs) * (1 + static_cast<int64_t>(rng() % 3)), pick(ns));
@@ -60,12 +67,12 @@ ProblemSpec random_spec(std::mt19937_64& rng) {
   } else if (form == 2) {  // depthwise
     const int64_t c = pick(cs), multiplier = 1 + static_cast<int64_t>(rng() % 3);
     const auto [kh, kw] = pick(kernel_sizes);
-    spec.window = conv_window(pick(sizes), pick(sizes), c, c * multiplier, kh, kw, 1 + rng() % 3, 1 + rng() % 2, c,
-                              static_cast<Pad>(rng() % 2));
+    spec.window = conv_window(pick(sizes), pick(sizes), c, c * multiplier, kh, kw, 1 + rng() % 3,
+                              1 + rng() % 2, c, static_cast<Pad>(rng() % 2));
   } else if (form == 3) {  // one-dimensional
     const auto kw = static_cast<int64_t>(1 + rng() % 7);
-    spec.window = conv_window(1, pick(sizes) + 3, pick(cs), pick(ns), 1, kw, 1 + rng() % 3, 1 + rng() % 2, 1,
-                              static_cast<Pad>(rng() % 3));
+    spec.window = conv_window(1, pick(sizes) + 3, pick(cs), pick(ns), 1, kw, 1 + rng() % 3,
+                              1 + rng() % 2, 1, static_cast<Pad>(rng() % 3));
   } else {
     const auto [kh, kw] = pick(kernel_sizes);
     int64_t c = pick(cs), n = pick(ns), groups = 1;
@@ -74,17 +81,19 @@ ProblemSpec random_spec(std::mt19937_64& rng) {
       c += c % 2;
       n += n % 2;
     }
-    spec.window = conv_window(pick(sizes), pick(sizes), c, n, kh, kw, 1 + rng() % 3, 1 + rng() % 2, groups,
-                              static_cast<Pad>(rng() % 2));
+    spec.window = conv_window(pick(sizes), pick(sizes), c, n, kh, kw, 1 + rng() % 3, 1 + rng() % 2,
+                              groups, static_cast<Pad>(rng() % 2));
   }
   const Window& w = spec.window;
-  spec.name = "h" + std::to_string(w.h) + "w" + std::to_string(w.w) + "c" + std::to_string(w.c) + "n" +
-              std::to_string(w.n) + "k" + std::to_string(w.kernel_h) + "x" + std::to_string(w.kernel_w) + "s" +
-              std::to_string(w.stride_w) + "d" + std::to_string(w.dilation_w) + "g" + std::to_string(w.groups) + "p" +
-              std::to_string(w.pad_top) + "," + std::to_string(w.pad_left) + (spec.elementwise ? "e" : "") +
-              (spec.f32_input ? "f" : "") + " " + spec.input.to_string() + "·" + spec.weights.to_string() + " tail " +
-              std::to_string(static_cast<int>(spec.tail)) + " count " + std::to_string(spec.count) + " seed " +
-              std::to_string(spec.seed);
+  spec.name = "h" + std::to_string(w.h) + "w" + std::to_string(w.w) + "c" + std::to_string(w.c) +
+              "n" + std::to_string(w.n) + "k" + std::to_string(w.kernel_h) + "x" +
+              std::to_string(w.kernel_w) + "s" + std::to_string(w.stride_w) + "d" +
+              std::to_string(w.dilation_w) + "g" + std::to_string(w.groups) + "p" +
+              std::to_string(w.pad_top) + "," + std::to_string(w.pad_left) +
+              (spec.elementwise ? "e" : "") + (spec.f32_input ? "f" : "") + " " +
+              spec.input.to_string() + "·" + spec.weights.to_string() + " tail " +
+              std::to_string(static_cast<int>(spec.tail)) + " count " + std::to_string(spec.count) +
+              " seed " + std::to_string(spec.seed);
   return spec;
 }
 
@@ -95,7 +104,8 @@ struct Sweep {
   int constant_outputs = 0, checked_outputs = 0;
 };
 
-/// `per_kernel` problems for each kernel; `variants`: how many of each problem's variants (random ones).
+/// `per_kernel` problems for each kernel; `variants`: how many of each problem's variants (random
+/// ones).
 Sweep make_sweep(uint64_t seed, int per_kernel, int variants, int64_t limit_macs) {
   std::mt19937_64 rng(seed);
   Sweep sweep;
@@ -103,7 +113,8 @@ Sweep make_sweep(uint64_t seed, int per_kernel, int variants, int64_t limit_macs
   const jit::Target target = target_of(Lowering::interpreted);
   int tries = 0;
   auto done = [&] {
-    return std::ranges::all_of(list, [&](const KernelDef* k) { return sweep.matched[k->name] >= per_kernel; });
+    return std::ranges::all_of(
+        list, [&](const KernelDef* k) { return sweep.matched[k->name] >= per_kernel; });
   };
   while (!done() && ++tries < 200 * per_kernel) {
     std::unique_ptr<Problem> problem;
@@ -134,7 +145,8 @@ Sweep make_sweep(uint64_t seed, int per_kernel, int variants, int64_t limit_macs
     sweep.problems.push_back(std::move(problem));
   }
   for (const KernelDef* kernel : list)
-    EXPECT_GE(sweep.matched[kernel->name], per_kernel) << kernel->name << ": too few problems match";
+    EXPECT_GE(sweep.matched[kernel->name], per_kernel)
+        << kernel->name << ": too few problems match";
   // A test whose outputs are constant proves nothing. Some are, by chance: thresholds drawn equal.
   EXPECT_LT(sweep.constant_outputs * 10, sweep.checked_outputs) << "outputs are nearly constant";
   return sweep;

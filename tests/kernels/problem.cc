@@ -84,14 +84,16 @@ class Builder {
 int64_t random_code(const Numeric& numeric, std::mt19937_64& rng) {
   const Numeric::Grid grid = *numeric.grid();
   switch (numeric.kind()) {
-    case Numeric::Kind::binary: return uniform(rng, 0, 1) == 0 ? -1 : 1;
+    case Numeric::Kind::binary:
+      return uniform(rng, 0, 1) == 0 ? -1 : 1;
     case Numeric::Kind::power_of_two: {
       const int64_t steps = (numeric.max_exponent() - numeric.min_exponent()) / numeric.stride();
       const int64_t e = numeric.min_exponent() + uniform(rng, 0, steps) * numeric.stride();
       const int64_t magnitude = int64_t{1} << (e + grid.fraction);
       return numeric.is_signed() && uniform(rng, 0, 1) == 0 ? -magnitude : magnitude;
     }
-    default: return uniform(rng, grid.lo, grid.hi);
+    default:
+      return uniform(rng, grid.lo, grid.hi);
   }
 }
 
@@ -102,8 +104,8 @@ Window dense_window(int64_t c, int64_t n) {
   return w;
 }
 
-Window conv_window(int64_t h, int64_t w, int64_t c, int64_t n, int64_t kernel_h, int64_t kernel_w, int64_t stride,
-                   int64_t dilation, int64_t groups, Pad pad) {
+Window conv_window(int64_t h, int64_t w, int64_t c, int64_t n, int64_t kernel_h, int64_t kernel_w,
+                   int64_t stride, int64_t dilation, int64_t groups, Pad pad) {
   Window g;
   g.h = h;
   g.w = w;
@@ -116,7 +118,8 @@ Window conv_window(int64_t h, int64_t w, int64_t c, int64_t n, int64_t kernel_h,
   g.dilation_h = kernel_h == 1 ? 1 : dilation;
   g.dilation_w = kernel_w == 1 ? 1 : dilation;
   g.groups = groups;
-  const int64_t reach_h = (kernel_h - 1) * g.dilation_h + 1, reach_w = (kernel_w - 1) * g.dilation_w + 1;
+  const int64_t reach_h = (kernel_h - 1) * g.dilation_h + 1,
+                reach_w = (kernel_w - 1) * g.dilation_w + 1;
   auto extent = [&](int64_t size, int64_t reach, int64_t s, int64_t& before) {
     int64_t out = 0;
     if (pad == Pad::valid) {
@@ -155,7 +158,8 @@ void Problem::make_input(std::mt19937_64& rng) {
   const Window& w = spec_.window;
   const auto n = static_cast<size_t>(spec_.count * w.h * w.w * w.c);
   if (spec_.f32_input) {
-    for (size_t i = 0; i < n; ++i) f32_input_.push_back(static_cast<float>(uniform(rng, -2000, 2000)) / 64.0F);
+    for (size_t i = 0; i < n; ++i)
+      f32_input_.push_back(static_cast<float>(uniform(rng, -2000, 2000)) / 64.0F);
     return;
   }
   for (size_t i = 0; i < n; ++i) input_.push_back(random_code(spec_.input, rng));
@@ -206,8 +210,9 @@ void Problem::compute_accumulators() {
               if (y < 0 || y >= w.h || x < 0 || x >= w.w) continue;
               for (int64_t c = 0; c < group_c; ++c) {
                 const int64_t channel = n / group_n * group_c + c;
-                sum += input_[static_cast<size_t>(((s * w.h + y) * w.w + x) * w.c + channel)] *
-                       weights[static_cast<size_t>(((ky * w.kernel_w + kx) * group_c + c) * w.n + n)];
+                sum +=
+                    input_[static_cast<size_t>(((s * w.h + y) * w.w + x) * w.c + channel)] *
+                    weights[static_cast<size_t>(((ky * w.kernel_w + kx) * group_c + c) * w.n + n)];
               }
             }
           accumulators_.push_back(sum);
@@ -237,8 +242,8 @@ void Problem::make_tail(std::mt19937_64& rng) {
     case TailKind::thresholds: {
       std::vector<int32_t> table;
       for (size_t i = 0; i < 7 * channels; ++i) table.push_back(sample());
-      b.output(b.count_ge(acc, int_table(std::move(table), true, 7)), shape, Numeric::fixed(3, 0, false),
-               Storage::bytes(0));
+      b.output(b.count_ge(acc, int_table(std::move(table), true, 7)), shape,
+               Numeric::fixed(3, 0, false), Storage::bytes(0));
       break;
     }
     case TailKind::scale_round: {
@@ -263,7 +268,8 @@ void Problem::make_tail(std::mt19937_64& rng) {
     case TailKind::float_chain: {
       std::vector<float> scales, offsets;
       for (size_t i = 0; i < channels; ++i) {
-        scales.push_back(static_cast<float>(uniform(rng, 1, 1000)) / 300.0F / static_cast<float>(spread));
+        scales.push_back(static_cast<float>(uniform(rng, 1, 1000)) / 300.0F /
+                         static_cast<float>(spread));
         offsets.push_back(static_cast<float>(uniform(rng, -1000, 1000)) / 777.0F);
       }
       int r = b.step(TailOp::to_f32, acc);
@@ -299,7 +305,8 @@ void Problem::make_tail(std::mt19937_64& rng) {
         thresholds.push_back(sample());
         flips.push_back(static_cast<int32_t>(uniform(rng, 0, 1)));
       }
-      int r = b.step(TailOp::greater_equal, acc, b.constant(int_table(std::move(thresholds), true)));
+      int r =
+          b.step(TailOp::greater_equal, acc, b.constant(int_table(std::move(thresholds), true)));
       r = b.step(TailOp::bit_xor, r, b.constant(int_table(std::move(flips), true)));
       r = b.step(TailOp::select, r, b.constant(1), b.constant(-1));
       b.output(r, shape, Numeric::binary(), Storage::bits());
@@ -322,9 +329,10 @@ void Problem::compute_outputs() {
     std::vector<TailScalar> operands;
     for (const auto& codes : operands_)
       operands.push_back(TailScalar::integer(static_cast<int32_t>(codes[static_cast<size_t>(i)])));
-    const TailScalar a = spec_.f32_input
-                             ? TailScalar::real(f32_input_[static_cast<size_t>(i)])
-                             : TailScalar::integer(static_cast<int32_t>(accumulators_[static_cast<size_t>(i)]));
+    const TailScalar a =
+        spec_.f32_input
+            ? TailScalar::real(f32_input_[static_cast<size_t>(i)])
+            : TailScalar::integer(static_cast<int32_t>(accumulators_[static_cast<size_t>(i)]));
     const auto values = kernels::run_tail(tail_, a, i % spec_.window.n, operands);
     for (size_t k = 0; k < tail_.outputs.size(); ++k)
       outputs_[k].push_back(values[static_cast<size_t>(tail_.outputs[k].step)]);
@@ -351,8 +359,8 @@ double Problem::most_frequent_share() const {
   return worst;
 }
 
-std::string Problem::difference(const std::vector<uint8_t>& constants, int64_t scratch_bytes, const Run& run,
-                                int64_t count, bool) {
+std::string Problem::difference(const std::vector<uint8_t>& constants, int64_t scratch_bytes,
+                                const Run& run, int64_t count, bool) {
   const Window& w = spec_.window;
   const int64_t slack = kernels::kSlackBytes;
   constexpr uint8_t kCanary = 0xA5;
@@ -369,15 +377,19 @@ std::string Problem::difference(const std::vector<uint8_t>& constants, int64_t s
     memory_.push_back({at - slack, at + bytes + slack, writable});
   };
   auto store = [&](uint8_t* at, const std::vector<int64_t>& codes, Storage storage, int64_t last) {
-    std::memset(at, 0, static_cast<size_t>(static_cast<int64_t>(codes.size()) / last * kernels::run_bytes(storage, last)));
+    std::memset(at, 0,
+                static_cast<size_t>(static_cast<int64_t>(codes.size()) / last *
+                                    kernels::run_bytes(storage, last)));
     for (size_t i = 0; i < codes.size(); ++i)
       kernels::write_code(at, storage, static_cast<int64_t>(i), last, codes[i]);
   };
 
   const int64_t in_bytes = spec_.count * w.h * w.w * kernels::run_bytes(query_.input_storage, w.c);
   uint8_t* in = block(in_bytes);
-  if (spec_.f32_input) std::memcpy(in, f32_input_.data(), f32_input_.size() * 4);
-  else store(in, input_, query_.input_storage, w.c);
+  if (spec_.f32_input)
+    std::memcpy(in, f32_input_.data(), f32_input_.size() * 4);
+  else
+    store(in, input_, query_.input_storage, w.c);
   add(in, in_bytes, false);
   const int64_t positions = w.out_h * w.out_w;
   for (size_t i = 0; i < operands_.size(); ++i) {
@@ -408,8 +420,10 @@ std::string Problem::difference(const std::vector<uint8_t>& constants, int64_t s
     const int64_t total = count * positions * w.n;
     for (int64_t i = 0; i < total; ++i) {
       const TailScalar& v = outputs_[k][static_cast<size_t>(i)];
-      if (v.is_f32) std::memcpy(expected.data() + i * 4, &v.f, 4);
-      else kernels::write_code(expected.data(), storage, i, w.n, v.i);
+      if (v.is_f32)
+        std::memcpy(expected.data() + i * 4, &v.f, 4);
+      else
+        kernels::write_code(expected.data(), storage, i, w.n, v.i);
     }
     if (std::memcmp(expected.data(), out[k], expected.size()) != 0) {
       int64_t at = 0;
@@ -418,19 +432,22 @@ std::string Problem::difference(const std::vector<uint8_t>& constants, int64_t s
         return "output " + std::to_string(k) + " (bits) differs at byte " + std::to_string(at);
       const int64_t i = at / kernels::element_bytes(storage);
       const TailScalar& v = outputs_[k][static_cast<size_t>(i)];
-      std::string text = "output " + std::to_string(k) + " differs at sample " + std::to_string(i / (positions * w.n)) +
-                         ", position " + std::to_string(i / w.n % positions) + ", channel " +
+      std::string text = "output " + std::to_string(k) + " differs at sample " +
+                         std::to_string(i / (positions * w.n)) + ", position " +
+                         std::to_string(i / w.n % positions) + ", channel " +
                          std::to_string(i % w.n) + ": expected ";
       if (v.is_f32) {
         float got;
         std::memcpy(&got, out[k] + i * 4, 4);
         return text + std::to_string(v.f) + ", got " + std::to_string(got);
       }
-      return text + std::to_string(v.i) + ", got " + std::to_string(kernels::read_code(out[k], storage, i, w.n));
+      return text + std::to_string(v.i) + ", got " +
+             std::to_string(kernels::read_code(out[k], storage, i, w.n));
     }
     // Nothing may be written before an output (after it: slack).
     for (int64_t i = 1; i <= slack; ++i)
-      if (out[k][-i] != kCanary) return "output " + std::to_string(k) + ": a byte before the buffer was written";
+      if (out[k][-i] != kCanary)
+        return "output " + std::to_string(k) + ": a byte before the buffer was written";
   }
   return "";
 }

@@ -1,5 +1,5 @@
-// tests/kernels/problem.h: generated work for kernels: a query with random weights and tail, its input, and the
-// outputs by plain integer loops and run_tail.
+// tests/kernels/problem.h: generated work for kernels: a query with random weights and tail, its
+// input, and the outputs by plain integer loops and run_tail.
 #pragma once
 
 #include <cstdint>
@@ -39,9 +39,11 @@ struct ProblemSpec {
 
 /// Padding as Keras names it.
 enum class Pad : uint8_t { valid, same, causal };
-/// A convolution's window with its output size and padding. Throws std::invalid_argument where there is no output.
-[[nodiscard]] kernels::Window conv_window(int64_t h, int64_t w, int64_t c, int64_t n, int64_t kernel_h, int64_t kernel_w,
-                                          int64_t stride, int64_t dilation, int64_t groups, Pad pad);
+/// A convolution's window with its output size and padding. Throws std::invalid_argument where
+/// there is no output.
+[[nodiscard]] kernels::Window conv_window(int64_t h, int64_t w, int64_t c, int64_t n,
+                                          int64_t kernel_h, int64_t kernel_w, int64_t stride,
+                                          int64_t dilation, int64_t groups, Pad pad);
 [[nodiscard]] kernels::Window dense_window(int64_t c, int64_t n);
 
 /// One kernel's work, with everything that the query points to.
@@ -61,9 +63,10 @@ class Problem {
 
   using Run = std::function<void(void* const* buffers, int64_t count)>;
   /// Runs a prepared kernel; returns "" or the first difference. `count` <= spec().count.
-  [[nodiscard]] std::string difference(const std::vector<uint8_t>& constants, int64_t scratch_bytes, const Run& run,
-                                       int64_t count, bool check_memory = true);
-  /// Expected outputs, for the share of their most frequent value (a test on constants proves nothing).
+  [[nodiscard]] std::string difference(const std::vector<uint8_t>& constants, int64_t scratch_bytes,
+                                       const Run& run, int64_t count, bool check_memory = true);
+  /// Expected outputs, for the share of their most frequent value (a test on constants proves
+  /// nothing).
   [[nodiscard]] double most_frequent_share() const;
   /// The memory that the last `difference` offered; for InterpretingEmitter.
   struct Memory {
@@ -83,7 +86,7 @@ class Problem {
   kernels::Query query_;
   Tensor weight_codes_;
   kernels::Tail tail_;
-  std::vector<int64_t> input_;               ///< codes
+  std::vector<int64_t> input_;  ///< codes
   std::vector<float> f32_input_;
   std::vector<std::vector<int64_t>> operands_;
   std::vector<int64_t> accumulators_;

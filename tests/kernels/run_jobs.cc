@@ -8,7 +8,9 @@
 namespace qloom::testing {
 
 std::string to_string(Lowering lowering) {
-  return lowering == Lowering::interpreted ? "interpreted" : lowering == Lowering::avx2 ? "avx2" : "portable";
+  return lowering == Lowering::interpreted ? "interpreted"
+         : lowering == Lowering::avx2      ? "avx2"
+                                           : "portable";
 }
 
 std::vector<Lowering> lowerings() {
@@ -20,9 +22,12 @@ std::vector<Lowering> lowerings() {
 
 jit::Target target_of(Lowering lowering) {
   switch (lowering) {
-    case Lowering::avx2: return jit::Target::host();
-    case Lowering::portable: return jit::Target::portable();
-    case Lowering::interpreted: break;
+    case Lowering::avx2:
+      return jit::Target::host();
+    case Lowering::portable:
+      return jit::Target::portable();
+    case Lowering::interpreted:
+      break;
   }
   jit::Target target;
   target.vector_bytes = 32;
@@ -40,13 +45,15 @@ std::string run_interpreted(const Job& job, const jit::Target& target) {
   InterpretingEmitter e(target);
   job.kernel->emit(q, job.variant, e);
   const auto constants = job.kernel->pack(q, job.variant, target);
-  const int64_t scratch = job.kernel->scratch_bytes ? job.kernel->scratch_bytes(q, job.variant, target) : 0;
+  const int64_t scratch =
+      job.kernel->scratch_bytes ? job.kernel->scratch_bytes(q, job.variant, target) : 0;
   try {
     return job.problem->difference(
         constants, scratch,
         [&](void* const* buffers, int64_t count) {
           std::vector<InterpretingEmitter::Region> regions;
-          for (const Problem::Memory& m : job.problem->memory()) regions.push_back({m.begin, m.end, m.writable});
+          for (const Problem::Memory& m : job.problem->memory())
+            regions.push_back({m.begin, m.end, m.writable});
           e.run(buffers, count, std::move(regions));
         },
         job.problem->spec().count);
@@ -70,21 +77,26 @@ std::vector<std::string> run_jobs(const std::vector<Job>& jobs, Lowering lowerin
   for (size_t i = 0; i < jobs.size(); ++i) {
     const Job& job = jobs[i];
     const kernels::Query* q = &job.problem->query_for(*job.kernel);
-    sources.push_back(kernels::source_of(*job.kernel, *q, job.variant, "kernel_" + std::to_string(i)));
+    sources.push_back(
+        kernels::source_of(*job.kernel, *q, job.variant, "kernel_" + std::to_string(i)));
   }
   const jit::CompiledObject object = jit::compiler().compile(sources, target, {});
   const std::shared_ptr<const jit::Code> code = jit::compiler().load(object.elf, "kernel tests");
   for (size_t i = 0; i < jobs.size(); ++i) {
     const Job& job = jobs[i];
     const kernels::Query& q = job.problem->query_for(*job.kernel);
-    const auto function = reinterpret_cast<jit::KernelFunction>(code->symbol("kernel_" + std::to_string(i)));
+    const auto function =
+        reinterpret_cast<jit::KernelFunction>(code->symbol("kernel_" + std::to_string(i)));
     if (function == nullptr) {
       differences.push_back(job.name() + ": no symbol");
       continue;
     }
     const auto constants = job.kernel->pack(q, job.variant, target);
-    const int64_t scratch = job.kernel->scratch_bytes ? job.kernel->scratch_bytes(q, job.variant, target) : 0;
-    if (std::string text = job.problem->difference(constants, scratch, function, job.problem->spec().count); !text.empty())
+    const int64_t scratch =
+        job.kernel->scratch_bytes ? job.kernel->scratch_bytes(q, job.variant, target) : 0;
+    if (std::string text =
+            job.problem->difference(constants, scratch, function, job.problem->spec().count);
+        !text.empty())
       differences.push_back(job.name() + " " + to_string(lowering) + ": " + text);
   }
   return differences;

@@ -18,7 +18,8 @@ void InterpretingEmitter::require(bool ok, const char* what) const {
 }
 
 Value InterpretingEmitter::make(Element e, int lanes) {
-  require(lanes >= 1 && std::has_single_bit(static_cast<unsigned>(lanes)), "lanes must be a power of two");
+  require(lanes >= 1 && std::has_single_bit(static_cast<unsigned>(lanes)),
+          "lanes must be a power of two");
   const Value v{static_cast<int32_t>(places_.size()), e, static_cast<int16_t>(lanes)};
   places_.push_back(bytes_);
   bytes_ += static_cast<size_t>((v.bytes() + 15) / 16 * 16);
@@ -28,10 +29,23 @@ Value InterpretingEmitter::make(Element e, int lanes) {
 int64_t InterpretingEmitter::signed_lane(Value v, int lane) {
   const uint8_t* p = at(v) + lane * bytes_of(v.element);
   switch (bytes_of(v.element)) {
-    case 1: return static_cast<int8_t>(*p);
-    case 2: { int16_t x; std::memcpy(&x, p, 2); return x; }
-    case 4: { int32_t x; std::memcpy(&x, p, 4); return x; }
-    default: { int64_t x; std::memcpy(&x, p, 8); return x; }
+    case 1:
+      return static_cast<int8_t>(*p);
+    case 2: {
+      int16_t x;
+      std::memcpy(&x, p, 2);
+      return x;
+    }
+    case 4: {
+      int32_t x;
+      std::memcpy(&x, p, 4);
+      return x;
+    }
+    default: {
+      int64_t x;
+      std::memcpy(&x, p, 8);
+      return x;
+    }
   }
 }
 uint64_t InterpretingEmitter::unsigned_lane(Value v, int lane) {
@@ -47,7 +61,9 @@ float InterpretingEmitter::f32_lane(Value v, int lane) {
 void InterpretingEmitter::set_lane(Value v, int lane, int64_t x) {
   std::memcpy(at(v) + lane * bytes_of(v.element), &x, static_cast<size_t>(bytes_of(v.element)));
 }
-void InterpretingEmitter::set_f32(Value v, int lane, float x) { std::memcpy(at(v) + lane * 4, &x, 4); }
+void InterpretingEmitter::set_f32(Value v, int lane, float x) {
+  std::memcpy(at(v) + lane * 4, &x, 4);
+}
 uint8_t* InterpretingEmitter::pointer(Value v) {
   uint8_t* p;
   std::memcpy(&p, at(v), sizeof p);
@@ -58,7 +74,8 @@ void InterpretingEmitter::check_access(const uint8_t* begin, int64_t bytes, bool
   if (regions_.empty()) return;
   for (const Region& r : regions_)
     if (begin >= r.begin && begin + bytes <= r.end && (r.writable || !write)) return;
-  throw std::runtime_error(write ? "kernel writes outside of its buffers" : "kernel reads outside of its buffers");
+  throw std::runtime_error(write ? "kernel writes outside of its buffers"
+                                 : "kernel reads outside of its buffers");
 }
 
 void InterpretingEmitter::run_block(const Block& block) {
@@ -134,7 +151,9 @@ Value InterpretingEmitter::load(Value p, Element e, int lanes) {
   });
   return r;
 }
-Value InterpretingEmitter::load_splat(Value p, Element e, int lanes) { return splat(load(p, e, 1), lanes); }
+Value InterpretingEmitter::load_splat(Value p, Element e, int lanes) {
+  return splat(load(p, e, 1), lanes);
+}
 Value InterpretingEmitter::load_table(Value p) {
   const Value table = load(p, Element::i8, 16);
   return lanewise(Element::i8, Value{0, Element::i8, static_cast<int16_t>(bytes())},
@@ -164,13 +183,26 @@ Value InterpretingEmitter::binary(Binary op, Value a, Value b) {
         const float x = f32_lane(a, i), y = f32_lane(b, i);
         float z = 0;
         switch (op) {
-          case Binary::add: z = x + y; break;
-          case Binary::subtract: z = x - y; break;
-          case Binary::multiply: z = x * y; break;
-          case Binary::divide: z = x / y; break;
-          case Binary::minimum: z = x < y ? x : y; break;
-          case Binary::maximum: z = x > y ? x : y; break;
-          default: require(false, "binary: not an operation on f32");
+          case Binary::add:
+            z = x + y;
+            break;
+          case Binary::subtract:
+            z = x - y;
+            break;
+          case Binary::multiply:
+            z = x * y;
+            break;
+          case Binary::divide:
+            z = x / y;
+            break;
+          case Binary::minimum:
+            z = x < y ? x : y;
+            break;
+          case Binary::maximum:
+            z = x > y ? x : y;
+            break;
+          default:
+            require(false, "binary: not an operation on f32");
         }
         set_f32(r, i, z);
       }
@@ -182,38 +214,71 @@ Value InterpretingEmitter::binary(Binary op, Value a, Value b) {
     const int64_t x = signed_lane(a, i), y = signed_lane(b, b.lanes == 1 ? 0 : i);
     const uint64_t ux = unsigned_lane(a, i), uy = unsigned_lane(b, b.lanes == 1 ? 0 : i);
     switch (op) {
-      case Binary::add: return static_cast<int64_t>(ux + uy);
-      case Binary::subtract: return static_cast<int64_t>(ux - uy);
-      case Binary::multiply: return static_cast<int64_t>(ux * uy);
-      case Binary::min_signed: return x < y ? x : y;
-      case Binary::max_signed: return x > y ? x : y;
-      case Binary::min_unsigned: return static_cast<int64_t>(ux < uy ? ux : uy);
-      case Binary::max_unsigned: return static_cast<int64_t>(ux > uy ? ux : uy);
-      case Binary::bit_and: return x & y;
-      case Binary::bit_or: return x | y;
-      case Binary::bit_xor: return x ^ y;
-      case Binary::shift_left: require(uy < static_cast<uint64_t>(bits), "shift too far"); return static_cast<int64_t>(ux << uy);
-      case Binary::shift_right_logical: require(uy < static_cast<uint64_t>(bits), "shift too far"); return static_cast<int64_t>(ux >> uy);
-      case Binary::shift_right_arithmetic: require(uy < static_cast<uint64_t>(bits), "shift too far"); return x >> uy;
-      default: require(false, "binary: not an operation on integers"); return 0;
+      case Binary::add:
+        return static_cast<int64_t>(ux + uy);
+      case Binary::subtract:
+        return static_cast<int64_t>(ux - uy);
+      case Binary::multiply:
+        return static_cast<int64_t>(ux * uy);
+      case Binary::min_signed:
+        return x < y ? x : y;
+      case Binary::max_signed:
+        return x > y ? x : y;
+      case Binary::min_unsigned:
+        return static_cast<int64_t>(ux < uy ? ux : uy);
+      case Binary::max_unsigned:
+        return static_cast<int64_t>(ux > uy ? ux : uy);
+      case Binary::bit_and:
+        return x & y;
+      case Binary::bit_or:
+        return x | y;
+      case Binary::bit_xor:
+        return x ^ y;
+      case Binary::shift_left:
+        require(uy < static_cast<uint64_t>(bits), "shift too far");
+        return static_cast<int64_t>(ux << uy);
+      case Binary::shift_right_logical:
+        require(uy < static_cast<uint64_t>(bits), "shift too far");
+        return static_cast<int64_t>(ux >> uy);
+      case Binary::shift_right_arithmetic:
+        require(uy < static_cast<uint64_t>(bits), "shift too far");
+        return x >> uy;
+      default:
+        require(false, "binary: not an operation on integers");
+        return 0;
     }
   });
 }
 
 Value InterpretingEmitter::compare(Compare op, Value a, Value b) {
   require(a.element == b.element && a.lanes == b.lanes, "compare: operands differ");
-  const bool f32 = op == Compare::greater_equal_f32 || op == Compare::less_f32 || op == Compare::equal_f32;
+  const bool f32 =
+      op == Compare::greater_equal_f32 || op == Compare::less_f32 || op == Compare::equal_f32;
   require(f32 == (a.element == Element::f32), "compare: wrong element");
   return lanewise(f32 ? Element::i32 : a.element, a, [this, op, a, b](int i) -> int64_t {
     bool r = false;
     switch (op) {
-      case Compare::equal: r = signed_lane(a, i) == signed_lane(b, i); break;
-      case Compare::less_signed: r = signed_lane(a, i) < signed_lane(b, i); break;
-      case Compare::greater_signed: r = signed_lane(a, i) > signed_lane(b, i); break;
-      case Compare::less_unsigned: r = unsigned_lane(a, i) < unsigned_lane(b, i); break;
-      case Compare::greater_equal_f32: r = f32_lane(a, i) >= f32_lane(b, i); break;
-      case Compare::less_f32: r = f32_lane(a, i) < f32_lane(b, i); break;
-      case Compare::equal_f32: r = f32_lane(a, i) == f32_lane(b, i); break;
+      case Compare::equal:
+        r = signed_lane(a, i) == signed_lane(b, i);
+        break;
+      case Compare::less_signed:
+        r = signed_lane(a, i) < signed_lane(b, i);
+        break;
+      case Compare::greater_signed:
+        r = signed_lane(a, i) > signed_lane(b, i);
+        break;
+      case Compare::less_unsigned:
+        r = unsigned_lane(a, i) < unsigned_lane(b, i);
+        break;
+      case Compare::greater_equal_f32:
+        r = f32_lane(a, i) >= f32_lane(b, i);
+        break;
+      case Compare::less_f32:
+        r = f32_lane(a, i) < f32_lane(b, i);
+        break;
+      case Compare::equal_f32:
+        r = f32_lane(a, i) == f32_lane(b, i);
+        break;
     }
     return r ? -1 : 0;
   });
@@ -221,7 +286,8 @@ Value InterpretingEmitter::compare(Compare op, Value a, Value b) {
 
 Value InterpretingEmitter::select(Value mask, Value a, Value b) {
   require(a.element == b.element && a.lanes == b.lanes, "select: operands differ");
-  require(mask.lanes == a.lanes && bytes_of(mask.element) == bytes_of(a.element), "select: mask differs");
+  require(mask.lanes == a.lanes && bytes_of(mask.element) == bytes_of(a.element),
+          "select: mask differs");
   return lanewise(a.element, a, [this, mask, a, b](int i) {
     return signed_lane(mask, i) != 0 ? signed_lane(a, i) : signed_lane(b, i);
   });
@@ -234,14 +300,17 @@ Value InterpretingEmitter::negate(Value a) {
     });
     return r;
   }
-  return lanewise(a.element, a, [this, a](int i) { return static_cast<int64_t>(-unsigned_lane(a, i)); });
+  return lanewise(a.element, a,
+                  [this, a](int i) { return static_cast<int64_t>(-unsigned_lane(a, i)); });
 }
 Value InterpretingEmitter::fused_multiply_add(Value a, Value b, Value c) {
-  require(a.element == Element::f32 && b.element == Element::f32 && c.element == Element::f32, "fma on integers");
+  require(a.element == Element::f32 && b.element == Element::f32 && c.element == Element::f32,
+          "fma on integers");
   require(a.lanes == b.lanes && a.lanes == c.lanes, "fma: lanes differ");
   const Value r = make(Element::f32, a.lanes);
   emit([this, r, a, b, c] {
-    for (int i = 0; i < r.lanes; ++i) set_f32(r, i, std::fmaf(f32_lane(a, i), f32_lane(b, i), f32_lane(c, i)));
+    for (int i = 0; i < r.lanes; ++i)
+      set_f32(r, i, std::fmaf(f32_lane(a, i), f32_lane(b, i), f32_lane(c, i)));
   });
   return r;
 }
@@ -265,7 +334,8 @@ Value InterpretingEmitter::to_i32(Value a) {
   require(a.element == Element::f32, "to_i32 of no f32");
   return lanewise(Element::i32, a, [this, a](int i) -> int64_t {
     const float f = f32_lane(a, i);
-    return f >= -2147483648.0F && f < 2147483648.0F ? static_cast<int64_t>(std::nearbyintf(f)) : INT32_MIN;
+    return f >= -2147483648.0F && f < 2147483648.0F ? static_cast<int64_t>(std::nearbyintf(f))
+                                                    : INT32_MIN;
   });
 }
 Value InterpretingEmitter::widen_signed(Value v, Element e) {
@@ -286,31 +356,38 @@ Value InterpretingEmitter::bitcast(Value v, Element e) {
   return r;
 }
 Value InterpretingEmitter::multiply_add_pairs_u8s8(Value a, Value b, jit::Pairs pairs) {
-  require(a.element == Element::i8 && b.element == Element::i8 && a.lanes == b.lanes, "pairs u8s8: operands");
+  require(a.element == Element::i8 && b.element == Element::i8 && a.lanes == b.lanes,
+          "pairs u8s8: operands");
   const Value r = make(Element::i16, a.lanes / 2);
   emit([this, r, a, b, pairs] {
     for (int i = 0; i < r.lanes; ++i) {
       int64_t sum = 0;
-      for (int k = 2 * i; k < 2 * i + 2; ++k) sum += static_cast<int64_t>(unsigned_lane(a, k)) * signed_lane(b, k);
+      for (int k = 2 * i; k < 2 * i + 2; ++k)
+        sum += static_cast<int64_t>(unsigned_lane(a, k)) * signed_lane(b, k);
       const int64_t clamped = std::min<int64_t>(32767, std::max<int64_t>(-32768, sum));
-      require(clamped == sum || pairs == jit::Pairs::saturating, "a pair sum that was proven to fit does not");
+      require(clamped == sum || pairs == jit::Pairs::saturating,
+              "a pair sum that was proven to fit does not");
       set_lane(r, i, clamped);
     }
   });
   return r;
 }
 Value InterpretingEmitter::multiply_add_pairs_s16(Value a, Value b) {
-  require(a.element == Element::i16 && b.element == Element::i16 && a.lanes == b.lanes, "pairs s16: operands");
+  require(a.element == Element::i16 && b.element == Element::i16 && a.lanes == b.lanes,
+          "pairs s16: operands");
   const Value r = make(Element::i32, a.lanes / 2);
   emit([this, r, a, b] {
     for (int i = 0; i < r.lanes; ++i)
-      set_lane(r, i, signed_lane(a, 2 * i) * signed_lane(b, 2 * i) + signed_lane(a, 2 * i + 1) * signed_lane(b, 2 * i + 1));
+      set_lane(r, i,
+               signed_lane(a, 2 * i) * signed_lane(b, 2 * i) +
+                   signed_lane(a, 2 * i + 1) * signed_lane(b, 2 * i + 1));
   });
   return r;
 }
 Value InterpretingEmitter::popcount_bytes(Value v) {
   require(v.element == Element::i8, "popcount_bytes of no bytes");
-  return lanewise(Element::i8, v, [this, v](int i) -> int64_t { return std::popcount(unsigned_lane(v, i)); });
+  return lanewise(Element::i8, v,
+                  [this, v](int i) -> int64_t { return std::popcount(unsigned_lane(v, i)); });
 }
 Value InterpretingEmitter::sum_bytes(Value v) {
   require(v.element == Element::i8 && v.lanes >= 8, "sum_bytes of no bytes");
@@ -344,7 +421,9 @@ Value InterpretingEmitter::sign_bits(Value v) {
   return r;
 }
 Value InterpretingEmitter::table_lookup(Value table, Value index) {
-  require(table.element == Element::i8 && index.element == Element::i8 && table.lanes == index.lanes, "table_lookup: operands");
+  require(
+      table.element == Element::i8 && index.element == Element::i8 && table.lanes == index.lanes,
+      "table_lookup: operands");
   return lanewise(Element::i8, table, [this, table, index](int i) -> int64_t {
     const int64_t k = signed_lane(index, i);
     return k < 0 ? 0 : signed_lane(table, i / 16 * 16 + static_cast<int>(k % 16));
@@ -385,7 +464,9 @@ Variable InterpretingEmitter::variable(Value initial) {
   set(r, initial);
   return r;
 }
-Value InterpretingEmitter::get(Variable v) { return slice(Value{v.id, v.element, v.lanes}, 0, v.lanes); }
+Value InterpretingEmitter::get(Variable v) {
+  return slice(Value{v.id, v.element, v.lanes}, 0, v.lanes);
+}
 void InterpretingEmitter::set(Variable v, Value value) {
   require(v.element == value.element && v.lanes == value.lanes, "set: types differ");
   emit([this, v, value] {

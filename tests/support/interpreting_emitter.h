@@ -1,6 +1,7 @@
-// tests/support/interpreting_emitter.h: a third lowering of the Emitter, which needs no LLVM: it records a kernel as
-// a tree of small steps and walks it. Slow and plain: the oracle for the other two, and a strict one. It checks the
-// types of all operands and, when told which memory belongs to the kernel, every access.
+// tests/support/interpreting_emitter.h: a third lowering of the Emitter, which needs no LLVM: it
+// records a kernel as a tree of small steps and walks it. Slow and plain: the oracle for the other
+// two, and a strict one. It checks the types of all operands and, when told which memory belongs to
+// the kernel, every access.
 #pragma once
 
 #include <cstdint>
@@ -29,7 +30,8 @@ class InterpretingEmitter final : public jit::Emitter {
     const uint8_t* end;
     bool writable;
   };
-  /// Runs what was emitted. Throws std::runtime_error on an access outside of the regions (none: not checked).
+  /// Runs what was emitted. Throws std::runtime_error on an access outside of the regions (none:
+  /// not checked).
   void run(void* const* buffers, int64_t count, std::vector<Region> regions = {});
 
   const jit::Target& target() const override { return target_; }

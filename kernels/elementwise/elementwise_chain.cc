@@ -1,0 +1,110 @@
+// kernels/elementwise/elementwise_chain.cc: a chain of elementwise operations: the tail is all
+// there is.
+//
+// The tail's accumulator is the element of the input: an int code, or a float32 where the input is
+// stored as f32 (then the chain begins, for instance, with a model's input quantizer). Further
+// operands have the shape of the output. Per-channel tables go along the last axis.
+//
+// Without per-channel tables and packed bits a sample is one run of elements; else each run of the
+// last axis is walked by itself.
+
+#include <algorithm>
+#include <bit>
+
+#include "graph/support/error.h"
+#include "kernels/kernel.h"
+#include "kernels/kernels_table.h"
+#include "kernels/tail_emit.h"
+
+namespace qloom::kernels {
+namespace {
+
+using jit::Emitter;
+using jit::Value;
+
+Verdict match(const Query& q) {
+  if (q.root != nullptr)
+    return Verdict::no("root is ", q.root->name, ", this kernel computes elementwise chains");
+  if (q.tail == nullptr) return Verdict::no("the tail is not lowered");
+  if (!q.input.has_codes() && !q.input.is_float32())
+    return Verdict::no("input is ", q.input, ", this kernel needs codes or float32");
+  return Verdict::yes();
+}
+
+Storage input_storage(const Query& q) { return plain_storage(q.input); }
+
+/// Runs per sample and their length.
+struct Runs {
+  int64_t count = 1, length = 1;
+};
+Runs runs_of(const Query& q) {
+  const Tail& tail = *q.tail;
+  auto is_bits = [](const auto& x) { return x.storage.kind == Storage::Kind::bits; };
+  const bool by_channel =
+      std::ranges::any_of(tail.tables, [](const TailTable& t) { return t.per_channel; }) ||
+      std::ranges::any_of(tail.operands, is_bits) || std::ranges::any_of(tail.outputs, is_bits) ||
+      q.input_storage.kind == Storage::Kind::bits;
+  const int64_t positions = q.window.out_h * q.window.out_w;
+  if (by_channel) return {positions, q.window.n};
+  return {1, positions * q.window.n};
+}
+
+/// Columns: vectors of channels that go through the tail together.
+std::vector<Variant> variants(const Query& q, const jit::Target& target) {
+  const int64_t vectors = (runs_of(q).length + channel_lanes(target) - 1) / channel_lanes(target);
+  std::vector<Variant> list;
+  for (const int columns : {4, 2, 1})
+    if (columns == 1 || columns <= vectors) list.push_back({1, columns, 0});
+  return list;
+}
+
+std::vector<uint8_t> pack(const Query& q, const Variant& v, const jit::Target& target) {
+  std::vector<uint8_t> out;
+  append_tail(out, *q.tail, q.window.n, channel_lanes(target) * v.columns);
+  return out;
+}
+
+void emit(const Query& q, const Variant& v, Emitter& e) {
+  const Tail& tail = *q.tail;
+  const int lanes = channel_lanes(e.target()) * v.columns;
+  const TailLayout layout = lay_out_tail(tail, q.window.n, lanes);
+  const KernelBuffers b = kernel_buffers(e, tail, false);
+  const Runs runs = runs_of(q);
+  emit_clear_bits(e, tail, b.outputs, q.window.out_h * q.window.out_w, q.window.n);
+
+  e.loop("runs", e.integer(0), e.multiply(e.count(), runs.count), 1,
+         static_cast<double>(runs.count) * 16, [&](Value run) {
+           const Value input =
+               e.offset(b.input, e.multiply(run, run_bytes(q.input_storage, runs.length)));
+           TailPlace place =
+               place_at(e, tail, b.constants, b.operands, b.outputs, run, runs.length);
+           auto block = [&](Value first, int width, int valid) {
+             place.channel = first;
+             place.valid_lanes = valid;
+             emit_tail(e, tail, layout, emit_load(e, q.input, q.input_storage, input, first, width),
+                       place);
+           };
+           const int64_t whole = runs.length / lanes * lanes;
+           if (whole > 0)
+             e.loop("elements", e.integer(0), e.integer(whole), lanes, 0,
+                    [&](Value first) { block(first, lanes, lanes); });
+           if (const auto rest = static_cast<unsigned>(runs.length - whole); rest > 0)
+             block(e.integer(whole), static_cast<int>(std::max(8U, std::bit_ceil(rest))),
+                   static_cast<int>(rest));
+         });
+}
+
+}  // namespace
+
+extern constinit const KernelDef elementwise_chain{
+    .name = "elementwise_chain",
+    .doc =
+        "Elementwise operations on codes or float32: input quantizers, residual sums, conversions.",
+    .source = "own",
+    .match = match,
+    .input_storage = input_storage,
+    .variants = variants,
+    .pack = pack,
+    .emit = emit};
+
+}  // namespace qloom::kernels
