@@ -22,7 +22,7 @@ struct FunctionReport {
 };
 
 struct CompilerFlags {
-  bool assembly = false;       ///< fill FunctionReport::assembly
+  bool assembly = false;         ///< fill FunctionReport::assembly
   std::string dump_directory{};  ///< write IR, object and assembly here; "" for nowhere
 };
 

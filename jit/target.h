@@ -15,8 +15,8 @@ enum class Lowering : uint8_t { avx2, portable };
 /// source, per processor family; "computed" tables are public port tables, not measurements.
 struct PortRates {
   std::string source;
-  double vector_alu = 3.35;  ///< add, and, xor, compare, min, max, shift
-  double shuffle = 2;        ///< table lookups, interleaves, packs
+  double vector_alu = 3.35;  ///< all vector operations together: the pipes are shared
+  double shuffle = 2;        ///< table lookups, interleaves, packs, shifts
   double multiply = 2;       ///< multiply-add pairs, multiplies, float arithmetic
   double load = 2, store = 1;
   double scalar = 4;
