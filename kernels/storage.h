@@ -35,13 +35,17 @@ struct Storage {
 /// Narrowest storage that holds every code of the type (bytes with the zero that makes codes
 /// non-negative, words, dwords), f32 where it has no codes.
 [[nodiscard]] Storage plain_storage(const TensorType& type);
-/// True when every code of the type can be stored so.
+/// True when every code of the type can be stored so and read back. f32: values without codes, and
+/// codes within ±2^22.
 [[nodiscard]] bool fits(const TensorType& type, Storage storage);
 /// Kernels may read up to this many bytes before and after, and write after, what a buffer holds.
 inline constexpr int64_t kSlackBytes = 256;
 
-/// Scalar access, for reference kernels, packing and tests: element `index` (row-major) of the sample
-/// at `data`; `last` is the extent of the last axis (bits).
+/// Extent of the last axis: 1 for rank 0 and where it is the batch.
+[[nodiscard]] int64_t last_extent(const Shape& shape);
+/// Scalar access, for packing and tests: element `index` (row-major) of the sample at `data`; `last`
+/// is the extent of the last axis (bits). Reading bits yields the bit, 0 or 1 (of a binary set: code
+/// 2·bit - 1); writing sets it where code > 0. Throws InternalError for f32.
 [[nodiscard]] int64_t read_code(const void* data, Storage storage, int64_t index, int64_t last);
 void write_code(void* data, Storage storage, int64_t index, int64_t last, int64_t code);
 

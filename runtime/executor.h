@@ -25,14 +25,18 @@ class Executor {
   ~Executor();
   Executor(Executor&&) noexcept;
 
-  /// inputs[i]: samples × elements of input i, float32, row-major; outputs likewise. Checks sizes, and
-  /// that values to be quantized are finite (the Status names input, sample and index). Sets and
-  /// restores the rounding and denormal mode. Never throws, never allocates.
+  /// inputs[i]: samples × elements of input i, float32, row-major; outputs likewise, not overlapping
+  /// inputs. Checks sizes, and that values to be quantized are finite: the Status names the lowest
+  /// sample, in it the first input, and the index of the element within the sample; outputs then hold
+  /// no result. Sets and restores the rounding and denormal mode (graph/support/float_environment.h).
+  /// Never throws, never allocates; except that a program that depends on the whole batch needs an
+  /// arena for it, which grows when a batch is larger than all before (StatusCode::out_of_memory).
   [[nodiscard]] Status run(std::span<const std::span<const float>> inputs,
                            std::span<const std::span<float>> outputs, int64_t samples) noexcept;
 
   /// Best nanoseconds per sample of each call so far (profile only).
   [[nodiscard]] std::span<const double> measured_ns() const;
+  [[nodiscard]] int64_t tile() const;  ///< samples per tile; 0: the whole batch
 
  private:
   struct State;

@@ -18,11 +18,17 @@ class Model {
     std::unique_ptr<kernels::ReferenceCall> reference;
   };
   [[nodiscard]] const std::vector<Bound>& bound() const { return bound_; }
+  /// Program::constants at a 64-byte boundary, with kSlackBytes of zeros before and after.
+  [[nodiscard]] const uint8_t* constants() const { return constants_ + kernels::kSlackBytes; }
+  Model(const Model&) = delete;
+  Model& operator=(const Model&) = delete;
 
  private:
   Program program_;
   std::shared_ptr<const jit::Code> code_;
   std::vector<Bound> bound_;
+  std::vector<uint8_t> storage_;         // where constants_ points into
+  const uint8_t* constants_ = nullptr;
 };
 
 }  // namespace qloom::runtime

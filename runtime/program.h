@@ -59,13 +59,18 @@ struct Program {
   std::vector<std::string> certificates;   ///< one text per output
   std::vector<std::string> notes;
 
-  /// Throws InternalError naming call and rule: indices in range, buffers written before read, no
-  /// overlap of live buffers, constants in range and aligned.
+  /// Throws InternalError naming call and rule: indices in range, buffers written once and before
+  /// they are read, buffers of reference calls as large as their types say, constants in range and at
+  /// multiples of 64, buffers within the arena at 64-byte multiples (offset_fixed % 64 == 0,
+  /// offset_per_sample % 8 == 0: arenas are made for a multiple of 8 samples), and kSlackBytes between
+  /// buffers that are live together. Slack at both ends of the arena is the executor's.
   void verify() const;
   /// Readable listing.
   [[nodiscard]] std::string to_text() const;
 };
 
+/// Version of the byte form below; raised whenever a field changes. Part of every cache key.
+inline constexpr uint32_t kProgramVersion = 1;
 /// Byte form for the cache. deserialize throws InternalError on anything it does not expect (the cache
 /// has checked a checksum, so it never should).
 [[nodiscard]] std::vector<uint8_t> serialize(const Program&);

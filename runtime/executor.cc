@@ -1,0 +1,317 @@
+#include "runtime/executor.h"
+
+#include <unistd.h>
+
+#include <algorithm>
+#include <atomic>
+#include <bit>
+#include <chrono>
+#include <cstring>
+#include <limits>
+#include <new>
+
+#include "graph/support/error.h"
+#include "graph/support/float_environment.h"
+
+namespace qloom::runtime {
+namespace {
+
+using kernels::kSlackBytes;
+constexpr std::align_val_t kAlignment{64};
+constexpr int64_t kLargestTile = 64;  // longer tiles amortise nothing more and split worse
+
+struct Free {
+  void operator()(uint8_t* p) const { ::operator delete(p, kAlignment); }
+};
+using Arena = std::unique_ptr<uint8_t, Free>;
+
+int64_t l2_bytes() {
+  const long bytes = sysconf(_SC_LEVEL2_CACHE_SIZE);
+  return bytes > 0 ? bytes : 512 * 1024;
+}
+
+/// Position of the first NaN or infinity, or n.
+int64_t first_not_finite(const float* x, int64_t n) {
+  // Bits without the sign, plus the smallest exponent: the top bit is set just where all exponent
+  // bits were. Blocks of constant length are what the compiler makes vectors of.
+  constexpr int64_t kBlock = 256;
+  const auto flag = [](float v) {
+    return (std::bit_cast<uint32_t>(v) & 0x7fffffffu) + 0x00800000u;
+  };
+  int64_t i = 0;
+  for (; i + kBlock <= n; i += kBlock) {
+    uint32_t any = 0;
+    for (int64_t k = 0; k < kBlock; ++k) any |= flag(x[i + k]);
+    if (any >> 31) break;
+  }
+  while (i < n && !(flag(x[i]) >> 31)) ++i;
+  return i;
+}
+
+struct BadValue {
+  int64_t sample = std::numeric_limits<int64_t>::max();
+  size_t input = 0;
+  int64_t index = 0;
+  float value = 0;
+};
+
+/// What one thread works with.
+struct Worker {
+  Arena arena;
+  std::vector<void*> pointers;  ///< of all calls, one after the other
+  std::vector<double> best_ns;  ///< per call
+  BadValue bad;
+};
+
+struct InputPlan {
+  /// Positions in Worker::pointers that name this input's buffer.
+  std::vector<size_t> uses;
+  /// Read by reference calls only, which stay within the sample.
+  bool exact_reads = true;
+};
+
+}  // namespace
+
+struct Executor::State {
+  State(std::shared_ptr<const Model> m, const ExecutorOptions& o)
+      : model(std::move(m)), program(model->program()), options(o), pool(o.threads) {
+    qloom_check(o.tile >= 0 && o.tile <= 1 << 20, "a tile of ", o.tile,
+                " samples; possible are 1 to 2^20, 0 to have it chosen");
+    plan_calls();
+    tile = program.whole_batch ? 0 : o.tile > 0 ? o.tile : chosen_tile();
+    workers.resize(program.whole_batch ? 1 : static_cast<size_t>(pool.threads()));
+    for (Worker& worker : workers) {
+      worker.pointers.resize(pointer_count);
+      worker.best_ns.assign(program.calls.size(), std::numeric_limits<double>::infinity());
+    }
+    if (!make_arenas(std::max<int64_t>(tile, 1))) throw std::bad_alloc();
+    measured.assign(program.calls.size(), 0);
+    body = [this](int64_t part, int worker) {
+      run_tile(part, workers[static_cast<size_t>(worker)]);
+    };
+  }
+
+  void plan_calls() {
+    for (const Port& port : program.inputs)
+      input_elements.push_back(elements_per_sample(port.shape));
+    input_plans.resize(program.inputs.size());
+    for (size_t i = 0; i < program.calls.size(); ++i) {
+      first_pointer.push_back(pointer_count);
+      for (const int buffer : program.calls[i].buffers) {
+        for (size_t k = 0; k < program.inputs.size(); ++k)
+          if (program.inputs[k].buffer == buffer) {
+            input_plans[k].uses.push_back(pointer_count);
+            if (program.calls[i].reference < 0) input_plans[k].exact_reads = false;
+          }
+        ++pointer_count;
+      }
+    }
+    for (const Port& port : program.outputs)
+      output_elements.push_back(elements_per_sample(port.shape));
+  }
+
+  /// As many samples as leave the caches room for constants: half of the second level.
+  [[nodiscard]] int64_t chosen_tile() const {
+    const int64_t per_sample = std::max<int64_t>(1, program.arena_bytes_per_sample);
+    const int64_t fit = std::min(kLargestTile, l2_bytes() / 2 / per_sample);
+    return fit >= 8 ? fit / 8 * 8 : std::max<int64_t>(fit, 1);
+  }
+
+  /// Memory for `samples`; false when there is none (what was there is kept).
+  bool make_arenas(int64_t samples) noexcept {
+    const int64_t made = (samples + 7) / 8 * 8;  // buffers begin at 64-byte boundaries
+    int64_t bytes = 0;
+    if (__builtin_mul_overflow(program.arena_bytes_per_sample, made, &bytes) ||
+        __builtin_add_overflow(bytes, program.arena_bytes_fixed + 2 * kSlackBytes, &bytes))
+      return false;
+    for (Worker& worker : workers) {
+      Arena arena(static_cast<uint8_t*>(
+          ::operator new(static_cast<size_t>(bytes), kAlignment, std::nothrow)));
+      if (arena == nullptr) return false;
+      worker.arena = std::move(arena);
+      size_t at = 0;
+      for (const Call& call : program.calls)
+        for (const int b : call.buffers)
+          worker.pointers[at++] =
+              b < 0 ? const_cast<uint8_t*>(model->constants() + call.constants_offset)
+                    : place(worker, b, made);
+    }
+    capacity = made;
+    return true;
+  }
+
+  [[nodiscard]] uint8_t* place(const Worker& worker, int buffer, int64_t made) const {
+    const Buffer& b = program.buffers[static_cast<size_t>(buffer)];
+    return worker.arena.get() + kSlackBytes + b.offset_fixed + b.offset_per_sample * made;
+  }
+
+  /// Finds the first value of the tile that is not finite, by sample, then input.
+  bool check_finite(int64_t first, int64_t count, Worker& worker) const {
+    BadValue bad;
+    for (size_t i = 0; i < program.inputs.size(); ++i) {
+      if (!program.inputs[i].check_finite) continue;
+      const int64_t elements = input_elements[i], n = count * elements;
+      const float* x = inputs[i].data() + first * elements;
+      const int64_t at = first_not_finite(x, n);
+      if (at < n && first + at / elements < bad.sample)
+        bad = {first + at / elements, i, at % elements, x[at]};
+    }
+    if (bad.sample < worker.bad.sample) worker.bad = bad;
+    return bad.sample == BadValue().sample;
+  }
+
+  /// Kernels read up to kSlackBytes around a buffer: where the caller's memory goes on so far on
+  /// both sides, or nobody reads so, his own memory is the buffer.
+  void bind_input(size_t i, int64_t first, int64_t count, Worker& worker) const {
+    const InputPlan& plan = input_plans[i];
+    const int64_t elements = input_elements[i];
+    const float* x = inputs[i].data() + first * elements;
+    const int64_t slack = kSlackBytes / static_cast<int64_t>(sizeof(float));
+    const bool inside = first * elements >= slack && (samples - first - count) * elements >= slack;
+    uint8_t* const own = place(worker, program.inputs[i].buffer, capacity);
+    const bool is_output =
+        std::any_of(program.outputs.begin(), program.outputs.end(),
+                    [&](const Port& port) { return port.buffer == program.inputs[i].buffer; });
+    const bool direct = (plan.exact_reads || inside) && !is_output;
+    if (!direct && count * elements > 0)
+      std::memcpy(own, x, static_cast<size_t>(count * elements) * sizeof(float));
+    void* const pointer = direct ? const_cast<float*>(x) : static_cast<void*>(own);
+    for (const size_t use : plan.uses) worker.pointers[use] = pointer;
+  }
+
+  void run_tile(int64_t part, Worker& worker) noexcept {
+    const int64_t first = part * step, count = std::min(step, samples - first);
+    if (first_bad.load(std::memory_order_relaxed) < part) return;  // a lower tile is refused
+    const FloatEnvironment environment;
+    if (!check_finite(first, count, worker)) {
+      int64_t lowest = first_bad.load();
+      while (part < lowest && !first_bad.compare_exchange_weak(lowest, part)) {
+      }
+      return;
+    }
+    for (size_t i = 0; i < input_plans.size(); ++i) bind_input(i, first, count, worker);
+    for (size_t i = 0; i < program.calls.size(); ++i) {
+      const Model::Bound& call = model->bound()[i];
+      void* const* pointers = worker.pointers.data() + first_pointer[i];
+      const auto start = options.profile ? std::chrono::steady_clock::now()
+                                         : std::chrono::steady_clock::time_point();
+      if (call.function != nullptr)
+        call.function(pointers, count);
+      else
+        call.reference->run(pointers, count);
+      if (options.profile) {
+        const std::chrono::duration<double, std::nano> time =
+            std::chrono::steady_clock::now() - start;
+        worker.best_ns[i] = std::min(worker.best_ns[i], time.count() / static_cast<double>(count));
+      }
+    }
+    for (size_t i = 0; i < program.outputs.size(); ++i) {
+      const int64_t n = count * output_elements[i];
+      if (n > 0)
+        std::memcpy(outputs[i].data() + first * output_elements[i],
+                    place(worker, program.outputs[i].buffer, capacity),
+                    static_cast<size_t>(n) * sizeof(float));
+    }
+  }
+
+  template <class Spans>
+  Status check_sizes(const char* what, const std::vector<Port>& ports,
+                     const std::vector<int64_t>& elements, const Spans& spans) const {
+    if (spans.size() != ports.size())
+      return Status::error(StatusCode::invalid_argument, "model '%s' has %zu %ss, given are %zu",
+                           program.model.c_str(), ports.size(), what, spans.size());
+    for (size_t i = 0; i < ports.size(); ++i) {
+      int64_t wanted = 0;
+      if (__builtin_mul_overflow(elements[i], samples, &wanted) ||
+          static_cast<uint64_t>(wanted) != spans[i].size())
+        return Status::error(StatusCode::invalid_argument,
+                             "%s '%s' has %lld elements per sample: %lld samples need %lld, given "
+                             "are %zu",
+                             what, ports[i].name.c_str(), static_cast<long long>(elements[i]),
+                             static_cast<long long>(samples), static_cast<long long>(wanted),
+                             spans[i].size());
+    }
+    return {};
+  }
+
+  Status run() noexcept {
+    if (samples < 0)
+      return Status::error(StatusCode::invalid_argument, "%lld samples",
+                           static_cast<long long>(samples));
+    if (Status s = check_sizes("input", program.inputs, input_elements, inputs); !s.ok()) return s;
+    if (Status s = check_sizes("output", program.outputs, output_elements, outputs); !s.ok())
+      return s;
+    if (samples == 0) return {};
+    if (program.whole_batch) {
+      step = samples;
+      if (samples > capacity && !make_arenas(samples))
+        return Status::error(StatusCode::out_of_memory,
+                             "model '%s' depends on the whole batch; no memory for %lld samples",
+                             program.model.c_str(), static_cast<long long>(samples));
+    } else {
+      // A batch too small to fill every thread's tile is split evenly; whole eights where possible.
+      const int64_t share = (samples + pool.threads() - 1) / pool.threads();
+      step = std::min(tile, share <= 8 ? share : (share + 7) / 8 * 8);
+    }
+    first_bad.store(std::numeric_limits<int64_t>::max());
+    for (Worker& worker : workers) worker.bad = BadValue();
+    pool.run((samples + step - 1) / step, body);
+    if (options.profile)
+      for (const Worker& worker : workers)
+        for (size_t i = 0; i < measured.size(); ++i)
+          if (worker.best_ns[i] < (measured[i] > 0 ? measured[i] : worker.best_ns[i] + 1))
+            measured[i] = worker.best_ns[i];
+    return status();
+  }
+
+  Status status() const noexcept {
+    BadValue bad;
+    for (const Worker& worker : workers)
+      if (worker.bad.sample < bad.sample) bad = worker.bad;
+    if (bad.sample == BadValue().sample) return {};
+    return Status::error(StatusCode::not_finite,
+                         "input '%s', sample %lld, index %lld: the value %g cannot be quantized",
+                         program.inputs[bad.input].name.c_str(), static_cast<long long>(bad.sample),
+                         static_cast<long long>(bad.index), static_cast<double>(bad.value));
+  }
+
+  const std::shared_ptr<const Model> model;
+  const Program& program;
+  const ExecutorOptions options;
+  ThreadPool pool;
+  std::vector<InputPlan> input_plans;
+  std::vector<int64_t> input_elements, output_elements;  ///< per sample
+  std::vector<size_t> first_pointer;                     ///< per call, in Worker::pointers
+  size_t pointer_count = 0;
+  int64_t tile = 0;      ///< samples per tile
+  int64_t capacity = 0;  ///< samples that the arenas are made for
+  std::vector<Worker> workers;
+  std::vector<double> measured;
+  std::function<void(int64_t, int)> body;  ///< made once: making one may allocate
+
+  // The batch that runs.
+  std::span<const std::span<const float>> inputs;
+  std::span<const std::span<float>> outputs;
+  int64_t samples = 0, step = 0;
+  std::atomic<int64_t> first_bad{0};  ///< lowest tile with a value that is not finite
+};
+
+Executor::Executor(std::shared_ptr<const Model> model, ExecutorOptions options)
+    : state_(std::make_unique<State>(std::move(model), options)) {}
+Executor::~Executor() = default;
+Executor::Executor(Executor&&) noexcept = default;
+
+Status Executor::run(std::span<const std::span<const float>> inputs,
+                     std::span<const std::span<float>> outputs, int64_t samples) noexcept {
+  if (state_ == nullptr)
+    return Status::error(StatusCode::invalid_argument, "this executor was moved from");
+  state_->inputs = inputs;
+  state_->outputs = outputs;
+  state_->samples = samples;
+  return state_->run();
+}
+
+std::span<const double> Executor::measured_ns() const { return state_->measured; }
+int64_t Executor::tile() const { return state_->tile; }
+
+}  // namespace qloom::runtime

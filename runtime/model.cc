@@ -1,0 +1,47 @@
+#include "runtime/model.h"
+
+#include <algorithm>
+
+#include "graph/support/error.h"
+
+namespace qloom::runtime {
+
+Model::Model(Program program, std::shared_ptr<const jit::Code> code)
+    : program_(std::move(program)), code_(std::move(code)) {
+  program_.verify();
+  bound_.reserve(program_.calls.size());
+  for (const Call& call : program_.calls) {
+    Bound bound;
+    if (call.reference >= 0) {
+      const kernels::ReferenceSpec& spec = program_.references[static_cast<size_t>(call.reference)];
+      const kernels::KernelDef* kernel = kernels::find_kernel(spec.kernel);
+      qloom_assert(kernel != nullptr && kernel->is_reference(), "call '", call.node,
+                   "': there is no reference kernel '", spec.kernel, "'");
+      bound.reference = kernel->reference(spec);
+      const int64_t scratch = bound.reference->scratch_bytes();
+      if (scratch > 0) {
+        const Buffer* last = call.buffers.empty() || call.buffers.back() < 0
+                                 ? nullptr
+                                 : &program_.buffers[static_cast<size_t>(call.buffers.back())];
+        qloom_assert(last != nullptr && last->is_scratch && last->bytes_per_sample >= scratch,
+                     "call '", call.node, "' (", spec.kernel, ") needs ", scratch,
+                     " bytes of scratch");
+      }
+    } else {
+      qloom_assert(code_ != nullptr, "call '", call.node, "' needs the function ", call.symbol,
+                   ", the model has no code");
+      bound.function = reinterpret_cast<jit::KernelFunction>(code_->symbol(call.symbol));
+      qloom_assert(bound.function != nullptr, "call '", call.node, "': the code has no function ",
+                   call.symbol);
+    }
+    bound_.push_back(std::move(bound));
+  }
+  constexpr size_t kSlack = kernels::kSlackBytes;
+  storage_.assign(program_.constants.size() + 2 * kSlack + 63, 0);
+  const auto address = reinterpret_cast<uintptr_t>(storage_.data());
+  uint8_t* aligned = storage_.data() + (64 - address % 64) % 64;
+  std::copy(program_.constants.begin(), program_.constants.end(), aligned + kSlack);
+  constants_ = aligned;
+}
+
+}  // namespace qloom::runtime

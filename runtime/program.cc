@@ -1,0 +1,274 @@
+#include "runtime/program.h"
+
+#include <iomanip>
+#include <limits>
+#include <sstream>
+
+#include "graph/support/error.h"
+
+namespace qloom::runtime {
+namespace {
+
+using kernels::kSlackBytes;
+
+// Larger plans are refused, so that no sum below overflows.
+constexpr int64_t kMostBytes = int64_t{1} << 40;
+constexpr int64_t kMostTile = int64_t{1} << 20;
+
+/// Which of a call's buffers are read, written, and neither.
+struct Roles {
+  size_t reads = 0;   ///< the first ones
+  size_t writes = 0;  ///< after the reads and the constants
+  bool has_constants = false;
+};
+
+class Verifier {
+ public:
+  explicit Verifier(const Program& program) : p_(program) {}
+
+  void run() {
+    qloom_assert(in_range(p_.arena_bytes_per_sample) && in_range(p_.arena_bytes_fixed), "program '",
+                 p_.model, "': arena of ", p_.arena_bytes_fixed, " + ", p_.arena_bytes_per_sample,
+                 " bytes per sample");
+    check_buffers();
+    written_.assign(p_.buffers.size(), false);
+    for (const Port& port : p_.inputs) {
+      check_port(port, "input");
+      qloom_assert(!written_[static_cast<size_t>(port.buffer)], "program '", p_.model, "': input '",
+                   port.name, "' shares its buffer with another");
+      written_[static_cast<size_t>(port.buffer)] = true;
+    }
+    for (size_t i = 0; i < p_.calls.size(); ++i) check_call(i);
+    for (const Port& port : p_.outputs) {
+      check_port(port, "output");
+      const Buffer& b = buffer(port.buffer);
+      qloom_assert(written_[static_cast<size_t>(port.buffer)], "program '", p_.model, "': output '",
+                   port.name, "' is never written");
+      qloom_assert(b.last_use >= static_cast<int>(p_.calls.size()) - 1, "program '", p_.model,
+                   "': the buffer of output '", port.name, "' is live until call ", b.last_use,
+                   " only");
+    }
+    check_overlap();
+  }
+
+ private:
+  static bool in_range(int64_t bytes) { return bytes >= 0 && bytes < kMostBytes; }
+  [[nodiscard]] const Buffer& buffer(int i) const { return p_.buffers[static_cast<size_t>(i)]; }
+  static int64_t slope(const Buffer& b) { return b.is_scratch ? 0 : b.bytes_per_sample; }
+  static int64_t fixed(const Buffer& b) { return b.is_scratch ? b.bytes_per_sample : 0; }
+
+  void check_buffers() const {
+    for (const Buffer& b : p_.buffers) {
+      qloom_assert(
+          in_range(b.bytes_per_sample) && in_range(b.offset_per_sample) && in_range(b.offset_fixed),
+          "program '", p_.model, "': buffer '", b.name, "' has ", b.bytes_per_sample, " bytes at ",
+          b.offset_fixed, " + ", b.offset_per_sample, " per sample");
+      // Arenas are made for a multiple of 8 samples, so every buffer begins at a multiple of 64.
+      qloom_assert(b.offset_fixed % 64 == 0 && b.offset_per_sample % 8 == 0, "program '", p_.model,
+                   "': buffer '", b.name, "' at ", b.offset_fixed, " + ", b.offset_per_sample,
+                   " per sample is not aligned to 64 + 8 per sample");
+      qloom_assert(b.first_use >= -1 && b.first_use <= b.last_use, "program '", p_.model,
+                   "': buffer '", b.name, "' is live from ", b.first_use, " to ", b.last_use);
+      qloom_assert(before(b.offset_fixed + fixed(b), b.offset_per_sample + slope(b),
+                          p_.arena_bytes_fixed, p_.arena_bytes_per_sample, 0),
+                   "program '", p_.model, "': buffer '", b.name, "' ends outside of the arena");
+    }
+  }
+
+  void check_port(const Port& port, const char* what) const {
+    qloom_assert(port.buffer >= 0 && port.buffer < static_cast<int>(p_.buffers.size()), "program '",
+                 p_.model, "': ", what, " '", port.name, "' has buffer ", port.buffer, " of ",
+                 p_.buffers.size());
+    const Buffer& b = buffer(port.buffer);
+    const int64_t bytes = kernels::bytes_per_sample(port.shape, kernels::Storage::f32());
+    qloom_assert(!b.is_scratch && b.bytes_per_sample == bytes, "program '", p_.model, "': ", what,
+                 " '", port.name, "' of ", bytes, " bytes per sample has buffer '", b.name, "' of ",
+                 b.bytes_per_sample);
+  }
+
+  template <class... Parts>
+  void require(bool holds, const Call& call, const Parts&... parts) const {
+    qloom_assert(holds, "program '", p_.model, "': call '", call.node, "' (", call.kernel, ") ",
+                 join_text(parts...));
+  }
+
+  Roles roles(const Call& call) const {
+    if (call.reference >= 0) {
+      const kernels::ReferenceSpec& spec = p_.references[static_cast<size_t>(call.reference)];
+      require(spec.operand_storages.size() == spec.operands.size(), call, "has ",
+              spec.operands.size(), " operands and ", spec.operand_storages.size(), " storages");
+      std::vector<bool> constant(spec.operands.size(), false);
+      for (const auto& [position, tensor] : spec.constants) {
+        require(position >= 0 && position < static_cast<int>(constant.size()) &&
+                    !constant[static_cast<size_t>(position)],
+                call, "has a constant for operand ", position);
+        constant[static_cast<size_t>(position)] = true;
+      }
+      const size_t reads = spec.operands.size() - spec.constants.size();
+      const size_t writes = spec.outputs.size();
+      require(call.buffers.size() >= reads + writes && call.buffers.size() <= reads + writes + 1,
+              call, "has ", call.buffers.size(), " buffers for ", reads, " operands and ", writes,
+              " outputs");
+      check_sizes(call, spec, constant, reads);
+      return {reads, writes, false};
+    }
+    size_t constants = call.buffers.size();
+    for (size_t i = 0; i < call.buffers.size(); ++i)
+      if (call.buffers[i] == -1) {
+        require(constants == call.buffers.size(), call, "names its constants twice");
+        constants = i;
+      }
+    require(constants < call.buffers.size(), call, "has no place for its constants");
+    Roles r{constants, 0, true};
+    for (size_t i = constants + 1; i < call.buffers.size(); ++i)
+      if (!is_scratch(call, call.buffers[i])) ++r.writes;
+    return r;
+  }
+
+  bool is_scratch(const Call& call, int index) const {
+    require(index >= 0 && index < static_cast<int>(p_.buffers.size()), call, "uses buffer ", index,
+            " of ", p_.buffers.size());
+    return buffer(index).is_scratch;
+  }
+
+  /// Buffers of a reference call hold what its types say.
+  void check_sizes(const Call& call, const kernels::ReferenceSpec& spec,
+                   const std::vector<bool>& constant, size_t reads) const {
+    const auto check = [&](size_t at, const TensorType& type, kernels::Storage storage) {
+      const bool scratch = is_scratch(call, call.buffers[at]);
+      const Buffer& b = buffer(call.buffers[at]);
+      const int64_t bytes = kernels::bytes_per_sample(type.shape, storage);
+      require(!scratch && b.bytes_per_sample == bytes, call, "needs ", bytes,
+              " bytes per sample for ", type, " as ", storage, ", buffer '", b.name, "' has ",
+              b.bytes_per_sample);
+    };
+    size_t at = 0;
+    for (size_t i = 0; i < spec.operands.size(); ++i)
+      if (!constant[i]) check(at++, spec.operands[i], spec.operand_storages[i]);
+    for (size_t i = 0; i < spec.outputs.size(); ++i) {
+      const auto& [result, storage] = spec.outputs[i];
+      require(result >= 0 && result < static_cast<int>(spec.results.size()), call, "stores result ",
+              result, " of ", spec.results.size());
+      check(reads + i, spec.results[static_cast<size_t>(result)], storage);
+    }
+  }
+
+  void check_call(size_t index) {
+    const Call& call = p_.calls[index];
+    require(call.reference >= -1 && call.reference < static_cast<int>(p_.references.size()), call,
+            "has reference ", call.reference, " of ", p_.references.size());
+    require((call.reference < 0) != call.symbol.empty(), call,
+            "needs either a symbol or a reference");
+    const auto constants = static_cast<int64_t>(p_.constants.size());
+    require(call.constants_bytes >= 0 && call.constants_offset >= 0 &&
+                call.constants_bytes <= constants &&
+                call.constants_offset <= constants - call.constants_bytes,
+            call, "has constants at ", call.constants_offset, " + ", call.constants_bytes, " of ",
+            constants);
+    require(call.constants_offset % 64 == 0, call, "has constants at ", call.constants_offset,
+            ", no multiple of 64");
+    const Roles r = roles(call);
+    for (size_t i = 0; i < call.buffers.size(); ++i) {
+      if (r.has_constants && i == r.reads) continue;
+      const int b = call.buffers[i];
+      const bool scratch = is_scratch(call, b);
+      const auto at = static_cast<int>(index);
+      require(buffer(b).first_use <= at && at <= buffer(b).last_use, call, "uses buffer '",
+              buffer(b).name, "' in call ", at, ", planned for ", buffer(b).first_use, " to ",
+              buffer(b).last_use);
+      if (i < r.reads) {
+        require(!scratch, call, "reads scratch '", buffer(b).name, "'");
+        require(written_[static_cast<size_t>(b)], call, "reads buffer '", buffer(b).name,
+                "' before it is written");
+      }
+    }
+    const size_t first = r.reads + (r.has_constants ? 1 : 0);
+    for (size_t i = first; i < call.buffers.size(); ++i) {
+      const int b = call.buffers[i];
+      const bool scratch = buffer(b).is_scratch;
+      require(scratch == (i >= first + r.writes), call, "has buffer '", buffer(b).name, "' where ",
+              scratch ? "an output" : "scratch", " belongs");
+      if (scratch) continue;
+      require(!written_[static_cast<size_t>(b)], call, "writes buffer '", buffer(b).name,
+              "', which is written already");
+      written_[static_cast<size_t>(b)] = true;
+    }
+  }
+
+  /// end < begin - gap for every tile that an arena is made for: a multiple of 8.
+  static bool before(int64_t end_fixed, int64_t end_slope, int64_t begin_fixed, int64_t begin_slope,
+                     int64_t gap) {
+    const auto holds = [&](int64_t tile) {
+      return end_fixed + end_slope * tile + gap <= begin_fixed + begin_slope * tile;
+    };
+    return holds(8) && (begin_slope >= end_slope || holds(kMostTile));
+  }
+
+  /// Buffers that are live at the same call keep kSlackBytes between them: kernels may write so far
+  /// behind what they store.
+  void check_overlap() const {
+    for (size_t i = 0; i < p_.buffers.size(); ++i)
+      for (size_t j = i + 1; j < p_.buffers.size(); ++j) {
+        const Buffer &a = p_.buffers[i], &b = p_.buffers[j];
+        if (a.last_use < b.first_use || b.last_use < a.first_use) continue;
+        const auto apart = [](const Buffer& x, const Buffer& y) {
+          return before(x.offset_fixed + fixed(x), x.offset_per_sample + slope(x), y.offset_fixed,
+                        y.offset_per_sample, kSlackBytes);
+        };
+        qloom_assert(apart(a, b) || apart(b, a), "program '", p_.model, "': buffers '", a.name,
+                     "' and '", b.name, "' are live together and lie less than ", kSlackBytes,
+                     " bytes apart");
+      }
+  }
+
+  const Program& p_;
+  std::vector<bool> written_;
+};
+
+}  // namespace
+
+void Program::verify() const { Verifier(*this).run(); }
+
+std::string Program::to_text() const {
+  std::ostringstream out;
+  out << "program " << model << (whole_batch ? " (whole batch)" : "") << "\n";
+  out << "arena " << arena_bytes_fixed << " + " << arena_bytes_per_sample
+      << " bytes per sample, constants " << constants.size() << " bytes\n";
+  const auto port = [&](const char* what, const Port& p) {
+    out << what << " " << p.name << ": " << p.type << " in %" << p.buffer
+        << (p.check_finite ? ", checked to be finite" : "") << "\n";
+  };
+  for (const Port& p : inputs) port("input", p);
+  for (size_t i = 0; i < buffers.size(); ++i) {
+    const Buffer& b = buffers[i];
+    out << "%" << i << " " << b.name << ": " << b.bytes_per_sample
+        << (b.is_scratch ? " bytes of scratch" : " bytes per sample") << " at " << b.offset_fixed
+        << " + " << b.offset_per_sample << " per sample, live " << b.first_use << ".." << b.last_use
+        << "\n";
+  }
+  for (size_t i = 0; i < calls.size(); ++i) {
+    const Call& c = calls[i];
+    out << std::setw(3) << i << " " << c.node << ": " << c.kernel << "(";
+    for (size_t k = 0; k < c.buffers.size(); ++k) {
+      if (k > 0) out << ", ";
+      if (c.buffers[k] < 0)
+        out << "constants[" << c.constants_offset << " + " << c.constants_bytes << "]";
+      else
+        out << "%" << c.buffers[k];
+    }
+    out << ")";
+    if (c.reference >= 0)
+      out << " reference " << references[static_cast<size_t>(c.reference)].attributes;
+    else
+      out << " " << c.symbol;
+    if (c.macs > 0) out << ", " << c.macs << " MACs";
+    if (c.predicted_ns > 0) out << ", " << c.predicted_ns << " ns";
+    out << "\n";
+  }
+  for (const Port& p : outputs) port("output", p);
+  for (const std::string& text : certificates) out << "certificate " << text << "\n";
+  for (const std::string& text : notes) out << "note " << text << "\n";
+  return std::move(out).str();
+}
+
+}  // namespace qloom::runtime
