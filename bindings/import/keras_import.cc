@@ -56,6 +56,11 @@ void check_supported(const KerasModel& model) {
   qloom_check(missing.empty(), model.file, ": these layers are not supported: ", missing);
 }
 
+size_t expected_weights(const KerasModel& model, const KerasLayer& layer) {
+  const LayerDef& def = *find_layer(layer.class_name);
+  return def.weights == nullptr ? 0 : def.weights(model.view(layer)).size();
+}
+
 // The graph of one model, layer by layer.
 class Importer {
  public:
@@ -161,20 +166,32 @@ Graph import_keras(const KerasModel& described, const ImportOptions& options) {
   check_supported(described);
   KerasModel model = described;
   for (const KerasLayer& l : model.layers) check_keys(model, l, *find_layer(l.class_name));
-  const auto expected_weights = [&](const KerasLayer& l) -> size_t {
-    const LayerDef& def = *find_layer(l.class_name);
-    return def.weights == nullptr ? 0 : def.weights(model.view(l)).size();
-  };
   if (!model.weight_groups.empty()) {  // else the caller has put them into the layers
-    keras::assign_weights(model, [&](const KerasLayer& l) { return expected_weights(l) > 0; });
+    keras::assign_weights(model, [&](const KerasLayer& l) { return expected_weights(model, l) > 0; });
   }
   for (const KerasLayer& l : model.layers) {
-    const size_t expected = expected_weights(l);
+    const size_t expected = expected_weights(model, l);
     qloom_check(l.weights.size() == expected, model.describe(l), ": the file has ", l.weights.size(),
                 " weights for this layer, expected ", expected);
   }
   keras::check_finite(model);
   return Importer(model).run(options);
+}
+
+void set_weights(KerasModel& model, std::vector<KerasWeight> weights) {
+  check_supported(model);
+  size_t next = 0;
+  for (KerasLayer& l : model.layers) {
+    const size_t count = expected_weights(model, l);
+    qloom_check(count <= weights.size() - next, model.describe(l), ": expected ", count, " weights, only ",
+                weights.size() - next, " are left");
+    l.weights.assign(std::make_move_iterator(weights.begin() + static_cast<std::ptrdiff_t>(next)),
+                     std::make_move_iterator(weights.begin() + static_cast<std::ptrdiff_t>(next + count)));
+    next += count;
+  }
+  qloom_check(next == weights.size(), model.file, ": ", weights.size() - next, " weights belong to no layer");
+  model.weight_groups.clear();
+  model.has_weights = true;
 }
 
 }  // namespace qloom

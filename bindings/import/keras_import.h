@@ -1,6 +1,7 @@
 #pragma once
 
 #include <string>
+#include <vector>
 
 #include "bindings/import/keras_description.h"
 #include "graph/graph.h"
@@ -20,5 +21,11 @@ struct ImportOptions {
 /// layer's name. Throws UserError: one error that lists every unsupported layer; for anything else
 /// layer, key, expected and found.
 [[nodiscard]] Graph import_keras(const KerasModel& model, const ImportOptions& options = {});
+
+/// Gives the layers their weights from one list in the order of Keras's `model.weights`: layer after
+/// layer, each with as many as its class and configuration ask for. For descriptions that come
+/// without a weights file. Throws UserError when the list is too short or too long, or a layer is
+/// not supported.
+void set_weights(KerasModel& model, std::vector<KerasWeight> weights);
 
 }  // namespace qloom

@@ -91,6 +91,12 @@ KerasModel read_full_model(Hdf5File& file, const ReadOptions& options) {
 
 }  // namespace
 
+KerasModel parse_keras_architecture(std::string_view json, const std::string& source) {
+  KerasModel model = read_architecture(parse_json(json, source), source);
+  check_keras_version(model.keras_version, source);
+  return model;
+}
+
 KerasModel read_keras_model(const std::string& path, const ReadOptions& options) {
   std::string bytes = read_file(path);
   const FileKind kind = kind_of(bytes);
@@ -99,8 +105,7 @@ KerasModel read_keras_model(const std::string& path, const ReadOptions& options)
     Hdf5File file(std::move(bytes), path);
     model = read_full_model(file, options);
   } else if (kind == FileKind::json) {
-    model = read_architecture(parse_json(bytes, path), path);
-    check_keras_version(model.keras_version, path);
+    model = parse_keras_architecture(bytes, path);
     if (options.weights.empty() && !options.architecture_only) {
       throw UserError(join_text(path, ": this is an architecture without weights; give the file that holds them with "
                       "--weights (model.save_weights(\"NAME_weights.h5\"))"));

@@ -1,6 +1,7 @@
 #pragma once
 
 #include <string>
+#include <string_view>
 
 #include "bindings/import/keras_description.h"
 
@@ -18,5 +19,9 @@ struct ReadOptions {
 /// Not yet: `.keras`, `.weights.h5`, SavedModel; they are refused by name.
 /// Throws UserError naming file, layer, key, expected and found.
 [[nodiscard]] KerasModel read_keras_model(const std::string& path, const ReadOptions& options = {});
+
+/// The architecture in a text (`model.to_json()`), without weights. `source` begins every message.
+/// Throws as above.
+[[nodiscard]] KerasModel parse_keras_architecture(std::string_view json, const std::string& source);
 
 }  // namespace qloom
