@@ -20,6 +20,8 @@ std::vector<float> counting(int64_t count, float first = 1, float step = 1) {
   return v;
 }
 
+Tensor floats(Extents extents, std::vector<float> v) { return Tensor(std::move(extents), std::move(v)); }
+
 // A Sequential model: an input of the shape and the given layer entries.
 KerasModel sequential(const std::string& input_shape, const std::string& layers,
                       std::vector<KerasWeight> weights = {}) {
@@ -66,7 +68,7 @@ TEST(KerasImport, DenseIsProductBiasAndActivationUnderTheLayersName) {
   EXPECT_EQ(g.find("fc")->origins.at(0).layer_class, "QDense");
   EXPECT_EQ(g.outputs()[0].name, "fc");
   // Kernel: steps of 1/4 in [-1.75, 1.75]; bias: steps of 1/2 (0.7 → 0.5); activation: steps of 1/2.
-  EXPECT_EQ(values(run(m, {Tensor({1, 2}, {2.0F, 1.0F})})), (std::vector<float>{3.0F, 1.0F}));
+  EXPECT_EQ(values(run(m, {floats({1, 2}, {2.0F, 1.0F})})), (std::vector<float>{3.0F, 1.0F}));
 }
 
 TEST(KerasImport, UnsaidAlphaOfAKernelBecomesAutoPo2ButNotThatOfABias) {
@@ -81,7 +83,7 @@ TEST(KerasImport, UnsaidAlphaOfAKernelBecomesAutoPo2ButNotThatOfABias) {
 }
 
 TEST(KerasImport, HardSigmoidIsQKerassInQLayersAndKerassElsewhere) {
-  const std::vector<Tensor> x{Tensor({1, 1}, {1.0F})};
+  const std::vector<Tensor> x{floats({1, 1}, {1.0F})};
   const auto of = [&](const char* class_name) {
     return values(run(sequential("[null, 1]", std::string(R"json({"class_name": ")json") + class_name +
                                                  R"json(", "config": {"name": "t", "activation": "hard_sigmoid"}})json"), x)).at(0);
@@ -95,7 +97,7 @@ TEST(KerasImport, DepthwiseOutputChannelsAreChannelMajor) {
   const KerasModel m = sequential("[null, 1, 1, 3]", R"json({"class_name": "QDepthwiseConv2D", "config": {"name": "dw",
       "kernel_size": [1, 1], "depth_multiplier": 2, "use_bias": false, "depthwise_quantizer": null}})json",
                                   {{"dw/depthwise_kernel:0", {1, 1, 3, 2}, counting(6)}});
-  EXPECT_EQ(values(run(m, {Tensor({1, 1, 1, 3}, {1.0F, 10.0F, 100.0F})})),
+  EXPECT_EQ(values(run(m, {floats({1, 1, 1, 3}, {1.0F, 10.0F, 100.0F})})),
             (std::vector<float>{1, 2, 30, 40, 500, 600}));
 }
 
@@ -110,8 +112,8 @@ TEST(KerasImport, ChannelsFirstIsTheSameConvolutionInAnotherLayout) {
   for (size_t c = 0; c < 2; ++c) {
     for (size_t p = 0; p < 20; ++p) x_last[p * 2 + c] = x[c * 20 + p];
   }
-  const std::vector<float> first = values(run(model("[null, 2, 4, 5]", "channels_first"), {Tensor({1, 2, 4, 5}, x)}));
-  const std::vector<float> last = values(run(model("[null, 4, 5, 2]", "channels_last"), {Tensor({1, 4, 5, 2}, x_last)}));
+  const std::vector<float> first = values(run(model("[null, 2, 4, 5]", "channels_first"), {floats({1, 2, 4, 5}, x)}));
+  const std::vector<float> last = values(run(model("[null, 4, 5, 2]", "channels_last"), {floats({1, 4, 5, 2}, x_last)}));
   ASSERT_EQ(first.size(), 60U);
   for (size_t c = 0; c < 3; ++c) {
     for (size_t p = 0; p < 20; ++p) EXPECT_EQ(first[c * 20 + p], last[p * 3 + c]);
@@ -124,20 +126,20 @@ TEST(KerasImport, TheMaskOfQConv2DMultipliesTheQuantizedKernel) {
       "kernel_size": [1, 2], "use_bias": false, "mask": [[[[0.0]], [[2.0]]]],
       "kernel_quantizer": "quantized_bits(3,0,1,alpha=1.0)"}})json",
                                   {{"k", {1, 2, 1, 1}, {0.5F, 0.7F}}});
-  EXPECT_EQ(values(run(m, {Tensor({1, 1, 2, 1}, {1.0F, 1.0F})})), (std::vector<float>{1.5F}));
+  EXPECT_EQ(values(run(m, {floats({1, 1, 2, 1}, {1.0F, 1.0F})})), (std::vector<float>{1.5F}));
   KerasModel wrong = m;
   wrong.layers[1].config.set("mask", ConfigValue::Array{int64_t{1}, int64_t{1}});
   expect_user_error([&] { (void)import_keras(wrong); }, {"layer 'c' (QConv2D): mask", "two axes"});
 }
 
 TEST(KerasImport, MergeGivesInputsOfLowerRankAxesOfSize1) {
-  const Tensor a({1, 2, 3}, counting(6));
-  const Tensor b({1, 3}, {10.0F, 20.0F, 30.0F});
+  const Tensor a = floats({1, 2, 3}, counting(6));
+  const Tensor b = floats({1, 3}, {10.0F, 20.0F, 30.0F});
   EXPECT_EQ(values(run(two_inputs("[null, 2, 3]", "[null, 3]", "Add"), {a, b})),
             (std::vector<float>{11, 22, 33, 14, 25, 36}));
-  EXPECT_EQ(values(run(two_inputs("[null, 2, 3]", "[null, 2, 3]", "Average"), {a, Tensor({1, 2, 3}, counting(6, 3))})),
+  EXPECT_EQ(values(run(two_inputs("[null, 2, 3]", "[null, 2, 3]", "Average"), {a, floats({1, 2, 3}, counting(6, 3))})),
             (std::vector<float>{2, 3, 4, 5, 6, 7}));
-  EXPECT_EQ(values(run(two_inputs("[null, 3]", "[null, 3]", "Subtract"), {b, Tensor({1, 3}, counting(3))})),
+  EXPECT_EQ(values(run(two_inputs("[null, 3]", "[null, 3]", "Subtract"), {b, floats({1, 3}, counting(3))})),
             (std::vector<float>{9, 18, 27}));
   expect_user_error([] { (void)import_keras(two_inputs("[null, 3]", "[null, 4]", "Maximum")); },
                     {"layer 't' (Maximum)json", "shapes", "[N, 3]", "[N, 4]"});
@@ -146,7 +148,7 @@ TEST(KerasImport, MergeGivesInputsOfLowerRankAxesOfSize1) {
 TEST(KerasImport, ConcatenateChecksTheOtherAxes) {
   const char* config = R"json("name": "t", "axis": 1)json";
   EXPECT_EQ(values(run(two_inputs("[null, 1, 2]", "[null, 2, 2]", "Concatenate", config),
-                       {Tensor({1, 1, 2}, counting(2)), Tensor({1, 2, 2}, counting(4, 3))})), counting(6));
+                       {floats({1, 1, 2}, counting(2)), floats({1, 2, 2}, counting(4, 3))})), counting(6));
   expect_user_error([&] { (void)import_keras(two_inputs("[null, 1, 2]", "[null, 2, 3]", "Concatenate", config)); },
                     {"'t' (Concatenate)json", "outside axis 1"});
   expect_user_error([] { (void)import_keras(two_inputs("[null, 2]", "[null, 2]", "Concatenate", R"json("name": "t", "axis": 0)json")); },
@@ -159,7 +161,7 @@ TEST(KerasImport, QAveragePoolingScalesBeforeAndAfter) {
     return sequential("[null, 2, 2, 1]", std::string(R"json({"class_name": "QAveragePooling2D", "config": {"name": "p",
         "pool_size": [2, 2], "average_quantizer": )json") + quantizer + "}}");
   };
-  const std::vector<Tensor> x{Tensor({1, 2, 2, 1}, counting(4))};
+  const std::vector<Tensor> x{floats({1, 2, 2, 1}, counting(4))};
   EXPECT_EQ(values(run(model("\"quantized_bits(3,0,1)\""), x)), (std::vector<float>{2.5F}));
   EXPECT_EQ(values(run(model("\"quantized_bits(2,0,1)\""), x)), (std::vector<float>{0.0F}));
   EXPECT_EQ(values(run(model("null"), x)), (std::vector<float>{2.5F}));
@@ -174,7 +176,7 @@ TEST(KerasImport, BatchNormalizationOverTwoAxes) {
                                   {{"g", {1, 2, 1, 2}, gamma}, {"b", {1, 2, 1, 2}, {10, 20, 30, 40}},
                                    {"m", {1, 2, 1, 2}, {0, 1, 0, 1}}, {"v", {1, 2, 1, 2}, {1, 1, 1, 1}}});
   const std::vector<float> x = counting(12);
-  const std::vector<float> y = values(run(m, {Tensor({1, 2, 3, 2}, x)}));
+  const std::vector<float> y = values(run(m, {floats({1, 2, 3, 2}, x)}));
   ASSERT_EQ(y.size(), 12U);
   for (size_t h = 0; h < 2; ++h) {
     for (size_t w = 0; w < 3; ++w) {
@@ -201,7 +203,7 @@ TEST(KerasImport, SplitSoftmaxGivesItsInputAsLogits) {
   const Graph g = import_keras(m, {.split_softmax = true});
   ASSERT_EQ(g.outputs().size(), 2U);
   EXPECT_EQ(g.outputs()[1].name, "logits");
-  const auto results = interpret(g, std::vector<Tensor>{Tensor({1, 2}, {3.0F, 4.0F})},
+  const auto results = interpret(g, std::vector<Tensor>{floats({1, 2}, {3.0F, 4.0F})},
                                  EvaluationOptions::preset("eager", Evaluation::qkeras));
   EXPECT_EQ(values(to_f32(results[1])), (std::vector<float>{4, 6}));
   EXPECT_EQ(import_keras(m).outputs().size(), 1U);
@@ -213,7 +215,7 @@ TEST(KerasImport, FlattenReshapePaddingAndPooling) {
       {"class_name": "MaxPooling2D", "config": {"name": "pool", "pool_size": [3, 2], "strides": [1, 1]}},
       {"class_name": "Reshape", "config": {"name": "shape", "target_shape": [-1, 1]}},
       {"class_name": "Flatten", "config": {"name": "flat"}})json");
-  EXPECT_EQ(values(run(m, {Tensor({1, 2, 2, 1}, {1, 5, 3, 4})})), (std::vector<float>{5, 5}));
+  EXPECT_EQ(values(run(m, {floats({1, 2, 2, 1}, {1, 5, 3, 4})})), (std::vector<float>{5, 5}));
   const KerasModel wrong = sequential("[null, 4]", R"json({"class_name": "Reshape", "config": {"name": "r", "target_shape": [3, -1]}})json");
   expect_user_error([&] { (void)import_keras(wrong); }, {"'r' (Reshape)json", "target_shape", "product of 4"});
 }
@@ -225,7 +227,7 @@ TEST(KerasImport, AMaskThatWouldBeUsedIsRefused) {
                                           R"json(", "config": {"name": "t"}})json");
   };
   expect_user_error([&] { (void)import_keras(model("GlobalAveragePooling1D")); }, {"'t'", "mask"});
-  const Tensor x({1, 3, 2}, {1, 2, 0, 0, 0, 3});
+  const Tensor x = floats({1, 3, 2}, {1, 2, 0, 0, 0, 3});
   EXPECT_EQ(values(run(model("Flatten"), {x})), (std::vector<float>{1, 2, 0, 0, 0, 3}));
 }
 
@@ -280,7 +282,7 @@ TEST(KerasImport, ASharedLayerIsBuiltOncePerCall) {
       {"name": "s", "class_name": "ReLU", "config": {"name": "s", "threshold": 1.0},
        "inbound_nodes": [[["a", 0, 0, {}]], [["s", 0, 0, {}]]]}],
       "input_layers": [["a", 0, 0]], "output_layers": [["s", 1, 0]]}})json", "net.json");
-  EXPECT_EQ(values(run(m, {Tensor({1, 2}, {0.5F, 2.0F})})), (std::vector<float>{0, 2}));
+  EXPECT_EQ(values(run(m, {floats({1, 2}, {0.5F, 2.0F})})), (std::vector<float>{0, 2}));
   EXPECT_NE(import_keras(m).find("s.1"), nullptr);
 }
 
