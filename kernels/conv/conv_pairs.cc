@@ -84,24 +84,6 @@ class Weights {
   Window window_;
 };
 
-struct CodeRange {
-  int64_t lo = 0, hi = 0;
-};
-CodeRange weight_range(const Query& q) {
-  const auto codes = q.weight_codes->i64();
-  CodeRange range;
-  for (const int64_t code : codes) {
-    range.lo = std::min(range.lo, code);
-    range.hi = std::max(range.hi, code);
-  }
-  return range;
-}
-
-/// Largest byte of the input, where it is stored in bytes.
-int64_t largest_byte(const Query& q, Storage storage) {
-  return q.input.numeric.grid()->hi + storage.zero;
-}
-
 /// True when no pair sum leaves int16.
 bool pairs_are_proven(const Query& q, const Runs& runs, int64_t amax) {
   const CodeRange range = weight_range(q);
@@ -254,17 +236,13 @@ Plan plan_of(const Query& q, const Variant& v, const jit::Target& target) {
   plan.rest_columns = static_cast<int>(full % plan.columns) + (partial > 0 ? 1 : 0);
   plan.rest_lanes = static_cast<int>(partial > 0 ? partial : plan.lanes);
 
-  auto place = [at = int64_t{0}](int64_t bytes) mutable {
-    const int64_t offset = at;
-    at = (at + bytes + 63) / 64 * 64;
-    return offset;
-  };
+  Places places;
   plan.initial_pitch = (w.n + plan.lanes - 1) / plan.lanes * plan.lanes + plan.lanes;
-  plan.weights = place(w.groups * plan.group_bytes());
-  plan.initial = place(plan.has_zero ? plan.initial_pitch * 4 : 0);
-  plan.steps = place(plan.units * 4);
-  plan.pixels = place(plan.geometry.linear ? 0 : plan.geometry.positions() * 4);
-  plan.tail = place(0);
+  plan.weights = places.next(w.groups * plan.group_bytes());
+  plan.initial = places.next(plan.has_zero ? plan.initial_pitch * 4 : 0);
+  plan.steps = places.next(plan.units * 4);
+  plan.pixels = places.next(plan.geometry.linear ? 0 : plan.geometry.positions() * 4);
+  plan.tail = places.next(0);
   return plan;
 }
 
@@ -330,16 +308,8 @@ std::vector<uint8_t> pack(const Query& q, const Variant& v, const jit::Target& t
   }
   qloom_assert(append(out, packed) == plan.weights, q.name, ": weights misplaced");
 
-  std::vector<int32_t> initial;
-  if (plan.has_zero) {
-    initial.assign(static_cast<size_t>(plan.initial_pitch), 0);
-    for (int64_t n = 0; n < w.n; ++n) {
-      int64_t sum = 0;
-      for (int64_t step = 0; step < plan.runs.steps(); ++step)
-        for (int k = 0; k < plan.runs.per_step; ++k) sum += weights.at(step, k, n);
-      initial[static_cast<size_t>(n)] = static_cast<int32_t>(-q.input_storage.zero * sum);
-    }
-  }
+  const std::vector<int32_t> initial =
+      plan.has_zero ? initial_sums(q, plan.initial_pitch) : std::vector<int32_t>();
   qloom_assert(append(out, initial) == plan.initial, q.name, ": initial sums misplaced");
 
   std::vector<int32_t> steps;
@@ -484,13 +454,12 @@ void emit(const Query& q, const Variant& v, Emitter& e) {
   // One channel tile over all outputs of the walk.
   auto channel_tile = [&](const EmitTiles& emit_tiles, int columns, int last_lanes, Value channel,
                           Value weights, Value group) {
-    std::vector<Value> initial;
-    emit_tiles([&](std::span<const Value> pixels, Value first) {
-      std::vector<Value> inputs(pixels.begin(), pixels.end());
+    emit_tiles([&](const Tile& tile) {
+      std::vector<Value> inputs = tile.pixels;
       if (group.valid())
         for (Value& p : inputs)
           p = e.offset(p, e.multiply(group, plan.group_c * (plan.words ? 2 : 1)));
-      initial.clear();
+      std::vector<Value> initial;
       if (plan.has_zero)
         for (int c = 0; c < columns; ++c)
           initial.push_back(e.load(e.offset(e.offset(b.constants, e.multiply(channel, 4)),
@@ -500,7 +469,7 @@ void emit(const Query& q, const Variant& v, Emitter& e) {
           TileSums(e, plan, b.constants, inputs, columns, weights).emit(initial);
       for (size_t r = 0; r < inputs.size(); ++r) {
         TailPlace place = place_at(e, tail, tables, b.operands, b.outputs,
-                                   e.add(first, static_cast<int64_t>(r)), w.n);
+                                   e.add(tile.first, static_cast<int64_t>(r)), w.n);
         for (int c = 0; c < columns; ++c) {
           place.channel = e.add(channel, int64_t{c} * plan.lanes);
           place.valid_lanes = c == columns - 1 ? last_lanes : plan.lanes;

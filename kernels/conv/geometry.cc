@@ -137,7 +137,7 @@ void emit_walk(Emitter& e, const Geometry& g, int rows, Value input, Value scrat
               e.offset(base, e.widen_signed(e.load(entry, Element::i32), Element::i64)));
         }
       }
-      body(pixels, shift.valid() ? e.add(first, shift) : first);
+      body({pixels, shift.valid() ? e.add(first, shift) : first, first});
     };
     const double expected = known ? 0 : static_cast<double>(positions) * 16;
     auto full = [&] {
@@ -190,6 +190,29 @@ int64_t append_bytes(std::vector<uint8_t>& out, const void* data, size_t bytes) 
   out.resize(static_cast<size_t>(at) + bytes);
   if (bytes != 0) std::memcpy(out.data() + at, data, bytes);
   return at;
+}
+
+CodeRange weight_range(const Query& q) {
+  CodeRange range;
+  for (const int64_t code : q.weight_codes->i64()) {
+    range.lo = std::min(range.lo, code);
+    range.hi = std::max(range.hi, code);
+  }
+  return range;
+}
+
+int64_t largest_byte(const Query& q, Storage storage) {
+  return q.input.numeric.grid()->hi + storage.zero;
+}
+
+std::vector<int32_t> initial_sums(const Query& q, int64_t pitch) {
+  std::vector<int64_t> sums(static_cast<size_t>(q.window.n), 0);
+  const auto codes = q.weight_codes->i64();
+  for (size_t i = 0; i < codes.size(); ++i) sums[i % sums.size()] += codes[i];
+  std::vector<int32_t> initial(static_cast<size_t>(pitch), 0);
+  for (size_t n = 0; n < sums.size(); ++n)  // modulo 2^32, as the sums are
+    initial[n] = static_cast<int32_t>(-q.input_storage.zero * sums[n]);
+  return initial;
 }
 
 Verdict fits_int32(const Query& q) {

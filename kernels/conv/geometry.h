@@ -41,17 +41,19 @@ void emit_border(jit::Emitter& e, const Geometry& g, jit::Value scratch);
 /// Copies one sample into scratch.
 void emit_copy_sample(jit::Emitter& e, const Geometry& g, jit::Value scratch, jit::Value sample);
 
-/// Emits the walk over samples and outputs in tiles of `rows` outputs.
-///   per_sample(emit_tiles)  inside the loop over samples (once, where the geometry is linear);
-///   calls
-///                           emit_tiles(tile) in its loops over channels
-///   tile(pixels, first)     pixels: pointers to the input of each output of the tile; first: index
-///   of
-///                           its first output over all samples; the others follow it
+/// One tile of outputs: neighbours in order, up to the ends of image rows and beyond.
+struct Tile {
+  std::vector<jit::Value> pixels;  ///< pointers to the input of each output
+  jit::Value first;                ///< index of the first output over all samples
+  jit::Value local;                ///< the same within its sample; not where the geometry is linear
+};
+using TileBody = std::function<void(const Tile&)>;
+using EmitTiles = std::function<void(const TileBody&)>;
+/// Emits the walk over samples and outputs in tiles of `rows` outputs. `per_sample` is called inside
+/// the loop over samples (once, where the geometry is linear) with a function that emits the loop over
+/// tiles; it calls that function in its loops over channels.
 /// The last tile of a sample begins earlier and repeats outputs; samples with fewer outputs than
 /// `rows` go one by one.
-using TileBody = std::function<void(std::span<const jit::Value> pixels, jit::Value first)>;
-using EmitTiles = std::function<void(const TileBody&)>;
 void emit_walk(jit::Emitter& e, const Geometry& g, int rows, jit::Value input, jit::Value scratch,
                jit::Value pixel_table, const std::function<void(const EmitTiles&)>& per_sample);
 
@@ -64,6 +66,28 @@ template <class T>
 int64_t append(std::vector<uint8_t>& out, const std::vector<T>& data) {
   return append_bytes(out, data.data(), data.size() * sizeof(T));
 }
+
+/// Least and greatest weight code, and 0.
+struct CodeRange {
+  int64_t lo = 0, hi = 0;
+};
+[[nodiscard]] CodeRange weight_range(const Query& q);
+/// Largest stored byte of an input that goes as bytes.
+[[nodiscard]] int64_t largest_byte(const Query& q, Storage storage);
+/// Initial accumulators -zero·Σw per channel of an input stored as bytes with a zero: `pitch` entries.
+[[nodiscard]] std::vector<int32_t> initial_sums(const Query& q, int64_t pitch);
+/// Offsets of the parts of a kernel's constants, 64-byte aligned, in order.
+class Places {
+ public:
+  int64_t next(int64_t bytes) {
+    const int64_t offset = at_;
+    at_ = (at_ + bytes + 63) / 64 * 64;
+    return offset;
+  }
+
+ private:
+  int64_t at_ = 0;
+};
 
 /// No, with the reason, unless every accumulator of the query fits int32.
 [[nodiscard]] Verdict fits_int32(const Query& q);

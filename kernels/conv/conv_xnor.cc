@@ -1,0 +1,317 @@
+// kernels/conv/conv_xnor.cc: convolution and dense, binary × binary, by xor and population count.
+//
+//   a·w = C - 2·popcount(a xor w) for the C channels of one tap;  a, w in {-1, +1}; bit 1 stands for +1
+//
+// Padding contributes 0, which no bit can say. So:
+//   1. the border of the copied input holds 0 bits: a tap outside gives popcount(w_tap);
+//   2. over all taps: sum = Σ_inside (C - 2·popcount_tap)
+//                         = [C·inside + 2·Σ_outside popcount(w_tap)] - 2·Σ_all popcount_tap;
+//   3. the bracket is a constant per channel and per set of taps inside: a table with one row for each set
+//      that occurs (9 for a 3×3 layer), and for each output the row that it takes.
+// Bits behind the last channel are 0 in both operands and cancel. Exact while the sum fits int32.
+//
+// Layout: 64 bits of activations are broadcast; each 64-bit lane of a weight vector is an output channel:
+// [channel tile][step][column][lane]. Counts are summed in bytes, at most 8 a step, so for 31 steps.
+//
+// Source: Muła, Kurz, Lemire, "Faster population counts using AVX2 instructions" (2018), vertical layout;
+// correction of borders as in Larq Compute Engine.
+
+#include <algorithm>
+#include <array>
+#include <bit>
+#include <map>
+
+#include "graph/support/error.h"
+#include "kernels/conv/geometry.h"
+#include "kernels/kernel.h"
+#include "kernels/kernels_table.h"
+#include "kernels/tail_emit.h"
+
+namespace qloom::kernels {
+namespace {
+
+using jit::Binary;
+using jit::Element;
+using jit::Emitter;
+using jit::Value;
+using jit::Variable;
+
+constexpr int kStepsInBytes = 31;  // 31 · 8 <= 255
+constexpr int kLongestUnit = 4;
+
+/// Sets of taps that lie inside, over all outputs.
+struct Borders {
+  std::vector<std::vector<bool>> classes;
+  std::vector<int32_t> class_of;  ///< per output
+};
+Borders borders_of(const Window& w) {
+  Borders borders;
+  std::map<std::vector<bool>, int32_t> known;
+  for (int64_t oy = 0; oy < w.out_h; ++oy)
+    for (int64_t ox = 0; ox < w.out_w; ++ox) {
+      std::vector<bool> inside;
+      for (int64_t ky = 0; ky < w.kernel_h; ++ky)
+        for (int64_t kx = 0; kx < w.kernel_w; ++kx) {
+          const int64_t y = oy * w.stride_h + ky * w.dilation_h - w.pad_top;
+          const int64_t x = ox * w.stride_w + kx * w.dilation_w - w.pad_left;
+          inside.push_back(y >= 0 && y < w.h && x >= 0 && x < w.w);
+        }
+      const auto [at, is_new] = known.try_emplace(inside, static_cast<int32_t>(known.size()));
+      if (is_new) borders.classes.push_back(inside);
+      borders.class_of.push_back(at->second);
+    }
+  return borders;
+}
+
+/// What pack and emit agree on.
+struct Plan {
+  Geometry geometry;
+  int lanes = 8, columns = 1;
+  int64_t words = 0;  ///< 64-bit words per tap
+  bool whole_rows = false;
+  int64_t steps = 0, units = 0, chunk = 0;
+  int unit = 1;
+  Borders borders;
+  int64_t full_tiles = 0;
+  int rest_columns = 0, rest_lanes = 0;
+  int64_t pitch = 0;  ///< entries of a row of the table of initial sums
+  int64_t weights = 0, initial = 0, rows = 0, step_table = 0, pixels = 0, tail = 0;
+
+  [[nodiscard]] int64_t vector_bytes() const { return int64_t{8} * lanes; }
+  [[nodiscard]] int64_t tile_bytes(int n) const { return steps * n * vector_bytes(); }
+  [[nodiscard]] int64_t step_offset(int64_t step) const {
+    const int64_t tap = step / words;
+    const Window& w = geometry.window;
+    return geometry.tap_offset(tap / w.kernel_w, tap % w.kernel_w) + step % words * 8;
+  }
+};
+
+Plan plan_of(const Query& q, const Variant& v, const jit::Target& target) {
+  const Window& w = q.window;
+  Plan plan;
+  plan.geometry = geometry_of(w, Storage::bits());
+  plan.lanes = channel_lanes(target);
+  plan.columns = v.columns;
+  plan.words = (w.c + 63) / 64;
+  plan.steps = w.kernel_h * w.kernel_w * plan.words;
+  // Steps that follow each other in memory share an entry of the step table.
+  const int64_t run = plan.words * (w.dilation_w == 1 ? w.kernel_w : 1);
+  plan.unit = static_cast<int>(std::min<int64_t>(kLongestUnit, run));
+  while (run % plan.unit != 0) --plan.unit;
+  plan.units = plan.steps / plan.unit;
+  const int64_t longest = kStepsInBytes / plan.unit, chunks = (plan.units + longest - 1) / longest;
+  plan.chunk = (plan.units + chunks - 1) / chunks;
+  plan.borders = borders_of(w);
+  const int64_t full = w.n / plan.lanes, partial = w.n % plan.lanes;
+  plan.full_tiles = full / plan.columns;
+  plan.rest_columns = static_cast<int>(full % plan.columns) + (partial > 0 ? 1 : 0);
+  plan.rest_lanes = static_cast<int>(partial > 0 ? partial : plan.lanes);
+  plan.pitch = (w.n + plan.lanes - 1) / plan.lanes * plan.lanes;
+  Places places;
+  const auto classes = static_cast<int64_t>(plan.borders.classes.size());
+  plan.weights =
+      places.next(plan.full_tiles * plan.tile_bytes(plan.columns) + plan.tile_bytes(plan.rest_columns));
+  plan.initial = places.next(classes * plan.pitch * 4);
+  plan.rows = places.next(classes == 1 ? 0 : plan.geometry.positions() * 4);
+  plan.step_table = places.next(plan.units * 4);
+  plan.pixels = places.next(plan.geometry.linear ? 0 : plan.geometry.positions() * 4);
+  plan.tail = places.next(0);
+  return plan;
+}
+
+Verdict match(const Query& q) {
+  if (Verdict v = has_constant_codes(q); !v) return v;
+  if (Verdict v = fits_int32(q); !v) return v;
+  if (!q.input.numeric.is_binary())
+    return Verdict::no("input is ", q.input, ", this kernel needs binary");
+  for (const int64_t code : q.weight_codes->i64())
+    if (code != 1 && code != -1)
+      return Verdict::no("weights are ", q.weights, " with code ", code, ", this kernel needs -1 and 1");
+  if (q.window.groups != 1)
+    return Verdict::no(q.window.groups, " groups, this kernel needs one");
+  return Verdict::yes();
+}
+
+Storage input_storage(const Query&) { return Storage::bits(); }
+
+std::vector<Variant> variants(const Query& q, const jit::Target& target) {
+  const int lanes = channel_lanes(target);
+  const int64_t vectors = (q.window.n + lanes - 1) / lanes;
+  const int64_t outputs = q.window.is_dense() ? 16 : q.window.out_h * q.window.out_w;
+  // A column of 64-bit lanes takes two registers; counting takes four more.
+  constexpr std::array<std::array<int, 2>, 5> kShapes{{{4, 1}, {2, 2}, {3, 1}, {2, 1}, {1, 1}}};
+  std::vector<Variant> list;
+  for (const auto& [rows, columns] : kShapes)
+    if (rows <= outputs && columns <= vectors) list.push_back({rows, columns, 0});
+  return list;
+}
+
+std::vector<uint8_t> pack(const Query& q, const Variant& v, const jit::Target& target) {
+  const Plan plan = plan_of(q, v, target);
+  const Window& w = q.window;
+  const auto codes = q.weight_codes->i64();
+  auto is_one = [&](int64_t tap, int64_t c, int64_t n) {
+    return codes[static_cast<size_t>((tap * w.c + c) * w.n + n)] > 0;
+  };
+  std::vector<uint64_t> packed;
+  auto tile = [&](int64_t first, int columns) {
+    for (int64_t step = 0; step < plan.steps; ++step)
+      for (int64_t n = first; n < first + columns * plan.lanes; ++n) {
+        const int64_t tap = step / plan.words, begin = step % plan.words * 64;
+        uint64_t word = 0;
+        for (int64_t c = begin; n < w.n && c < std::min(w.c, begin + 64); ++c)
+          word |= uint64_t{is_one(tap, c, n)} << (c - begin);
+        packed.push_back(word);
+      }
+  };
+  for (int64_t t = 0; t < plan.full_tiles; ++t) tile(t * plan.columns * plan.lanes, plan.columns);
+  tile(plan.full_tiles * plan.columns * plan.lanes, plan.rest_columns);
+  std::vector<uint8_t> out;
+  qloom_assert(append(out, packed) == plan.weights, q.name, ": weights misplaced");
+
+  std::vector<int32_t> initial, rows, steps;
+  for (const std::vector<bool>& inside : plan.borders.classes)
+    for (int64_t n = 0; n < plan.pitch; ++n) {
+      int64_t sum = 0;
+      for (size_t tap = 0; n < w.n && tap < inside.size(); ++tap) {
+        if (inside[tap]) {
+          sum += w.c;
+        } else {
+          for (int64_t c = 0; c < w.c; ++c) sum += 2 * is_one(static_cast<int64_t>(tap), c, n);
+        }
+      }
+      initial.push_back(static_cast<int32_t>(sum));
+    }
+  qloom_assert(append(out, initial) == plan.initial, q.name, ": initial sums misplaced");
+  if (plan.borders.classes.size() > 1)
+    for (const int32_t row : plan.borders.class_of)
+      rows.push_back(static_cast<int32_t>(row * plan.pitch * 4));
+  qloom_assert(append(out, rows) == plan.rows, q.name, ": border table misplaced");
+  for (int64_t u = 0; u < plan.units; ++u)
+    steps.push_back(static_cast<int32_t>(plan.step_offset(u * plan.unit)));
+  qloom_assert(append(out, steps) == plan.step_table, q.name, ": step table misplaced");
+  qloom_assert(append(out, pixel_table(plan.geometry)) == plan.pixels, q.name, ": pixel table misplaced");
+  append_tail(out, *q.tail, w.n, plan.lanes);
+  return out;
+}
+
+int64_t scratch_bytes(const Query& q, const Variant&, const jit::Target&) {
+  return geometry_of(q.window, Storage::bits()).scratch_bytes;
+}
+
+/// Differing bits of one tile, rows × columns vectors of i32.
+std::vector<Value> emit_counts(Emitter& e, const Plan& plan, Value constants,
+                               const std::vector<Value>& pixels, int columns, Value weights) {
+  const int wide = plan.lanes * 8;
+  const size_t n = pixels.size() * static_cast<size_t>(columns);
+  const Value steps = e.offset(constants, plan.step_table);
+
+  auto chunk = [&](Value first, int64_t units) {
+    std::vector<Variable> bytes;
+    for (size_t i = 0; i < n; ++i) bytes.push_back(e.variable(e.zeros(Element::i8, wide)));
+    auto body = [&](Value unit) {
+      const Value entry = e.load(e.offset(steps, e.multiply(unit, 4)), Element::i32);
+      const Value input = e.widen_signed(entry, Element::i64);
+      const int64_t step_bytes = columns * plan.vector_bytes();
+      const Value w = e.offset(weights, e.multiply(unit, plan.unit * step_bytes));
+      for (int s = 0; s < plan.unit; ++s)
+        for (int c = 0; c < columns; ++c) {
+          const Value column =
+              e.load(e.offset(w, s * step_bytes + c * plan.vector_bytes()), Element::i8, wide);
+          for (size_t r = 0; r < pixels.size(); ++r) {
+            const Value at = e.offset(e.offset(pixels[r], input), int64_t{8} * s);
+            const Value a = e.bitcast(e.load_splat(at, Element::i64, plan.lanes), Element::i8);
+            const Variable sum = bytes[r * static_cast<size_t>(columns) + static_cast<size_t>(c)];
+            const Value differ = e.binary(Binary::bit_xor, a, column);
+            e.set(sum, e.add(e.get(sum), e.popcount_bytes(differ)));
+          }
+        }
+    };
+    if (units == 1)
+      body(first);
+    else
+      e.loop("k", first, e.add(first, units), 1, static_cast<double>(units), body);
+    std::vector<Value> counts;
+    for (const Variable b : bytes) counts.push_back(e.narrow(e.sum_bytes(e.get(b)), Element::i32));
+    return counts;
+  };
+  if (plan.chunk >= plan.units) return chunk(e.integer(0), plan.units);
+
+  std::vector<Variable> sums;
+  for (size_t i = 0; i < n; ++i) sums.push_back(e.variable(e.zeros(Element::i32, plan.lanes)));
+  auto flush = [&](Value first, int64_t units) {
+    const std::vector<Value> part = chunk(first, units);
+    for (size_t i = 0; i < n; ++i) e.set(sums[i], e.add(e.get(sums[i]), part[i]));
+  };
+  const int64_t whole = plan.units / plan.chunk * plan.chunk;
+  e.loop("chunks", e.integer(0), e.integer(whole), plan.chunk, 0,
+         [&](Value first) { flush(first, plan.chunk); });
+  if (whole < plan.units) flush(e.integer(whole), plan.units - whole);
+  std::vector<Value> result;
+  for (const Variable s : sums) result.push_back(e.get(s));
+  return result;
+}
+
+void emit(const Query& q, const Variant& v, Emitter& e) {
+  const Plan plan = plan_of(q, v, e.target());
+  const Tail& tail = *q.tail;
+  const Window& w = q.window;
+  const TailLayout layout = lay_out_tail(tail, w.n, plan.lanes);
+  const KernelBuffers b = kernel_buffers(e, tail, plan.geometry.copied);
+  const Value tables = e.offset(b.constants, plan.tail);
+  emit_clear_bits(e, tail, b.outputs, plan.geometry.positions(), w.n);
+
+  auto channel_tile = [&](const EmitTiles& emit_tiles, int columns, int last_lanes, Value channel,
+                          Value weights) {
+    emit_tiles([&](const Tile& tile) {
+      const std::vector<Value> counts = emit_counts(e, plan, b.constants, tile.pixels, columns, weights);
+      for (size_t r = 0; r < tile.pixels.size(); ++r) {
+        Value initial = e.offset(e.offset(b.constants, plan.initial), e.multiply(channel, 4));
+        if (plan.borders.classes.size() > 1) {
+          const Value row = e.load(
+              e.offset(e.offset(b.constants, e.multiply(e.add(tile.local, static_cast<int64_t>(r)), 4)),
+                       plan.rows),
+              Element::i32);
+          initial = e.offset(initial, e.widen_signed(row, Element::i64));
+        }
+        TailPlace place = place_at(e, tail, tables, b.operands, b.outputs,
+                                   e.add(tile.first, static_cast<int64_t>(r)), w.n);
+        for (int c = 0; c < columns; ++c) {
+          const Value count = counts[r * static_cast<size_t>(columns) + static_cast<size_t>(c)];
+          const Value begin = e.load(e.offset(initial, int64_t{4} * c * plan.lanes), Element::i32, plan.lanes);
+          place.channel = e.add(channel, int64_t{c} * plan.lanes);
+          place.valid_lanes = c == columns - 1 ? last_lanes : plan.lanes;
+          emit_tail(e, tail, layout, e.subtract(begin, e.add(count, count)), place);
+        }
+      }
+    });
+  };
+  emit_walk(e, plan.geometry, v.rows, b.input, b.scratch, e.offset(b.constants, plan.pixels),
+            [&](const EmitTiles& emit_tiles) {
+              const Value weights = e.offset(b.constants, plan.weights);
+              const int64_t width = plan.columns * plan.lanes, bytes = plan.tile_bytes(plan.columns);
+              if (plan.full_tiles > 0)
+                e.loop("channels", e.integer(0), e.integer(plan.full_tiles), 1, 0, [&](Value t) {
+                  channel_tile(emit_tiles, plan.columns, plan.lanes, e.multiply(t, width),
+                               e.offset(weights, e.multiply(t, bytes)));
+                });
+              if (plan.rest_columns > 0)
+                channel_tile(emit_tiles, plan.rest_columns, plan.rest_lanes,
+                             e.integer(plan.full_tiles * width), e.offset(weights, plan.full_tiles * bytes));
+            });
+}
+
+}  // namespace
+
+extern constinit const KernelDef conv_xnor{
+    .name = "conv_xnor",
+    .doc = "Convolution and dense, binary × binary: xor, then population count.",
+    .source = "Muła, Kurz, Lemire, Faster population counts using AVX2 instructions (2018)",
+    .match = match,
+    .input_storage = input_storage,
+    .variants = variants,
+    .pack = pack,
+    .scratch_bytes = scratch_bytes,
+    .emit = emit};
+
+}  // namespace qloom::kernels
