@@ -22,33 +22,38 @@ namespace qloom::kernels {
 /// Geometry of a convolution (or a dense layer: 1×1 on a 1×1 image, or on rows × 1) with explicit
 /// padding. One-dimensional layers have h = kernel_h = 1.
 struct Window {
-  int64_t h = 1, w = 1, c = 1;              ///< input
-  int64_t out_h = 1, out_w = 1, n = 1;      ///< output
+  int64_t h = 1, w = 1, c = 1;          ///< input
+  int64_t out_h = 1, out_w = 1, n = 1;  ///< output
   int64_t kernel_h = 1, kernel_w = 1;
   int64_t stride_h = 1, stride_w = 1, dilation_h = 1, dilation_w = 1;
-  int64_t pad_top = 0, pad_left = 0;        ///< zeros before; after follows from the output size
+  int64_t pad_top = 0, pad_left = 0;  ///< zeros before; after follows from the output size
   int64_t groups = 1;
   [[nodiscard]] bool is_dense() const { return h == 1 && w == 1 && kernel_h == 1 && kernel_w == 1; }
-  [[nodiscard]] bool has_padding() const;   ///< some tap of some output lies outside
-  [[nodiscard]] int64_t macs() const { return out_h * out_w * n * kernel_h * kernel_w * (c / groups); }
+  [[nodiscard]] bool has_padding() const;  ///< some tap of some output lies outside
+  [[nodiscard]] int64_t macs() const {
+    return out_h * out_w * n * kernel_h * kernel_w * (c / groups);
+  }
 };
 
 /// What a kernel is asked to do: one region (or single node), types known, tail lowered.
 struct Query {
-  std::string name;                 ///< node, for messages and symbols
-  const OpDef* root = nullptr;      ///< ops::conv, ops::dense; null: elementwise, the tail is all there is
-  const Node* node = nullptr;       ///< the node (region or single op) for reference kernels
-  Window window;                    ///< root conv or dense; else n = last axis, out_h·out_w = the rest
-  TensorType input, weights;        ///< weights: shape as in the op (kernel [R, S, C/groups, K], dense [C, U])
-  const Tensor* weight_codes = nullptr;         ///< i64, null when weights are no constant with codes
-  std::vector<int64_t> accumulator_lo, accumulator_hi;  ///< per output channel, exact from the weights
-  const Tail* tail = nullptr;       ///< null for reference kernels
-  Storage input_storage;            ///< as the kernel asked for (KernelDef::input_storage)
+  std::string name;  ///< node, for messages and symbols
+  const OpDef* root =
+      nullptr;  ///< ops::conv, ops::dense; null: elementwise, the tail is all there is
+  const Node* node = nullptr;  ///< the node (region or single op) for reference kernels
+  Window window;               ///< root conv or dense; else n = last axis, out_h·out_w = the rest
+  TensorType input,
+      weights;  ///< weights: shape as in the op (kernel [R, S, C/groups, K], dense [C, U])
+  const Tensor* weight_codes = nullptr;  ///< i64, null when weights are no constant with codes
+  std::vector<int64_t> accumulator_lo,
+      accumulator_hi;          ///< per output channel, exact from the weights
+  const Tail* tail = nullptr;  ///< null for reference kernels
+  Storage input_storage;       ///< as the kernel asked for (KernelDef::input_storage)
 };
 
 /// A way to run one algorithm: tile sizes, order. Numbers mean what the kernel says.
 struct Variant {
-  int rows = 1, columns = 1;        ///< tile: outputs × vectors of channels
+  int rows = 1, columns = 1;  ///< tile: outputs × vectors of channels
   int option = 0;
   [[nodiscard]] std::string to_string() const;
 };
@@ -63,24 +68,25 @@ class ReferenceCall {
 
 /// Everything a reference kernel needs, as data that a Program can hold and restore.
 struct ReferenceSpec {
-  std::string kernel;                 ///< name in the kernel table
-  Attributes attributes;              ///< of the op
+  std::string kernel;     ///< name in the kernel table
+  Attributes attributes;  ///< of the op
   std::vector<TensorType> operands, results;
   std::vector<Storage> operand_storages;
-  std::vector<std::pair<int, Storage>> outputs;   ///< (result index, storage), in buffer order
+  std::vector<std::pair<int, Storage>> outputs;  ///< (result index, storage), in buffer order
   /// Constant operands by position (f32 values or i64 codes per type).
   std::vector<std::pair<int, Tensor>> constants;
-  /// Switches of the evaluation that was compiled for (graph/interpret.h), as text of to_attributes.
+  /// Switches of the evaluation that was compiled for (graph/interpret.h), as text of
+  /// to_attributes.
   Attributes options;
 };
 
 /// An algorithm. One constant per file, one line in the list. Buffers of the emitted function, in
-/// order: input, [tail operands…], constants (what pack made), outputs in the order of tail.outputs,
-/// scratch. Of a reference call: non-constant operands in order, outputs, scratch.
+/// order: input, [tail operands…], constants (what pack made), outputs in the order of
+/// tail.outputs, scratch. Of a reference call: non-constant operands in order, outputs, scratch.
 struct KernelDef {
-  std::string_view name;              ///< op and method, never the target: "conv_pairs", "conv_xnor"
+  std::string_view name;  ///< op and method, never the target: "conv_pairs", "conv_xnor"
   std::string_view doc, source;
-  bool experimental = false;          ///< tested and benchmarked, chosen only when asked for
+  bool experimental = false;  ///< tested and benchmarked, chosen only when asked for
   /// Yes, or no with the reason. Looks at root, window, value sets, intervals; never at names.
   Verdict (*match)(const Query&) = nullptr;
   /// Storage in which it wants its input (match was yes).
@@ -100,9 +106,11 @@ struct KernelDef {
 };
 
 /// Emitted function of a kernel for a query, ready for the counter or the compiler.
-[[nodiscard]] jit::FunctionSource source_of(const KernelDef&, const Query&, const Variant&, std::string symbol);
+[[nodiscard]] jit::FunctionSource source_of(const KernelDef&, const Query&, const Variant&,
+                                            std::string symbol);
 /// Predicted nanoseconds per sample, assuming calls with `count` samples.
-[[nodiscard]] double predicted_ns(const KernelDef&, const Query&, const Variant&, const jit::Target&, int64_t count = 16);
+[[nodiscard]] double predicted_ns(const KernelDef&, const Query&, const Variant&,
+                                  const jit::Target&, int64_t count = 16);
 
 [[nodiscard]] const KernelDef* find_kernel(std::string_view name);
 

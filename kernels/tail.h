@@ -17,11 +17,11 @@ namespace qloom::kernels {
 enum class TailOp : uint8_t {
   accumulator,  ///< int: the sum of products; elementwise root: the input's element, int code, or
                 ///< f32 where the input's storage is f32
-  operand,     ///< operand[index]: int code (bytes, words, dwords, bits: ±1 or 0/1) or f32
-  constant,    ///< table[index]: int or f32, per channel or one for all
-  to_f32,      ///< int → f32, nearest even
-  to_int,      ///< f32 → int, nearest even
-  round_even,  ///< f32 → f32
+  operand,      ///< operand[index]: int code (bytes, words, dwords, bits: ±1 or 0/1) or f32
+  constant,     ///< table[index]: int or f32, per channel or one for all
+  to_f32,       ///< int → f32, nearest even
+  to_int,       ///< f32 → int, nearest even
+  round_even,   ///< f32 → f32
   add,
   subtract,
   multiply,

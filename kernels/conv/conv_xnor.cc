@@ -1,20 +1,23 @@
 // kernels/conv/conv_xnor.cc: convolution and dense, binary × binary, by xor and population count.
 //
-//   a·w = C - 2·popcount(a xor w) for the C channels of one tap;  a, w in {-1, +1}; bit 1 stands for +1
+//   a·w = C - 2·popcount(a xor w) for the C channels of one tap;  a, w in {-1, +1}; bit 1 stands
+//   for +1
 //
 // Padding contributes 0, which no bit can say. So:
 //   1. the border of the copied input holds 0 bits: a tap outside gives popcount(w_tap);
 //   2. over all taps: sum = Σ_inside (C - 2·popcount_tap)
 //                         = [C·inside + 2·Σ_outside popcount(w_tap)] - 2·Σ_all popcount_tap;
-//   3. the bracket is a constant per channel and per set of taps inside: a table with one row for each set
+//   3. the bracket is a constant per channel and per set of taps inside: a table with one row for
+//   each set
 //      that occurs (9 for a 3×3 layer), and for each output the row that it takes.
 // Bits behind the last channel are 0 in both operands and cancel. Exact while the sum fits int32.
 //
-// Layout: 64 bits of activations are broadcast; each 64-bit lane of a weight vector is an output channel:
-// [channel tile][step][column][lane]. Counts are summed in bytes, at most 8 a step, so for 31 steps.
+// Layout: 64 bits of activations are broadcast; each 64-bit lane of a weight vector is an output
+// channel: [channel tile][step][column][lane]. Counts are summed in bytes, at most 8 a step, so for
+// 31 steps.
 //
-// Source: Muła, Kurz, Lemire, "Faster population counts using AVX2 instructions" (2018), vertical layout;
-// correction of borders as in Larq Compute Engine.
+// Source: Muła, Kurz, Lemire, "Faster population counts using AVX2 instructions" (2018), vertical
+// layout; correction of borders as in Larq Compute Engine.
 
 #include <algorithm>
 #include <array>
@@ -109,8 +112,8 @@ Plan plan_of(const Query& q, const Variant& v, const jit::Target& target) {
   plan.pitch = (w.n + plan.lanes - 1) / plan.lanes * plan.lanes;
   Places places;
   const auto classes = static_cast<int64_t>(plan.borders.classes.size());
-  plan.weights =
-      places.next(plan.full_tiles * plan.tile_bytes(plan.columns) + plan.tile_bytes(plan.rest_columns));
+  plan.weights = places.next(plan.full_tiles * plan.tile_bytes(plan.columns) +
+                             plan.tile_bytes(plan.rest_columns));
   plan.initial = places.next(classes * plan.pitch * 4);
   plan.rows = places.next(classes == 1 ? 0 : plan.geometry.positions() * 4);
   plan.step_table = places.next(plan.units * 4);
@@ -126,9 +129,9 @@ Verdict match(const Query& q) {
     return Verdict::no("input is ", q.input, ", this kernel needs binary");
   for (const int64_t code : q.weight_codes->i64())
     if (code != 1 && code != -1)
-      return Verdict::no("weights are ", q.weights, " with code ", code, ", this kernel needs -1 and 1");
-  if (q.window.groups != 1)
-    return Verdict::no(q.window.groups, " groups, this kernel needs one");
+      return Verdict::no("weights are ", q.weights, " with code ", code,
+                         ", this kernel needs -1 and 1");
+  if (q.window.groups != 1) return Verdict::no(q.window.groups, " groups, this kernel needs one");
   return Verdict::yes();
 }
 
@@ -190,7 +193,8 @@ std::vector<uint8_t> pack(const Query& q, const Variant& v, const jit::Target& t
   for (int64_t u = 0; u < plan.units; ++u)
     steps.push_back(static_cast<int32_t>(plan.step_offset(u * plan.unit)));
   qloom_assert(append(out, steps) == plan.step_table, q.name, ": step table misplaced");
-  qloom_assert(append(out, pixel_table(plan.geometry)) == plan.pixels, q.name, ": pixel table misplaced");
+  qloom_assert(append(out, pixel_table(plan.geometry)) == plan.pixels, q.name,
+               ": pixel table misplaced");
   append_tail(out, *q.tail, w.n, plan.lanes);
   return out;
 }
@@ -264,13 +268,15 @@ void emit(const Query& q, const Variant& v, Emitter& e) {
   auto channel_tile = [&](const EmitTiles& emit_tiles, int columns, int last_lanes, Value channel,
                           Value weights) {
     emit_tiles([&](const Tile& tile) {
-      const std::vector<Value> counts = emit_counts(e, plan, b.constants, tile.pixels, columns, weights);
+      const std::vector<Value> counts =
+          emit_counts(e, plan, b.constants, tile.pixels, columns, weights);
       for (size_t r = 0; r < tile.pixels.size(); ++r) {
         Value initial = e.offset(e.offset(b.constants, plan.initial), e.multiply(channel, 4));
         if (plan.borders.classes.size() > 1) {
           const Value row = e.load(
-              e.offset(e.offset(b.constants, e.multiply(e.add(tile.local, static_cast<int64_t>(r)), 4)),
-                       plan.rows),
+              e.offset(
+                  e.offset(b.constants, e.multiply(e.add(tile.local, static_cast<int64_t>(r)), 4)),
+                  plan.rows),
               Element::i32);
           initial = e.offset(initial, e.widen_signed(row, Element::i64));
         }
@@ -278,7 +284,8 @@ void emit(const Query& q, const Variant& v, Emitter& e) {
                                    e.add(tile.first, static_cast<int64_t>(r)), w.n);
         for (int c = 0; c < columns; ++c) {
           const Value count = counts[r * static_cast<size_t>(columns) + static_cast<size_t>(c)];
-          const Value begin = e.load(e.offset(initial, int64_t{4} * c * plan.lanes), Element::i32, plan.lanes);
+          const Value begin =
+              e.load(e.offset(initial, int64_t{4} * c * plan.lanes), Element::i32, plan.lanes);
           place.channel = e.add(channel, int64_t{c} * plan.lanes);
           place.valid_lanes = c == columns - 1 ? last_lanes : plan.lanes;
           emit_tail(e, tail, layout, e.subtract(begin, e.add(count, count)), place);
@@ -289,7 +296,8 @@ void emit(const Query& q, const Variant& v, Emitter& e) {
   emit_walk(e, plan.geometry, v.rows, b.input, b.scratch, e.offset(b.constants, plan.pixels),
             [&](const EmitTiles& emit_tiles) {
               const Value weights = e.offset(b.constants, plan.weights);
-              const int64_t width = plan.columns * plan.lanes, bytes = plan.tile_bytes(plan.columns);
+              const int64_t width = plan.columns * plan.lanes,
+                            bytes = plan.tile_bytes(plan.columns);
               if (plan.full_tiles > 0)
                 e.loop("channels", e.integer(0), e.integer(plan.full_tiles), 1, 0, [&](Value t) {
                   channel_tile(emit_tiles, plan.columns, plan.lanes, e.multiply(t, width),
@@ -297,7 +305,8 @@ void emit(const Query& q, const Variant& v, Emitter& e) {
                 });
               if (plan.rest_columns > 0)
                 channel_tile(emit_tiles, plan.rest_columns, plan.rest_lanes,
-                             e.integer(plan.full_tiles * width), e.offset(weights, plan.full_tiles * bytes));
+                             e.integer(plan.full_tiles * width),
+                             e.offset(weights, plan.full_tiles * bytes));
             });
 }
 

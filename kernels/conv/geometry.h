@@ -49,11 +49,10 @@ struct Tile {
 };
 using TileBody = std::function<void(const Tile&)>;
 using EmitTiles = std::function<void(const TileBody&)>;
-/// Emits the walk over samples and outputs in tiles of `rows` outputs. `per_sample` is called inside
-/// the loop over samples (once, where the geometry is linear) with a function that emits the loop over
-/// tiles; it calls that function in its loops over channels.
-/// The last tile of a sample begins earlier and repeats outputs; samples with fewer outputs than
-/// `rows` go one by one.
+/// Emits the walk over samples and outputs in tiles of `rows` outputs. `per_sample` is called
+/// inside the loop over samples (once, where the geometry is linear) with a function that emits the
+/// loop over tiles; it calls that function in its loops over channels. The last tile of a sample
+/// begins earlier and repeats outputs; samples with fewer outputs than `rows` go one by one.
 void emit_walk(jit::Emitter& e, const Geometry& g, int rows, jit::Value input, jit::Value scratch,
                jit::Value pixel_table, const std::function<void(const EmitTiles&)>& per_sample);
 
@@ -74,7 +73,8 @@ struct CodeRange {
 [[nodiscard]] CodeRange weight_range(const Query& q);
 /// Largest stored byte of an input that goes as bytes.
 [[nodiscard]] int64_t largest_byte(const Query& q, Storage storage);
-/// Initial accumulators -zero·Σw per channel of an input stored as bytes with a zero: `pitch` entries.
+/// Initial accumulators -zero·Σw per channel of an input stored as bytes with a zero: `pitch`
+/// entries.
 [[nodiscard]] std::vector<int32_t> initial_sums(const Query& q, int64_t pitch);
 /// Offsets of the parts of a kernel's constants, 64-byte aligned, in order.
 class Places {

@@ -1,15 +1,18 @@
-// kernels/depthwise/depthwise_pairs.cc: depthwise convolution, channels in the lanes, taps in pairs.
+// kernels/depthwise/depthwise_pairs.cc: depthwise convolution, channels in the lanes, taps in
+// pairs.
 //
 //   output channel n = c·m + j:  sum_t a_t[c]·w_t[n],   m: multiplier
 //
-// Two taps are interleaved, [a_t[n], a_t+1[n]] for neighbouring n, and multiplied with weights that lie the
-// same way; a multiply-add of pairs then gives each channel the sum of both taps. An odd last tap is paired
-// with itself and weight 0. Where m > 1 the input is copied with every channel repeated m times.
+// Two taps are interleaved, [a_t[n], a_t+1[n]] for neighbouring n, and multiplied with weights that
+// lie the same way; a multiply-add of pairs then gives each channel the sum of both taps. An odd
+// last tap is paired with itself and weight 0. Where m > 1 the input is copied with every channel
+// repeated m times.
 //
 // Forms:
-//   1. bytes: u8 = code + zero, times s8; each pair sum lies in int16, proved from value set and weights.
-//      Where all taps together do, amax·Σw⁺ <= 32767 and amax·Σw⁻ >= -32768 per channel, they are summed in
-//      16 bits; else each pair sum is widened. Accumulators begin at -zero·Σw.
+//   1. bytes: u8 = code + zero, times s8; each pair sum lies in int16, proved from value set and
+//   weights.
+//      Where all taps together do, amax·Σw⁺ <= 32767 and amax·Σw⁻ >= -32768 per channel, they are
+//      summed in 16 bits; else each pair sum is widened. Accumulators begin at -zero·Σw.
 //   2. words: s16 times s16, summed in 32 bits.
 //
 // Source: low-bit kernel survey, K9 (multiply-add on interleaved tap pairs).
@@ -32,7 +35,7 @@ using jit::Pairs;
 using jit::Value;
 using jit::Variable;
 
-constexpr int kLanes = 8;                ///< channels that go through the tail together
+constexpr int kLanes = 8;  ///< channels that go through the tail together
 constexpr int kLargestMultiplier = 8;
 
 int64_t taps_of(const Window& w) { return w.kernel_h * w.kernel_w; }
@@ -97,8 +100,7 @@ Plan plan_of(const Query& q, const jit::Target& target) {
   plan.words = q.input_storage.kind == Storage::Kind::words;
   plan.element_bytes = plan.words ? 2 : 1;
   plan.pairs = (taps_of(w) + 1) / 2;
-  plan.narrow_sums =
-      !plan.words && fits_int16(q, largest_byte(q, q.input_storage), 0, taps_of(w));
+  plan.narrow_sums = !plan.words && fits_int16(q, largest_byte(q, q.input_storage), 0, taps_of(w));
   plan.has_zero = !plan.words && q.input_storage.zero != 0;
   const int64_t bytes = w.n * plan.element_bytes;
   plan.full.bytes = bytes <= 16 ? 16 : target.vector_bytes;
@@ -121,13 +123,15 @@ Verdict match(const Query& q) {
   if (Verdict v = has_constant_codes(q); !v) return v;
   if (Verdict v = fits_int32(q); !v) return v;
   if (q.window.groups != q.window.c)
-    return Verdict::no(q.window.groups, " groups of ", q.window.c, " channels, this kernel needs depthwise");
+    return Verdict::no(q.window.groups, " groups of ", q.window.c,
+                       " channels, this kernel needs depthwise");
   if (q.window.n > kLargestMultiplier * q.window.c)
     return Verdict::no("multiplier ", q.window.n / q.window.c, ", this kernel takes at most ",
                        kLargestMultiplier);
   const CodeRange range = weight_range(q);
   if (range.lo < -32768 || range.hi > 32767)
-    return Verdict::no("weight codes reach [", range.lo, ", ", range.hi, "], this kernel takes int16");
+    return Verdict::no("weight codes reach [", range.lo, ", ", range.hi,
+                       "], this kernel takes int16");
   if (!fits(q.input, Storage::words()))
     return Verdict::no("input is ", q.input, ", this kernel takes codes of at most 16 bits");
   return Verdict::yes();
@@ -170,10 +174,12 @@ std::vector<uint8_t> pack(const Query& q, const Variant&, const jit::Target& tar
   std::vector<int32_t> taps;
   for (int64_t t = 0; t < 2 * plan.pairs; ++t) {
     const int64_t tap = std::min(t, taps_of(w) - 1);
-    taps.push_back(static_cast<int32_t>(plan.geometry.tap_offset(tap / w.kernel_w, tap % w.kernel_w)));
+    taps.push_back(
+        static_cast<int32_t>(plan.geometry.tap_offset(tap / w.kernel_w, tap % w.kernel_w)));
   }
   qloom_assert(append(out, taps) == plan.taps, q.name, ": tap table misplaced");
-  qloom_assert(append(out, pixel_table(plan.geometry)) == plan.pixels, q.name, ": pixel table misplaced");
+  qloom_assert(append(out, pixel_table(plan.geometry)) == plan.pixels, q.name,
+               ": pixel table misplaced");
   append_tail(out, *q.tail, w.n, kLanes);
   return out;
 }
@@ -196,7 +202,8 @@ std::vector<std::vector<Value>> emit_sums(Emitter& e, const Plan& plan, Value co
   auto body = [&](Value pair) {
     const Value entry = e.offset(e.offset(constants, e.multiply(pair, 8)), plan.taps);
     const Value t0 = e.widen_signed(e.load(entry, Element::i32), Element::i64);
-    const Value t1 = e.widen_signed(e.load(e.offset(entry, int64_t{4}), Element::i32), Element::i64);
+    const Value t1 =
+        e.widen_signed(e.load(e.offset(entry, int64_t{4}), Element::i32), Element::i64);
     const Value w = e.offset(weights, e.multiply(pair, int64_t{2} * block.bytes));
     const Value low = e.load(w, element, lanes);
     const Value high = e.load(e.offset(w, int64_t{block.bytes}), element, lanes);
@@ -251,7 +258,8 @@ void emit(const Query& q, const Variant& v, Emitter& e) {
   const Value tables = e.offset(b.constants, plan.tail);
   emit_clear_bits(e, tail, b.outputs, plan.geometry.positions(), n);
 
-  auto channel_block = [&](const EmitTiles& emit_tiles, const Block& block, Value channel, Value weights) {
+  auto channel_block = [&](const EmitTiles& emit_tiles, const Block& block, Value channel,
+                           Value weights) {
     emit_tiles([&](const Tile& tile) {
       std::vector<Value> inputs = tile.pixels;
       for (Value& p : inputs) p = e.offset(p, e.multiply(channel, plan.element_bytes));
@@ -278,7 +286,8 @@ void emit(const Query& q, const Variant& v, Emitter& e) {
                                 e.offset(weights, e.multiply(i, bytes)));
                 });
               if (plan.rest.channels > 0)
-                channel_block(emit_tiles, plan.rest, e.integer(plan.full_blocks * plan.full.channels),
+                channel_block(emit_tiles, plan.rest,
+                              e.integer(plan.full_blocks * plan.full.channels),
                               e.offset(weights, plan.full_blocks * bytes));
             });
 }

@@ -340,8 +340,10 @@ void Problem::compute_outputs() {
 }
 
 const Query& Problem::query_for(const kernels::KernelDef& kernel) {
-  query_.input_storage = kernel.input_storage(query_);
-  return query_;
+  Query& query = queries_[&kernel];
+  query = query_;
+  query.input_storage = kernel.input_storage(query_);
+  return query;
 }
 
 double Problem::most_frequent_share() const {
@@ -359,8 +361,8 @@ double Problem::most_frequent_share() const {
   return worst;
 }
 
-std::string Problem::difference(const std::vector<uint8_t>& constants, int64_t scratch_bytes,
-                                const Run& run, int64_t count, bool) {
+std::string Problem::difference(const Query& query, const std::vector<uint8_t>& constants,
+                                int64_t scratch_bytes, const Run& run, int64_t count) {
   const Window& w = spec_.window;
   const int64_t slack = kernels::kSlackBytes;
   constexpr uint8_t kCanary = 0xA5;
@@ -384,12 +386,12 @@ std::string Problem::difference(const std::vector<uint8_t>& constants, int64_t s
       kernels::write_code(at, storage, static_cast<int64_t>(i), last, codes[i]);
   };
 
-  const int64_t in_bytes = spec_.count * w.h * w.w * kernels::run_bytes(query_.input_storage, w.c);
+  const int64_t in_bytes = spec_.count * w.h * w.w * kernels::run_bytes(query.input_storage, w.c);
   uint8_t* in = block(in_bytes);
   if (spec_.f32_input)
     std::memcpy(in, f32_input_.data(), f32_input_.size() * 4);
   else
-    store(in, input_, query_.input_storage, w.c);
+    store(in, input_, query.input_storage, w.c);
   add(in, in_bytes, false);
   const int64_t positions = w.out_h * w.out_w;
   for (size_t i = 0; i < operands_.size(); ++i) {

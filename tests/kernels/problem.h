@@ -4,6 +4,7 @@
 
 #include <cstdint>
 #include <functional>
+#include <map>
 #include <memory>
 #include <random>
 #include <string>
@@ -62,9 +63,11 @@ class Problem {
   [[nodiscard]] const std::vector<int64_t>& accumulators() const { return accumulators_; }
 
   using Run = std::function<void(void* const* buffers, int64_t count)>;
-  /// Runs a prepared kernel; returns "" or the first difference. `count` <= spec().count.
-  [[nodiscard]] std::string difference(const std::vector<uint8_t>& constants, int64_t scratch_bytes,
-                                       const Run& run, int64_t count, bool check_memory = true);
+  /// Runs a prepared kernel of the query (query_for); returns "" or the first difference. `count`
+  /// <= spec().count.
+  [[nodiscard]] std::string difference(const kernels::Query& query,
+                                       const std::vector<uint8_t>& constants, int64_t scratch_bytes,
+                                       const Run& run, int64_t count);
   /// Expected outputs, for the share of their most frequent value (a test on constants proves
   /// nothing).
   [[nodiscard]] double most_frequent_share() const;
@@ -84,6 +87,7 @@ class Problem {
 
   ProblemSpec spec_;
   kernels::Query query_;
+  std::map<const kernels::KernelDef*, kernels::Query> queries_;
   Tensor weight_codes_;
   kernels::Tail tail_;
   std::vector<int64_t> input_;  ///< codes

@@ -49,7 +49,7 @@ std::string run_interpreted(const Job& job, const jit::Target& target) {
       job.kernel->scratch_bytes ? job.kernel->scratch_bytes(q, job.variant, target) : 0;
   try {
     return job.problem->difference(
-        constants, scratch,
+        q, constants, scratch,
         [&](void* const* buffers, int64_t count) {
           std::vector<InterpretingEmitter::Region> regions;
           for (const Problem::Memory& m : job.problem->memory())
@@ -95,7 +95,7 @@ std::vector<std::string> run_jobs(const std::vector<Job>& jobs, Lowering lowerin
     const int64_t scratch =
         job.kernel->scratch_bytes ? job.kernel->scratch_bytes(q, job.variant, target) : 0;
     if (std::string text =
-            job.problem->difference(constants, scratch, function, job.problem->spec().count);
+            job.problem->difference(q, constants, scratch, function, job.problem->spec().count);
         !text.empty())
       differences.push_back(job.name() + " " + to_string(lowering) + ": " + text);
   }
