@@ -15,8 +15,8 @@ struct PassContext {
   std::vector<std::string>* notes = nullptr;
 };
 
-/// Graph → Graph. Deterministic and idempotent; keeps type and value (canonical evaluation) of every
-/// output; returns how many rewrites it made.
+/// Graph → Graph. Deterministic and idempotent; keeps the value (canonical evaluation) of every output,
+/// and its type but for a value set that becomes smaller; returns how many rewrites it made.
 struct PassDef {
   std::string_view name, doc;
   int (*run)(Graph&, const PassContext&) = nullptr;
@@ -29,9 +29,9 @@ struct PassRecord {
 };
 
 struct ManagerOptions {
-  std::vector<std::string> disabled;   ///< names; an unknown one is a UserError that lists the names
+  std::vector<std::string> disabled = {};   ///< names; an unknown one is a UserError that lists the names
   int stop_after = -1;                 ///< bisect: run only the first n passes
-  std::string dump_directory;          ///< graph text before and after each pass
+  std::string dump_directory = {};     ///< graph text before and after each pass
   bool verify = true;
 };
 

@@ -1,0 +1,64 @@
+#include <optional>
+
+#include "graph/ops_table.h"
+#include "passes/edit.h"
+#include "passes/fusible.h"
+#include "passes/pass.h"
+
+namespace qloom::passes {
+namespace {
+
+struct Match {
+  NodeId region, node;
+};
+
+/// The region that can take the node in: computes one operand, and no other operand depends on it.
+std::optional<NodeId> region_for(const Graph& graph, const Node& node) {
+  const auto variables = variable_operands(graph, node);
+  if (node.op != &ops::elementwise || variables.size() != 2 || variables[0] == variables[1] ||
+      !pointwise(graph, node))
+    return std::nullopt;
+  // The main path of a residual block is the operand computed last: try that first, so that the
+  // shortcut is complete when it is needed.
+  std::optional<NodeId> found;
+  for (NodeId id : graph.order()) {
+    const Node& region = graph.node(id);
+    if (region.op != &ops::region) continue;
+    for (int i = 0; i < 2; ++i) {
+      const ValueId here = variables[static_cast<size_t>(i)], other = variables[static_cast<size_t>(1 - i)];
+      if (graph.producer(here).id == id && graph.producer(other).id != id && !depends_on(graph, other, id))
+        found = id;
+    }
+  }
+  return found;
+}
+
+int run(Graph& graph, const PassContext&) {
+  int rewrites = 0;
+  bool again = true;
+  while (again) {
+    again = false;
+    for (NodeId id : graph.order()) {
+      const auto region = region_for(graph, graph.node(id));
+      if (!region) continue;
+      absorb(graph, *region, id);
+      ++rewrites;
+      again = true;
+      break;  // ids of this order may be gone
+    }
+  }
+  return rewrites;
+}
+
+}  // namespace
+
+extern constinit const PassDef fuse_residual{
+    .name = "fuse_residual",
+    .doc = R"(Moves an addition (or other elementwise op) of two values into the region that computes one
+              of them; the other value becomes an operand of the region.
+              add(region{conv(x, w)}, shortcut)  →  region{add(conv(x, w), shortcut)}
+              Needs: regions with their own chains fused (fuse_pointwise).  Gives: residual sums are
+              computed where the last of their terms is.)",
+    .run = run};
+
+}  // namespace qloom::passes

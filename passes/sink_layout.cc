@@ -1,0 +1,160 @@
+#include <algorithm>
+#include <optional>
+
+#include "graph/ops/attributes.h"
+#include "graph/ops_table.h"
+#include "graph/support/fields.h"
+#include "passes/edit.h"
+#include "passes/pass.h"
+
+// A reshape or permutation between a convolution and its activation keeps them from becoming one
+// region. Elementwise ops do not care in which order elements come, so they trade places:
+//   f(permute(x)) = permute(f(x))
+// with the attributes of f that name an axis, and its constants, permuted back.
+
+namespace qloom::passes {
+namespace {
+
+bool is_layout(const Node& node) { return node.op == &ops::reshape || node.op == &ops::permute; }
+
+/// Constant of rank ≤ |axes| that broadcasts against permute(x): the one that broadcasts against x.
+/// Only its shape changes, so at most one extent may differ from 1.
+std::optional<Extents> extents_before(const Extents& constant, const std::vector<int64_t>& axes) {
+  if (std::count_if(constant.begin(), constant.end(), [](int64_t e) { return e != 1; }) > 1)
+    return std::nullopt;
+  if (constant.size() > axes.size()) return std::nullopt;
+  Extents full(axes.size() - constant.size(), 1);
+  full.insert(full.end(), constant.begin(), constant.end());
+  Extents out(axes.size(), 1);
+  for (size_t i = 0; i < axes.size(); ++i) out[static_cast<size_t>(axes[i])] = full[i];
+  return out;
+}
+
+bool is_scalar(const Extents& extents) {
+  return std::all_of(extents.begin(), extents.end(), [](int64_t e) { return e == 1; });
+}
+
+/// The new constant operand for `value`, or none where it would have to be shuffled.
+std::optional<ValueId> constant_before(Graph& graph, ValueId value, const Node& layout) {
+  const Node& constant = *graph.constant_of(value);
+  const TensorType type = graph.type(value);
+  const Extents& extents = constant.constant->extents();
+  if (is_scalar(extents) && type.scale.is_per_tensor() && extents.size() <= 1) return value;
+  if (layout.op != &ops::permute) return std::nullopt;
+  const auto axes = from_attributes<ops::Permute>(layout.attributes).axes;
+  const auto moved = extents_before(extents, axes);
+  if (!moved || !type.scale.is_per_tensor()) return std::nullopt;
+  TensorType moved_type = type;
+  moved_type.shape.assign(moved->begin(), moved->end());
+  const Tensor data = constant.constant->reshaped(*moved);
+  const std::vector<Origin> origins = constant.origins;
+  const ValueId out = graph.add_constant(graph.fresh_name(constant.name), data, std::move(moved_type));
+  graph.node(graph.producer(out).id).origins = origins;
+  return out;
+}
+
+/// Attributes and operands of `node` when it stands before `layout`; none where it cannot.
+struct Swapped {
+  Attributes attributes;
+  std::vector<ValueId> operands;
+};
+std::optional<Swapped> swapped(Graph& graph, const Node& node, const Node& layout) {
+  Swapped out{.attributes = node.attributes, .operands = node.operands};
+  const bool permutes = layout.op == &ops::permute;
+  if (node.op == &ops::quantize) {
+    const TensorType& type = graph.type(node.results[0]);
+    if (node.results.size() != 1 || !type.scale.is_per_tensor()) return std::nullopt;
+    out.operands[0] = layout.operands[0];
+    return out;
+  }
+  if (node.op == &ops::activation) {
+    out.operands[0] = layout.operands[0];
+    return out;
+  }
+  if (node.op == &ops::batch_norm && permutes) {
+    auto attributes = from_attributes<ops::BatchNorm>(node.attributes);
+    const auto axes = from_attributes<ops::Permute>(layout.attributes).axes;
+    const int64_t rank = static_cast<int64_t>(axes.size());
+    const int64_t axis = attributes.axis < 0 ? attributes.axis + rank : attributes.axis;
+    attributes.axis = axes[static_cast<size_t>(axis)];
+    out.attributes = to_attributes(attributes);
+    out.operands[0] = layout.operands[0];
+    return out;
+  }
+  if (node.op == &ops::elementwise) {
+    for (ValueId& operand : out.operands) {
+      const Node& producer = graph.producer(operand);
+      if (producer.op == layout.op && producer.attributes == layout.attributes &&
+          graph.type(producer.operands[0]).shape == graph.type(layout.operands[0]).shape) {
+        operand = producer.operands[0];
+      } else if (is_constant(graph, operand)) {
+        const auto constant = constant_before(graph, operand, layout);
+        if (!constant) return std::nullopt;
+        operand = *constant;
+      } else {
+        return std::nullopt;
+      }
+    }
+    return out;
+  }
+  return std::nullopt;
+}
+
+/// The layout node that feeds `node`, if there is one.
+const Node* layout_before(const Graph& graph, const Node& node) {
+  for (ValueId operand : node.operands) {
+    const Node& producer = graph.producer(operand);
+    // A permuted value that others use too would be computed in both orders.
+    if (is_layout(producer) && graph.used_once(producer.results[0])) return &producer;
+  }
+  return nullptr;
+}
+
+int run(Graph& graph, const PassContext&) {
+  int rewrites = 0;
+  bool again = true;
+  while (again) {
+    again = false;
+    for (NodeId id : graph.order()) {
+      Node& node = graph.node(id);
+      const Node* layout = layout_before(graph, node);
+      if (layout == nullptr) continue;
+      const auto swap = swapped(graph, node, *layout);
+      if (!swap) continue;
+      const std::string name = node.name;
+      node.name = graph.fresh_name(name + ".sunk");
+      const std::vector<Origin> origins = node.origins, layout_origins = layout->origins;
+      const OpDef* layout_op = layout->op;
+      const Attributes layout_attributes = layout->attributes;
+      const std::string layout_name = layout->name;
+      const ValueId old = node.results[0];
+      Node& moved = graph.add(*node.op, name, swap->operands, swap->attributes,
+                              origins.empty() ? Origin{} : origins.front());
+      moved.origins = origins;
+      Node& relaid = graph.add(*layout_op, graph.fresh_name(layout_name), {moved.results[0]},
+                               layout_attributes, layout_origins.empty() ? Origin{} : layout_origins.front());
+      relaid.origins = layout_origins;
+      graph.replace_all_uses(old, relaid.results[0]);
+      graph.erase(id);
+      graph.remove_dead();
+      ++rewrites;
+      again = true;
+      break;  // ids of this order may be gone
+    }
+  }
+  return rewrites;
+}
+
+}  // namespace
+
+extern constinit const PassDef sink_layout{
+    .name = "sink_layout",
+    .doc = R"(Moves reshapes and permutations behind elementwise ops, so that what follows a convolution
+              follows it directly.
+              quantize(reshape(conv(x, w)))  →  reshape(quantize(conv(x, w)))
+              Needs: no other user of the reshape; scales and constants that the move does not shuffle.
+              Gives: no elementwise op after a layout op where they can trade places. Permutations meet
+              their inverse, for merge_layout_chains.)",
+    .run = run};
+
+}  // namespace qloom::passes

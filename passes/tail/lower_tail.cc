@@ -1,0 +1,339 @@
+#include "passes/tail/lower_tail.h"
+
+#include <algorithm>
+#include <bit>
+#include <cmath>
+#include <map>
+#include <set>
+
+#include "graph/ops/attributes.h"
+#include "graph/ops_table.h"
+#include "graph/support/fields.h"
+#include "passes/edit.h"
+#include "passes/tail/body_function.h"
+#include "passes/tail/code_forms.h"
+#include "passes/tail/reference_order.h"
+#include "passes/tail/tail_builder.h"
+
+// Each value of the body is lowered on demand, as an integer code or as float32:
+//   1. a code that is a function of the source, or a quantizer's code as a function of what it
+//      quantizes: thresholds or scale and round (code_forms.h)
+//   2. sums, differences, minima and maxima of codes on a common grid: integers
+//   3. else float32 in reference order (reference_order.h); its code is value / step, exact on a
+//      power-of-two grid
+// The cheaper of both forms of 1: a threshold costs two operations, scale and round six or seven.
+
+namespace qloom::passes {
+namespace {
+
+using kernels::Storage;
+using kernels::Tail;
+using kernels::TailOp;
+
+constexpr int kCheapThresholds = 3, kThresholds = 15, kAnyThresholds = 255, kChanges = 64;
+constexpr int64_t kFewCodes = 1 << 12;  // a sum has more: no use in looking for its thresholds
+constexpr int64_t kExact = int64_t{1} << 24;
+
+struct Refusal {
+  std::string reason;
+};
+template <class... Parts>
+[[noreturn]] void refuse(const Parts&... parts) {
+  throw Refusal{join_text(parts...)};
+}
+
+std::vector<double> steps_of(const TensorType& type) {
+  const Tensor step = type.step();
+  return {step.f64().begin(), step.f64().end()};
+}
+
+bool is_power_of_two(double v) {
+  int exponent;
+  return v > 0 && std::frexp(v, &exponent) == 0.5 && exponent > -120 && exponent < 120;
+}
+
+class Lowering {
+ public:
+  explicit Lowering(const TailRequest& request)
+      : request_(request),
+        body_(*request.region->body),
+        source_(tail_source(body_)),
+        main_(body_, source_, request.options),
+        operands_(tail_operands(body_)),
+        builder_(channels()) {}
+
+  Tail run() {
+    for (size_t i = 0; i < operands_.size(); ++i)
+      builder_.tail().operands.push_back({.type = body_.type(body_.inputs()[static_cast<size_t>(operands_[i])]),
+                                          .storage = request_.operand_storages[i]});
+    for (const auto& [result, storage] : request_.outputs) {
+      const ValueId value = body_.outputs()[static_cast<size_t>(result)].value;
+      const TensorType& type = body_.type(value);
+      const int step = storage.kind == Storage::Kind::f32 ? f32(value) : code(value);
+      builder_.tail().outputs.push_back({.step = step, .type = type, .storage = storage, .value_index = result});
+    }
+    builder_.prune();
+    Tail& tail = builder_.tail();
+    for (const std::string& form : forms_) tail.form += (tail.form.empty() ? "" : ", ") + form;
+    if (tail.form.empty()) tail.form = "codes";
+    for (const std::string& proof : proofs_) tail.proof += (tail.proof.empty() ? "" : "; ") + proof;
+    return std::move(tail);
+  }
+
+ private:
+  [[nodiscard]] int64_t channels() const { return body_.type(source_).shape.back().extent(); }
+  void note(const std::string& form) {
+    if (std::find(forms_.begin(), forms_.end(), form) == forms_.end()) forms_.push_back(form);
+  }
+
+  /// The tail operand that a body input is, or -1.
+  [[nodiscard]] int operand_index(ValueId value) const {
+    for (size_t i = 0; i < operands_.size(); ++i)
+      if (body_.inputs()[static_cast<size_t>(operands_[i])] == value) return static_cast<int>(i);
+    return -1;
+  }
+  /// Step and storage of a value that is read, not computed; -1 if it is computed.
+  struct Read {
+    int step = -1;
+    bool is_f32 = false;
+  };
+  Read read(ValueId value) {
+    if (value == source_) {
+      const bool rooted = root_of(body_) != nullptr;
+      return {builder_.accumulator(), !rooted && request_.input_storage.kind == Storage::Kind::f32};
+    }
+    const int index = operand_index(value);
+    if (index < 0) return {};
+    return {builder_.operand(index),
+            request_.operand_storages[static_cast<size_t>(index)].kind == Storage::Kind::f32};
+  }
+
+  int code(ValueId value) {
+    if (const auto it = codes_.find(value); it != codes_.end()) return it->second;
+    const int step = lower_code(value);
+    codes_.emplace(value, step);
+    return step;
+  }
+
+  int f32(ValueId value) {
+    if (const auto it = floats_.find(value); it != floats_.end()) return it->second;
+    const int step = lower_f32(value);
+    floats_.emplace(value, step);
+    return step;
+  }
+
+  int lower_code(ValueId value) {
+    const TensorType& type = body_.type(value);
+    if (!type.has_codes()) refuse("value ", type, " has no codes");
+    const Read given = read(value);
+    if (given.step >= 0) return given.is_f32 ? code_of(given.step, type) : given.step;
+    if (const Node* constant = body_.constant_of(value)) {
+      std::vector<int32_t> codes;
+      for (int64_t c : constant->constant->i64()) codes.push_back(static_cast<int32_t>(c));
+      return builder_.constant(std::move(codes));
+    }
+    const Node& node = body_.producer(value);
+    // Of the source as a whole, where that says it all in one step …
+    const auto grid = *type.numeric.grid();
+    const bool few = node.op == &ops::quantize || grid.hi - grid.lo <= kFewCodes;
+    if (few && main_.is_function(value))
+      if (const auto step = code_function(main_, source_, source_interval(request_), value)) return *step;
+    // … else of what the quantizer quantizes.
+    if (node.op == &ops::quantize && node.operands[0] != source_) {
+      const ValueId x = node.operands[0];
+      const BodyFunction own(body_, x, request_.options);
+      if (const auto step = code_function(own, x, whole_interval(body_.type(x)), value)) return *step;
+    }
+    if (node.op == &ops::quantize)
+      refuse("quantizer '", node.name, "' of ", body_.type(node.operands[0]),
+             ": its codes are neither monotone nor few enough to enumerate, or no form agrees with them");
+    if (const auto step = common_grid(node, value)) return *step;
+    return code_of(f32(value), type);
+  }
+
+  int lower_f32(ValueId value) {
+    const TensorType& type = body_.type(value);
+    const Read given = read(value);
+    if (given.step >= 0) return given.is_f32 ? given.step : value_of(given.step, type);
+    if (const Node* constant = body_.constant_of(value))
+      return builder_.constant(constant_values(body_, *constant, request_.options));
+    const Node& node = body_.producer(value);
+    if (node.op == &ops::quantize) return value_of(code(value), type);
+    std::vector<int> operands;
+    for (ValueId operand : node.operands) operands.push_back(is_constant(body_, operand) ? -1 : f32(operand));
+    const auto lowered = lower_in_reference_order(
+        {.builder = builder_, .body = body_, .node = node, .operands = operands, .options = request_.options});
+    if (lowered.step < 0) {
+      // An activation that has codes as a whole (a table of few values).
+      if (type.has_codes()) return value_of(code(value), type);
+      refuse("no form for ", lowered.reason);
+    }
+    note("float32 in reference order");
+    return lowered.step;
+  }
+
+  /// Code → the float32 nearest to code × step.
+  int value_of(int step, const TensorType& type) {
+    const auto grid = *type.numeric.grid();
+    const bool exact = grid.lo >= -kExact && grid.hi <= kExact;
+    std::vector<float> factors;
+    bool ones = true;
+    for (double s : steps_of(type)) {
+      const auto f = static_cast<float>(s);
+      // One product of exact factors is rounded once, as the reference's; a power of two rounds nothing,
+      // so there the code may be rounded before.
+      if (!is_power_of_two(s) && !(exact && static_cast<double>(f) == s))
+        refuse("value ", type, ": its step ", s, " is no float32, or its codes leave 2^24");
+      factors.push_back(f);
+      ones = ones && s == 1;
+    }
+    const int value = builder_.step(TailOp::to_f32, step);
+    return ones ? value : builder_.step(TailOp::multiply, value, builder_.constant(std::move(factors)));
+  }
+
+  /// A float32 that lies on a grid → its code.
+  int code_of(int step, const TensorType& type) {
+    std::vector<float> factors;
+    bool ones = true;
+    for (double s : steps_of(type)) {
+      if (!is_power_of_two(s)) refuse("value ", type, ": its step ", s, " is no power of two");
+      factors.push_back(static_cast<float>(1 / s));
+      ones = ones && s == 1;
+    }
+    if (!ones) step = builder_.step(TailOp::multiply, step, builder_.constant(std::move(factors)));
+    return builder_.step(TailOp::to_int, step);
+  }
+
+  /// Integers on the result's grid, for operands that have codes without float arithmetic.
+  std::optional<int> common_grid(const Node& node, ValueId value) {
+    if (node.op != &ops::elementwise) return std::nullopt;
+    const auto kind = from_attributes<ops::ElementwiseOp>(node.attributes).kind;
+    TailOp op;
+    switch (kind) {
+      case ops::Elementwise::add: op = TailOp::add; break;
+      case ops::Elementwise::subtract: op = TailOp::subtract; break;
+      case ops::Elementwise::maximum: op = TailOp::maximum; break;
+      case ops::Elementwise::minimum: op = TailOp::minimum; break;
+      default: return std::nullopt;
+    }
+    const TensorType& type = body_.type(value);
+    if (!type.scale.is_per_tensor()) return std::nullopt;
+    const double unit = steps_of(type)[0];
+    std::vector<std::vector<int32_t>> ratios;
+    for (ValueId operand : node.operands) {
+      const TensorType& t = body_.type(operand);
+      if (!t.has_codes()) return std::nullopt;
+      auto& ratio = ratios.emplace_back();
+      for (double s : steps_of(t)) {
+        const double r = s / unit;
+        if (!is_power_of_two(r) || r < 1 || r > static_cast<double>(kExact)) return std::nullopt;
+        ratio.push_back(static_cast<int32_t>(r));
+      }
+    }
+    int steps[2];
+    for (size_t i = 0; i < 2; ++i) {
+      steps[i] = code(node.operands[i]);
+      const bool ones = std::all_of(ratios[i].begin(), ratios[i].end(), [](int32_t r) { return r == 1; });
+      if (!ones) {
+        std::vector<int32_t> shifts;
+        for (int32_t r : ratios[i]) shifts.push_back(std::countr_zero(static_cast<uint32_t>(r)));
+        steps[i] = builder_.step(TailOp::shift_left, steps[i], builder_.constant(std::move(shifts)));
+      }
+    }
+    note("integers on a common grid");
+    return builder_.step(op, steps[0], steps[1]);
+  }
+
+  static Interval whole_interval(const TensorType& type) {
+    if (!type.has_codes()) return {{ordinal_of(-kLargestFloat)}, {ordinal_of(kLargestFloat)}};
+    const auto grid = *type.numeric.grid();
+    return {{grid.lo}, {grid.hi}};
+  }
+
+  std::optional<int> code_function(const BodyFunction& function, ValueId source, const Interval& interval,
+                                   ValueId value) {
+    const auto found = find_transitions(function, value, interval, request_.exhaustive_limit);
+    if (!found) return std::nullopt;
+    const int rows = threshold_rows(*found);
+    const double unit = steps_of(body_.type(value))[0];
+    const auto x = [&] { return found->source_is_f32 ? f32(source) : code(source); };
+    std::optional<int> step;
+    std::string form;
+    if (rows >= 0 && rows <= kCheapThresholds) {
+      step = lower_thresholds(builder_, x(), *found, kCheapThresholds);
+      form = "thresholds";
+    }
+    if (!step) {
+      step = lower_scale_and_round(builder_, x(), *found, unit);
+      form = "scale and round";
+    }
+    if (!step && rows >= 0) {
+      // A chain of float operations that can be followed is cheaper than many thresholds.
+      const bool followed = source == source_ && body_.producer(value).op == &ops::quantize &&
+                            body_.producer(value).operands[0] != source_ && rows > kThresholds;
+      step = lower_thresholds(builder_, x(), *found, followed ? kThresholds : kAnyThresholds);
+      form = "thresholds";
+    }
+    if (!step && rows < 0) {
+      step = lower_changes(builder_, x(), *found, kChanges);
+      form = "thresholds of rising and falling codes";
+    }
+    if (!step) return std::nullopt;
+    note(form);
+    int64_t transitions = 0;
+    for (const auto& channel : found->channels) transitions += static_cast<int64_t>(channel.steps.size());
+    proofs_.push_back(join_text(found->monotone ? "monotone, bisected" : "enumerated", ": ", transitions,
+                                " thresholds in ", found->channels.size(), " channels, ", found->evaluated,
+                                " points"));
+    return step;
+  }
+
+  const TailRequest& request_;
+  const Graph& body_;
+  ValueId source_;
+  BodyFunction main_;
+  std::vector<int> operands_;
+  TailBuilder builder_;
+  std::map<ValueId, int> codes_, floats_;
+  std::vector<std::string> forms_, proofs_;
+};
+
+}  // namespace
+
+ValueId tail_source(const Graph& body) {
+  const Node* root = root_of(body);
+  return root != nullptr ? root->results[0] : body.inputs()[0];
+}
+
+std::vector<int> tail_operands(const Graph& body) {
+  const Node* root = root_of(body);
+  const ValueId source = tail_source(body);
+  std::vector<int> out;
+  for (size_t i = 0; i < body.inputs().size(); ++i) {
+    const ValueId input = body.inputs()[i];
+    bool used = false;
+    for (NodeId user : body.users(input)) used = used || root == nullptr || user != root->id;
+    used = used || body.is_output(input);
+    if (used && input != source) out.push_back(static_cast<int>(i));
+  }
+  return out;
+}
+
+Interval source_interval(const TailRequest& request) {
+  if (!request.accumulator.lo.empty()) return request.accumulator;
+  const Graph& body = *request.region->body;
+  const TensorType& type = body.type(tail_source(body));
+  if (!type.has_codes()) return {{ordinal_of(-kLargestFloat)}, {ordinal_of(kLargestFloat)}};
+  const auto grid = *type.numeric.grid();
+  return {{grid.lo}, {grid.hi}};
+}
+
+LoweredTail lower_tail(const TailRequest& request) {
+  try {
+    return {.tail = Lowering(request).run(), .reason = {}};
+  } catch (const Refusal& refusal) {
+    return {.tail = std::nullopt, .reason = refusal.reason};
+  }
+}
+
+}  // namespace qloom::passes

@@ -1,0 +1,45 @@
+#pragma once
+
+#include <cstdint>
+#include <optional>
+#include <vector>
+
+#include "graph/graph.h"
+#include "passes/tail/body_function.h"
+
+namespace qloom::passes {
+
+/// Where a code function changes. Per channel (one entry where uniform) over an interval of ordinals.
+/// In a channel that falls (`mask` -1) everything is in the mirrored ordinal ~x, so that codes rise.
+struct Transitions {
+  struct Step {
+    int64_t at;    ///< first (mirrored) ordinal with the new code
+    int64_t code;  ///< the code from there on
+  };
+  struct Channel {
+    int64_t lo = 0, hi = 0;  ///< (mirrored) interval
+    int64_t mask = 0;        ///< 0, or -1: x is mirrored
+    int64_t first = 0;       ///< code at lo
+    std::vector<Step> steps;
+    [[nodiscard]] int64_t last() const { return steps.empty() ? first : steps.back().code; }
+  };
+  std::vector<Channel> channels;
+  bool uniform = false;
+  bool monotone = false;      ///< codes rise in every channel; else found by enumeration
+  bool source_is_f32 = false;
+  int64_t evaluated = 0;      ///< points at which the interpreter was asked
+};
+
+/// Interval of ordinals of a source, per channel or (size 1) for all.
+struct Interval {
+  std::vector<int64_t> lo, hi;
+};
+
+/// Finds every transition: by bisection where the chain of operations proves that codes are monotone,
+/// else by evaluating every point of intervals of at most `limit` integers. None where neither is
+/// possible, or a channel has more than `max_steps` transitions.
+[[nodiscard]] std::optional<Transitions> find_transitions(const BodyFunction& function, ValueId value,
+                                                          const Interval& interval, int64_t limit,
+                                                          size_t max_steps = 1 << 12);
+
+}  // namespace qloom::passes
