@@ -37,10 +37,9 @@ constexpr const char* kExactWeights[] = {"quantized_bits(4, 0, 1, alpha=1.0)",
                                          "ternary(alpha='auto_po2')",
                                          "quantized_po2(4, 1)",
                                          "quantized_linear(4, 0)"};
-constexpr const char* kFloatWeights[] = {"quantized_bits(4, 0, 1, alpha='auto')",
-                                         "quantized_bits(6, 0, 1, alpha=0.3)",
-                                         "binary(alpha='auto')", "ternary(alpha='auto')",
-                                         "quantized_linear(4, 0, alpha='auto')"};
+constexpr const char* kFloatWeights[] = {
+    "quantized_bits(4, 0, 1, alpha='auto')", "quantized_bits(6, 0, 1, alpha=0.3)",
+    "binary(alpha='auto')", "ternary(alpha='auto')", "quantized_linear(4, 0, alpha='auto')"};
 constexpr const char* kExactActivations[] = {
     "quantized_bits(4, 0, 1)", "quantized_bits(8, 2, 1)", "quantized_bits(6, 1, 0)",
     "quantized_bits(3, 2, 1)", "quantized_relu(4, 2)",    "quantized_relu(8, 0)",
@@ -68,7 +67,8 @@ class Maker {
     for (int i = 0; i < options_.layers; ++i) layer();
     if (random_.chance(70)) {
       value_ = builder_.reshape(value_, {-1}, "flatten");
-      weights({extent(1), random_.integer(1, 9)}, [&](ValueId w) { return builder_.dense(value_, w); });
+      weights({extent(1), random_.integer(1, 9)},
+              [&](ValueId w) { return builder_.dense(value_, w); });
       if (random_.chance(50)) bias();
     }
     builder_.output("y", value_);
@@ -206,9 +206,9 @@ class Maker {
         break;
       case 5:
         if (const auto other = partner(false)) {
-          constexpr ops::Elementwise kKinds[] = {ops::Elementwise::add,      ops::Elementwise::add,
-                                                 ops::Elementwise::subtract, ops::Elementwise::multiply,
-                                                 ops::Elementwise::maximum,  ops::Elementwise::minimum};
+          constexpr ops::Elementwise kKinds[] = {
+              ops::Elementwise::add,      ops::Elementwise::add,     ops::Elementwise::subtract,
+              ops::Elementwise::multiply, ops::Elementwise::maximum, ops::Elementwise::minimum};
           value_ = builder_.elementwise(random_.pick(kKinds), value_, *other);
           activation_quantizer();
         }
@@ -230,8 +230,10 @@ class Maker {
         ops::Activation a;
         a.function = "relu";
         if (random_.chance(50)) a.max_value = 2.0;
-        if (options_.float_parts && random_.chance(50))
-          a = {.function = random_.chance(50) ? "sigmoid" : "leaky_relu", .negative_slope = 0.3};
+        if (options_.float_parts && random_.chance(50)) {
+          a.function = random_.chance(50) ? "sigmoid" : "leaky_relu";
+          a.negative_slope = 0.3;
+        }
         value_ = builder_.activation(value_, a);
         if (options_.float_parts) activation_quantizer();
         break;

@@ -1,4 +1,5 @@
-// tests/support/random_graph.h: random typed graphs, for tests of types, text, passes and pipelines.
+// tests/support/random_graph.h: random typed graphs, for tests of types, text, passes and
+// pipelines.
 #pragma once
 
 #include <cstdint>
@@ -12,15 +13,16 @@ namespace qloom::testing {
 struct RandomGraphOptions {
   /// How many layers are tried; each may add several nodes.
   int layers = 6;
-  /// Batch normalization, smooth activations, softmax, unquantized weights, scales that are no powers
-  /// of two. Without them every value lies on a power-of-two grid.
+  /// Batch normalization, smooth activations, softmax, unquantized weights, scales that are no
+  /// powers of two. Without them every value lies on a power-of-two grid.
   bool float_parts = true;
   /// Activation quantizers whose scale comes from data (they depend on the whole batch).
   bool data_scales = false;
 };
 
-/// A verified graph: chains of conv (padding, strides, dilation, groups, 1-D), dense, pool, quantize,
-/// batch norm, elementwise, concat, pad, … on odd shapes and widths. Equal seeds give equal graphs.
+/// A verified graph: chains of conv (padding, strides, dilation, groups, 1-D), dense, pool,
+/// quantize, batch norm, elementwise, concat, pad, … on odd shapes and widths. Equal seeds give
+/// equal graphs.
 [[nodiscard]] Graph random_graph(uint64_t seed, const RandomGraphOptions& options = {});
 
 /// One tensor per graph input: multiples of 2^-6 within ±4 mixed with other floats, so that

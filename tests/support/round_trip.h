@@ -8,8 +8,8 @@
 
 namespace qloom::testing {
 
-/// Verifies the graph, prints it, parses it, compares it, prints it again, and, given inputs, runs both
-/// in both evaluations and expects equal bits. Reports through GoogleTest.
+/// Verifies the graph, prints it, parses it, compares it, prints it again, and, given inputs, runs
+/// both in both evaluations and expects equal bits. Reports through GoogleTest.
 void check_round_trip(const Graph& graph, std::span<const Tensor> inputs = {});
 
 }  // namespace qloom::testing
