@@ -14,7 +14,9 @@
 #include <llvm/Support/raw_ostream.h>
 
 #include <algorithm>
+#include <map>
 #include <optional>
+#include <set>
 
 #include "graph/support/error.h"
 #include "jit/llvm/errors.h"
@@ -27,6 +29,8 @@ struct Instruction {
   std::string text;
   std::optional<uint64_t> branch_target;
   bool call = false;
+  bool ends_block = false;  ///< a branch or return
+  bool leaves = false;      ///< control never goes on to the next instruction
 };
 
 /// How assembly text spells access to the stack. The frame pointer is an ordinary register unless
@@ -57,7 +61,8 @@ bool contains(const std::string& text, const char* part) { return text.find(part
 class Disassembler {
  public:
   explicit Disassembler(const llvm::TargetMachine& machine)
-      : info_(*machine.getMCInstrInfo()),
+      : x86_(machine.getTargetTriple().isX86()),
+        info_(*machine.getMCInstrInfo()),
         subtarget_(*machine.getMCSubtargetInfo()),
         context_(machine.getTargetTriple(), machine.getMCAsmInfo(), machine.getMCRegisterInfo(),
                  &subtarget_) {
@@ -84,9 +89,14 @@ class Disassembler {
       Instruction& i = list.emplace_back();
       i.address = address + at;
       llvm::raw_string_ostream out(i.text);
-      printer_->printInst(&inst, i.address, "", subtarget_, out);
+      // The printer takes branch offsets from where the processor does: x86 from the next
+      // instruction.
+      const uint64_t base = i.address + (x86_ ? size : 0);
+      printer_->printInst(&inst, base, "", subtarget_, out);
       const llvm::MCInstrDesc& desc = info_.get(inst.getOpcode());
       i.call = desc.isCall();
+      i.ends_block = desc.isBranch() || desc.isReturn();
+      i.leaves = desc.isUnconditionalBranch() || desc.isReturn() || desc.isIndirectBranch();
       uint64_t target = 0;
       if (desc.isBranch() && analysis_->evaluateBranch(inst, i.address, size, target)) {
         i.branch_target = target;
@@ -97,6 +107,7 @@ class Disassembler {
   }
 
  private:
+  bool x86_;
   const llvm::MCInstrInfo& info_;
   const llvm::MCSubtargetInfo& subtarget_;
   mutable llvm::MCContext context_;
@@ -105,21 +116,110 @@ class Disassembler {
   std::unique_ptr<llvm::MCInstrAnalysis> analysis_;
 };
 
-int inner_loop_stack_accesses(const std::vector<Instruction>& code, const StackSpelling& s) {
-  struct Range {
-    uint64_t first, last;
+/// Flow of control between basic blocks, which are ranges of instructions.
+struct Flow {
+  struct Block {
+    size_t first = 0, last = 0;  ///< instructions [first, last)
+    std::vector<int> next;
   };
-  std::vector<Range> loops;
-  for (const Instruction& i : code) {
-    if (i.branch_target && *i.branch_target <= i.address)
-      loops.push_back({*i.branch_target, i.address});
+  std::vector<Block> blocks;
+};
+
+Flow flow_of(const std::vector<Instruction>& code) {
+  std::map<uint64_t, size_t> index;
+  for (size_t i = 0; i < code.size(); ++i) index[code[i].address] = i;
+  std::set<size_t> leaders = {0};
+  for (size_t i = 0; i < code.size(); ++i) {
+    if (!code[i].ends_block) continue;
+    leaders.insert(i + 1);
+    if (!code[i].branch_target) continue;
+    if (const auto at = index.find(*code[i].branch_target); at != index.end())
+      leaders.insert(at->second);
   }
-  auto innermost = [&](const Range& r) {
-    return std::none_of(loops.begin(), loops.end(), [&](const Range& other) {
-      const bool inside = r.first <= other.first && other.last <= r.last;
-      return inside && (r.first != other.first || r.last != other.last);
-    });
-  };
+  leaders.insert(code.size());
+  Flow flow;
+  std::map<size_t, int> block_at;
+  for (auto at = leaders.begin(); std::next(at) != leaders.end(); ++at) {
+    block_at[*at] = static_cast<int>(flow.blocks.size());
+    flow.blocks.push_back({*at, *std::next(at), {}});
+  }
+  for (Flow::Block& b : flow.blocks) {
+    const Instruction& end = code[b.last - 1];
+    if (!end.leaves && block_at.contains(b.last)) b.next.push_back(block_at[b.last]);
+    if (!end.branch_target) continue;
+    if (const auto at = index.find(*end.branch_target); at != index.end()) {
+      b.next.push_back(block_at[at->second]);
+    }
+  }
+  return flow;
+}
+
+/// Tarjan's strongly connected components of the blocks in `inside`, those without a cycle left
+/// out.
+class Cycles {
+ public:
+  Cycles(const Flow& flow, const std::set<int>& inside) : flow_(flow), inside_(inside) {
+    for (int b : inside) {
+      if (!order_.contains(b)) visit(b);
+    }
+  }
+  [[nodiscard]] const std::vector<std::set<int>>& found() const { return found_; }
+
+ private:
+  int visit(int b) {
+    int low = order_[b] = static_cast<int>(order_.size());
+    stack_.push_back(b);
+    on_stack_.insert(b);
+    bool self = false;
+    for (int n : flow_.blocks[b].next) {
+      if (!inside_.contains(n)) continue;
+      self = self || n == b;
+      if (!order_.contains(n)) {
+        low = std::min(low, visit(n));
+      } else if (on_stack_.contains(n)) {
+        low = std::min(low, order_[n]);
+      }
+    }
+    if (low != order_[b]) return low;
+    std::set<int> component;
+    for (int top = -1; top != b; stack_.pop_back()) {
+      top = stack_.back();
+      component.insert(top);
+      on_stack_.erase(top);
+    }
+    if (component.size() > 1 || self) found_.push_back(std::move(component));
+    return low;
+  }
+
+  const Flow& flow_;
+  const std::set<int>& inside_;
+  std::map<int, int> order_;
+  std::vector<int> stack_;
+  std::set<int> on_stack_;
+  std::vector<std::set<int>> found_;
+};
+
+/// Adds the blocks of the innermost loops among `inside` to `result`. Machine code orders blocks as
+/// it likes, so loops are found in the flow: a cycle without its head holds the loops within it.
+void add_innermost(const Flow& flow, const std::set<int>& inside, std::set<int>& result) {
+  const Cycles cycles(flow, inside);
+  for (const std::set<int>& cycle : cycles.found()) {
+    int head = *cycle.begin();
+    for (size_t b = 0; b < flow.blocks.size(); ++b) {
+      if (cycle.contains(static_cast<int>(b))) continue;
+      for (int n : flow.blocks[b].next) {
+        if (cycle.contains(n)) head = n;  // entered from outside
+      }
+    }
+    std::set<int> rest = cycle;
+    rest.erase(head);
+    const size_t before = result.size();
+    add_innermost(flow, rest, result);
+    if (result.size() == before) result.insert(cycle.begin(), cycle.end());
+  }
+}
+
+int inner_loop_stack_accesses(const std::vector<Instruction>& code, const StackSpelling& s) {
   const bool frame = std::any_of(code.begin(), code.end(), [&](const Instruction& i) {
     return contains(i.text, s.frame_set_up[0]) || contains(i.text, s.frame_set_up[1]);
   });
@@ -128,12 +228,14 @@ int inner_loop_stack_accesses(const std::vector<Instruction>& code, const StackS
     if (contains(i.text, s.not_access)) return false;
     return contains(i.text, s.by_stack_pointer) || (frame && contains(i.text, s.by_frame_pointer));
   };
+  const Flow flow = flow_of(code);
+  std::set<int> all, inner;
+  for (size_t b = 0; b < flow.blocks.size(); ++b) all.insert(static_cast<int>(b));
+  add_innermost(flow, all, inner);
   int accesses = 0;
-  for (const Range& r : loops) {
-    if (!innermost(r)) continue;
-    accesses += static_cast<int>(std::count_if(code.begin(), code.end(), [&](const Instruction& i) {
-      return r.first <= i.address && i.address <= r.last && touches_stack(i);
-    }));
+  for (int b : inner) {
+    for (size_t i = flow.blocks[b].first; i < flow.blocks[b].last; ++i)
+      accesses += touches_stack(code[i]);
   }
   return accesses;
 }
@@ -181,6 +283,19 @@ ObjectReport inspect(llvm::MemoryBufferRef object, const llvm::TargetMachine& ma
     if (assembly) f.assembly = listing(code, address);
   }
   return report;
+}
+
+void check_object(llvm::MemoryBufferRef object, const std::string& what) {
+  auto file = take(llvm::object::ObjectFile::createELFObjectFile(object), what);
+  qloom_assert(file->isRelocatableObject(), what, ": not a relocatable object");
+  for (const llvm::object::SectionRef section : file->sections()) {
+    static_cast<void>(take(section.getName(), what));
+    static_cast<void>(take(section.getContents(), what));
+  }
+  for (const llvm::object::ELFSymbolRef symbol : file->symbols()) {
+    static_cast<void>(take(symbol.getName(), what));
+    static_cast<void>(take(symbol.getFlags(), what));
+  }
 }
 
 }  // namespace qloom::jit

@@ -16,11 +16,15 @@ struct ObjectReport {
   std::vector<std::string> undefined;     ///< symbols that the object expects from elsewhere
 };
 
-/// Disassembles a relocatable object. An innermost loop is a backward branch whose range holds no
-/// other backward branch; an access is an instruction with a memory operand based on the stack or
-/// frame pointer, a push, a pop or a call. Throws InternalError where the bytes are not what the
-/// target's disassembler knows.
+/// Disassembles a relocatable object. Loops are cycles in the flow of control, innermost those that
+/// hold no other; an access is an instruction with a memory operand based on the stack or frame
+/// pointer, a push, a pop or a call. Throws InternalError where the bytes are not what the target's
+/// disassembler knows.
 [[nodiscard]] ObjectReport inspect(llvm::MemoryBufferRef object, const llvm::TargetMachine& machine,
                                    bool assembly);
+
+/// Throws InternalError, beginning with `what`, unless the bytes are a relocatable ELF object whose
+/// tables can be read.
+void check_object(llvm::MemoryBufferRef object, const std::string& what);
 
 }  // namespace qloom::jit

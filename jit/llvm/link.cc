@@ -14,6 +14,7 @@
 #include <thread>
 
 #include "graph/support/error.h"
+#include "jit/llvm/inspect.h"
 
 LLD_HAS_DRIVER(elf)
 
@@ -79,6 +80,9 @@ std::vector<uint8_t> link_objects(std::span<const std::vector<uint8_t>> objects)
   std::vector<Descriptor> inputs;
   std::vector<std::string> paths;
   for (const std::vector<uint8_t>& object : objects) {
+    // What lld finds by itself it may call fatal, and then it cannot run again.
+    const llvm::StringRef bytes(reinterpret_cast<const char*>(object.data()), object.size());
+    check_object({bytes, "object"}, "link");
     paths.push_back(inputs.emplace_back(memory_file(object)).path());
   }
   // lld replaces regular files by a temporary one beside them; into a pipe it writes, so the result

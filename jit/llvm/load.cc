@@ -9,6 +9,7 @@
 
 #include "jit/llvm/codegen.h"
 #include "jit/llvm/errors.h"
+#include "jit/llvm/inspect.h"
 
 namespace qloom::jit {
 
@@ -29,6 +30,7 @@ class OrcCode final : public Code {
     llvm::orc::LLJIT& jit = *session_->jit;
     const llvm::StringRef bytes(reinterpret_cast<const char*>(elf.data()), elf.size());
     auto buffer = llvm::MemoryBuffer::getMemBufferCopy(bytes, name);
+    check_object(buffer->getMemBufferRef(), what);
     const std::vector<std::string> names = exported(*buffer, what);
     const std::string library = name + "#" + std::to_string(session_->next++);
     library_ = &take(jit.getExecutionSession().createJITDylib(library), what);

@@ -1,0 +1,196 @@
+// Compiling, loading and linking: lifetimes, threads, errors.
+#include "jit/compiler.h"
+
+#include <dlfcn.h>
+#include <gtest/gtest.h>
+#include <sys/mman.h>
+#include <unistd.h>
+
+#include <fstream>
+#include <thread>
+
+#include "graph/support/error.h"
+#include "jit/shared_object.h"
+#include "tests/jit/run_kernel.h"
+
+namespace qloom::jit {
+namespace {
+
+/// *buffers[0] += n, with the number from a constant vector, so that data is linked too.
+FunctionSource adder(const std::string& name, int n) {
+  return {name, [n](Emitter& e) {
+            const std::vector<int64_t> lanes = {n, 2 * n, 3 * n, 5 * n};
+            const Value v = e.load(e.buffer(0), Element::i32, 4);
+            e.store(e.buffer(0), e.add(v, e.vector_constant(Element::i32, lanes)));
+          }};
+}
+
+void expect_adds(const Code& code, const std::string& name, int n) {
+  auto* run = reinterpret_cast<KernelFunction>(code.symbol(name));
+  ASSERT_NE(run, nullptr) << name;
+  int32_t x[4] = {1, 1, 1, 1};
+  void* buffers[] = {x};
+  run(buffers, 0);
+  EXPECT_EQ(x[0], 1 + n);
+  EXPECT_EQ(x[3], 1 + 5 * n);
+}
+
+std::vector<uint8_t> object_of(const std::vector<FunctionSource>& functions) {
+  return compiler().compile(functions, Target::host(), {}).elf;
+}
+
+/// An anonymous file that holds `bytes`.
+int file_of(std::span<const uint8_t> bytes) {
+  const int fd = memfd_create("test", MFD_CLOEXEC);
+  EXPECT_EQ(write(fd, bytes.data(), bytes.size()), static_cast<ssize_t>(bytes.size()));
+  return fd;
+}
+
+TEST(Compiler, ManyFunctionsInOneObject) {
+  std::vector<FunctionSource> functions;
+  for (int i = 0; i < 5; ++i) functions.push_back(adder("add" + std::to_string(i), i));
+  const auto code = testing::build(functions, Target::host());
+  for (int i = 0; i < 5; ++i) expect_adds(*code, "add" + std::to_string(i), i);
+}
+
+TEST(Compiler, CodesOfEqualNamesAreApart) {
+  const auto first = compiler().load(object_of({adder("add", 3)}), "same");
+  auto second = compiler().load(object_of({adder("add", 4)}), "same");
+  expect_adds(*first, "add", 3);
+  expect_adds(*second, "add", 4);
+  second.reset();
+  expect_adds(*first, "add", 3);
+}
+
+TEST(Compiler, CodeIsFreedWithItsLastOwner) {
+  const auto executable_mappings = [] {
+    std::ifstream maps("/proc/self/maps");
+    std::string line;
+    int n = 0;
+    while (std::getline(maps, line)) n += line.find("r-xp 00000000 00:00 0") != line.npos;
+    return n;
+  };
+  const auto object = object_of({adder("add", 1)});
+  const int before = executable_mappings();
+  std::vector<std::shared_ptr<const Code>> many;
+  for (int i = 0; i < 20; ++i) many.push_back(compiler().load(object, "many"));
+  EXPECT_GT(executable_mappings(), before);
+  many.clear();
+  EXPECT_LE(executable_mappings(), before + 1);
+}
+
+TEST(Compiler, SeveralThreadsAtOnce) {
+  std::vector<std::thread> threads;
+  for (int t = 0; t < 4; ++t) {
+    threads.emplace_back([t] {
+      for (int i = 0; i < 5; ++i) {
+        const int n = 10 * t + i;
+        const auto object = object_of({adder("add", n)});
+        expect_adds(*compiler().load(object, "thread"), "add", n);
+        const auto linked = compiler().link({&object, 1});
+        const int fd = file_of(linked);
+        std::string why;
+        const auto code = open_shared_object(fd, why);
+        close(fd);
+        ASSERT_NE(code, nullptr) << why;
+        expect_adds(*code, "add", n);
+      }
+    });
+  }
+  for (std::thread& t : threads) t.join();
+}
+
+TEST(Link, SeveralObjectsBecomeOneLibrary) {
+  const std::vector<std::vector<uint8_t>> objects = {object_of({adder("one", 1), adder("two", 2)}),
+                                                     object_of({adder("three", 3)})};
+  std::vector<uint8_t> linked = compiler().link(objects);
+  linked.insert(linked.end(), 100000, 0xab);  // what follows is none of the loader's business
+  const int fd = file_of(linked);
+  std::string why;
+  const auto code = open_shared_object(fd, why);
+  close(fd);
+  ASSERT_NE(code, nullptr) << why;
+  expect_adds(*code, "one", 1);
+  expect_adds(*code, "two", 2);
+  expect_adds(*code, "three", 3);
+  EXPECT_EQ(code->symbol("four"), nullptr);
+}
+
+TEST(Link, DescriptorsOfOneNumberAreNotMixedUp) {
+  std::vector<std::shared_ptr<const Code>> codes;
+  int number = -1;
+  for (int n = 1; n <= 3; ++n) {
+    const auto object = object_of({adder("add", n)});
+    const int fd = file_of(compiler().link({&object, 1}));
+    EXPECT_TRUE(number < 0 || fd == number) << "this test needs the number to be used again";
+    number = fd;
+    std::string why;
+    codes.push_back(open_shared_object(fd, why));
+    close(fd);
+    ASSERT_NE(codes.back(), nullptr) << why;
+  }
+  for (int n = 1; n <= 3; ++n) expect_adds(*codes[n - 1], "add", n);
+}
+
+TEST(Link, RefusesWhatIsNoObject) {
+  std::vector<std::vector<uint8_t>> objects = {{'n', 'o', 't', ' ', 'e', 'l', 'f'}};
+  EXPECT_THROW(static_cast<void>(compiler().link(objects)), InternalError);
+  objects[0] = object_of({adder("add", 7)});
+  std::vector<uint8_t> cut(objects[0].begin(), objects[0].begin() + 200);
+  EXPECT_THROW(static_cast<void>(compiler().link({&cut, 1})), InternalError);
+  objects.push_back(objects[0]);
+  EXPECT_THROW(static_cast<void>(compiler().link(objects)), InternalError) << "add is there twice";
+  objects.pop_back();
+  EXPECT_GT(compiler().link(objects).size(), 300u) << "the linker must run again after errors";
+}
+
+TEST(Load, RefusesWhatIsNoObject) {
+  const std::vector<uint8_t> text = {'n', 'o', 't', ' ', 'e', 'l', 'f'};
+  EXPECT_THROW(static_cast<void>(compiler().load(text, "text")), InternalError);
+  auto object = object_of({adder("add", 7)});
+  object.resize(150);
+  EXPECT_THROW(static_cast<void>(compiler().load(object, "cut")), InternalError);
+}
+
+TEST(Compiler, FatalErrorsOfLlvmAreExceptions) {
+  Target wrong = Target::portable();
+  wrong.lowering = Lowering::avx2;  // instructions that this processor is said not to have
+  const FunctionSource f{"impossible", [](Emitter& e) {
+                           const Value v = e.load(e.buffer(0), Element::i8, 32);
+                           e.store(e.buffer(1), e.table_lookup(v, v));
+                         }};
+  try {
+    static_cast<void>(compiler().compile({&f, 1}, wrong, {}));
+    FAIL() << "no error";
+  } catch (const InternalError& error) {
+    EXPECT_NE(std::string(error.what()).find("kernel 'impossible': "), std::string::npos)
+        << error.what();
+  }
+  expect_adds(*testing::build({adder("add", 9)}, Target::host()), "add", 9);
+}
+
+TEST(Compiler, UnknownTargetsAreRefused) {
+  Target wrong = Target::portable();
+  wrong.triple = "vax-dec-vms";
+  const FunctionSource f = adder("add", 1);
+  try {
+    static_cast<void>(compiler().compile({&f, 1}, wrong, {}));
+    FAIL() << "no error";
+  } catch (const InternalError& error) {
+    EXPECT_NE(std::string(error.what()).find("target 'vax-dec-vms'"), std::string::npos)
+        << error.what();
+  }
+}
+
+TEST(Compiler, ExceptionsOfKernelsPassThrough) {
+  const FunctionSource f{"thrower", [](Emitter&) { throw UserError("said the kernel"); }};
+  EXPECT_THROW(static_cast<void>(compiler().compile({&f, 1}, Target::host(), {})), UserError);
+}
+
+TEST(Compiler, TwoFunctionsOfOneNameAreRefused) {
+  const std::vector<FunctionSource> functions = {adder("add", 1), adder("add", 2)};
+  EXPECT_THROW(static_cast<void>(compiler().compile(functions, Target::host(), {})), InternalError);
+}
+
+}  // namespace
+}  // namespace qloom::jit

@@ -1,0 +1,74 @@
+#include "jit/target.h"
+
+#include <gtest/gtest.h>
+
+#include <cstdlib>
+
+#include "graph/support/error.h"
+
+namespace qloom::jit {
+namespace {
+
+/// Sets an environment variable for the length of a scope.
+class Setting {
+ public:
+  Setting(const char* name, const char* value) : name_(name) {
+    const char* old = std::getenv(name);
+    if (old) old_ = old;
+    had_ = old != nullptr;
+    setenv(name, value, 1);
+  }
+  ~Setting() { had_ ? setenv(name_, old_.c_str(), 1) : unsetenv(name_); }
+
+ private:
+  const char* name_;
+  std::string old_;
+  bool had_ = false;
+};
+
+TEST(Target, HostIsWhatTheProcessorHas) {
+  const Setting none("QLOOM_TARGET", "");
+  const Target t = Target::host();
+#if defined(__x86_64__)
+  EXPECT_EQ(t.triple, "x86_64-unknown-linux-gnu");
+  EXPECT_EQ(t.lowering == Lowering::avx2, __builtin_cpu_supports("avx2") != 0);
+#endif
+  EXPECT_EQ(t.vector_bytes, t.lowering == Lowering::avx2 ? 32 : 16);
+  EXPECT_GE(t.l1_bytes, 8192);
+  EXPECT_GE(t.l2_bytes, t.l1_bytes);
+  EXPECT_FALSE(t.rates.source.empty());
+}
+
+TEST(Target, PortableOnRequest) {
+  const Setting wanted("QLOOM_TARGET", "portable");
+  EXPECT_EQ(Target::host().to_string(), Target::portable().to_string());
+  EXPECT_EQ(Target::host().lowering, Lowering::portable);
+  EXPECT_TRUE(Target::host().features.empty());
+}
+
+TEST(Target, UnknownRequestIsNamed) {
+  const Setting wanted("QLOOM_TARGET", "vector");
+  try {
+    static_cast<void>(Target::host());
+    FAIL() << "no error";
+  } catch (const UserError& error) {
+    EXPECT_STREQ(error.what(), "QLOOM_TARGET is 'vector': expected nothing or 'portable'");
+  }
+}
+
+TEST(Target, TextTellsTargetsApart) {
+  const Target a = Target::portable();
+  Target b = a;
+  EXPECT_EQ(a.to_string(), b.to_string());
+  b.features.emplace_back("+avx2");
+  EXPECT_NE(a.to_string(), b.to_string());
+  b = a;
+  b.rates.shuffle += 0.125;
+  EXPECT_NE(a.to_string(), b.to_string());
+  b = a;
+  b.l2_bytes *= 2;
+  EXPECT_NE(a.to_string(), b.to_string());
+}
+
+}  // namespace
+}  // namespace qloom::jit
