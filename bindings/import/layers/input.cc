@@ -1,7 +1,6 @@
 // bindings/import/layers/input.cc: the place where data enters. The batch axis may have a number in
 // the file (stateful models); it is a symbol here.
 #include "bindings/import/layer.h"
-#include "graph/support/error.h"
 
 namespace qloom::keras::layers {
 namespace {
@@ -9,6 +8,8 @@ namespace {
 constexpr std::string_view kClasses[] = {"InputLayer"};
 constexpr std::string_view kKeys[] = {"batch_input_shape", "batch_shape", "dtype", "sparse", "ragged"};
 constexpr std::string_view kIgnored[] = {"optional"};
+// A sample of 8 GiB. What follows may multiply extents without fear of overflow.
+constexpr int64_t kMaxElements = int64_t{1} << 31;
 
 ValueId build(LayerBuilder& layer) {
   for (const char* key : {"sparse", "ragged"}) {
@@ -25,9 +26,15 @@ ValueId build(LayerBuilder& layer) {
     layer.fail("the input has no shape: batch_input_shape and batch_shape are missing");
   }
   Shape shape{Dim::batch()};
+  int64_t elements = 1;
   for (size_t k = 1; k < extents.size(); ++k) {
     if (extents[k].is_none()) extents[k].fail("an axis without a size (null) is supported only as the batch axis");
-    shape.emplace_back(extents[k].as_positive());
+    const int64_t extent = extents[k].as_positive();
+    if (extent > kMaxElements / elements) {
+      extents.fail_expected("at most " + std::to_string(kMaxElements) + " elements per sample");
+    }
+    elements *= extent;
+    shape.emplace_back(extent);
   }
   return layer.graph.input(layer.name(), shape);
 }
