@@ -18,7 +18,8 @@ std::string list_names(const std::vector<T*>& items) {
 
 }  // namespace
 
-void assign_weights(KerasModel& model, const std::function<bool(const KerasLayer&)>& needs_weights) {
+void assign_weights(KerasModel& model,
+                    const std::function<bool(const KerasLayer&)>& needs_weights) {
   std::vector<KerasLayer*> layers;
   for (KerasLayer& l : model.layers) {
     if (needs_weights(l)) layers.push_back(&l);
@@ -47,15 +48,17 @@ void assign_weights(KerasModel& model, const std::function<bool(const KerasLayer
         taker->second->weights = std::move(g->weights);
       }
     }
-    if (!unused.empty()) model.notes.push_back("the weights of " + list_names(unused) + " are not used");
+    if (!unused.empty())
+      model.notes.push_back("the weights of " + list_names(unused) + " are not used");
   } else if (layers.size() == groups.size()) {
     for (size_t k = 0; k < layers.size(); ++k) layers[k]->weights = std::move(groups[k]->weights);
     model.notes.push_back("weights are matched by position, because the file has none for " +
                           list_names(unmatched) + " and has some for " + list_names(unused));
   } else {
-    throw UserError(join_text(model.file, ": the file has no weights for layer ", list_names(unmatched),
-                    "; weights that belong to no layer: ", list_names(unused), "; ", layers.size(),
-                    " layers need weights and ", groups.size(), " have some, so matching by position fails too"));
+    throw UserError(join_text(model.file, ": the file has no weights for layer ",
+                              list_names(unmatched), "; weights that belong to no layer: ",
+                              list_names(unused), "; ", layers.size(), " layers need weights and ",
+                              groups.size(), " have some, so matching by position fails too"));
   }
   model.weight_groups.clear();
 }
@@ -65,8 +68,8 @@ void check_finite(const KerasModel& model) {
     for (const KerasWeight& w : l.weights) {
       for (size_t k = 0; k < w.values.size(); ++k) {
         if (!std::isfinite(w.values[k])) {
-          throw UserError(join_text(model.describe(l), ": weight ", w.name, " is ", w.values[k], " at element ", k,
-                          ", expected finite values"));
+          throw UserError(join_text(model.describe(l), ": weight ", w.name, " is ", w.values[k],
+                                    " at element ", k, ", expected finite values"));
         }
       }
     }

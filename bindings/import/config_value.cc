@@ -38,7 +38,8 @@ void print_real(double v, std::string& out) {
     const auto end = std::to_chars(buffer, buffer + sizeof buffer, v).ptr;
     out.append(buffer, end);
     // Keep a real a real: 4.0, not 4.
-    if (out.find_first_of(".e", out.size() - static_cast<size_t>(end - buffer)) == std::string::npos) {
+    if (out.find_first_of(".e", out.size() - static_cast<size_t>(end - buffer)) ==
+        std::string::npos) {
       out += ".0";
     }
   }
@@ -196,8 +197,9 @@ const ConfigValue::Object& ConfigView::as_object() const {
 }
 
 std::vector<int64_t> ConfigView::as_positives(size_t count) const {
-  const std::string expected =
-      count == 1 ? "a positive integer" : "a positive integer or a list of " + std::to_string(count);
+  const std::string expected = count == 1
+                                   ? "a positive integer"
+                                   : "a positive integer or a list of " + std::to_string(count);
   std::vector<int64_t> out;
   if (const int64_t* i = value().integer()) {
     out.assign(count, *i);

@@ -22,7 +22,8 @@ struct ConfigValue {
 
   ConfigValue() = default;
   template <typename T>
-  ConfigValue(T v) : value(std::move(v)) {}  // NOLINT(google-explicit-constructor): a value is a value
+  ConfigValue(T v)
+      : value(std::move(v)) {}  // NOLINT(google-explicit-constructor): a value is a value
 
   [[nodiscard]] bool is_null() const { return std::holds_alternative<std::monostate>(value); }
   [[nodiscard]] const bool* boolean() const { return std::get_if<bool>(&value); }
@@ -50,7 +51,8 @@ class ConfigView {
  public:
   ConfigView(const ConfigValue& value, std::string owner, std::string path = {})
       : value_(&value), owner_(std::move(owner)), path_(std::move(path)) {}
-  ConfigView(ConfigValue&&, std::string, std::string = {}) = delete;  ///< would refer to a temporary
+  ConfigView(ConfigValue&&, std::string,
+             std::string = {}) = delete;  ///< would refer to a temporary
 
   [[nodiscard]] bool exists() const { return value_ != nullptr; }
   /// Absent or null.
@@ -83,7 +85,9 @@ class ConfigView {
   [[nodiscard]] std::string as_choice(const std::vector<std::string_view>& words) const;
 
   /// The accessors above with a default for an absent key.
-  [[nodiscard]] int64_t integer_or(int64_t fallback) const { return exists() ? as_integer() : fallback; }
+  [[nodiscard]] int64_t integer_or(int64_t fallback) const {
+    return exists() ? as_integer() : fallback;
+  }
   [[nodiscard]] bool bool_or(bool fallback) const { return exists() ? as_bool() : fallback; }
   [[nodiscard]] double real_or(double fallback) const { return exists() ? as_real() : fallback; }
   [[nodiscard]] std::string text_or(std::string_view fallback) const {

@@ -10,7 +10,8 @@ namespace {
 // Far beyond any use, and small enough that (k - 1)·d + 1 cannot overflow.
 constexpr int64_t kMaxExtent = int64_t{1} << 31;
 
-std::vector<int64_t> extents_of(const LayerBuilder& layer, std::string_view key, size_t count, bool required) {
+std::vector<int64_t> extents_of(const LayerBuilder& layer, std::string_view key, size_t count,
+                                bool required) {
   const ConfigView v = layer.config(key);
   if (!v.exists() && !required) return std::vector<int64_t>(count, 1);
   std::vector<int64_t> out = v.as_positives(count);
@@ -32,7 +33,8 @@ ConvGeometry read_conv_geometry(const LayerBuilder& layer, int spatial_axes) {
   g.conv.strides = extents_of(layer, "strides", count, false);
   g.conv.dilations = extents_of(layer, "dilation_rate", count, false);
   if (exceeds_1(g.conv.strides) && exceeds_1(g.conv.dilations)) {
-    layer.config("dilation_rate").fail("dilation together with strides > 1 is not supported (Keras refuses it too)");
+    layer.config("dilation_rate")
+        .fail("dilation together with strides > 1 is not supported (Keras refuses it too)");
   }
   g.conv.padding = layer.padding(spatial_axes == 1);
   const Shape& shape = layer.shape(layer.input());
@@ -45,15 +47,17 @@ ConvGeometry read_conv_geometry(const LayerBuilder& layer, int spatial_axes) {
     const int64_t window = (g.kernel_size[k] - 1) * g.conv.dilations[k] + 1;
     const int64_t extent = shape[k + (first ? 2 : 1)].extent();
     if (g.conv.padding == ops::Padding::valid && window > extent) {
-      layer.config("kernel_size").fail(join_text("a window of ", window, " (dilation included) is larger than the input of ",
-                                                 extent, " on spatial axis ", k));
+      layer.config("kernel_size")
+          .fail(join_text("a window of ", window,
+                          " (dilation included) is larger than the input of ", extent,
+                          " on spatial axis ", k));
     }
   }
   return g;
 }
 
-ValueId finish_convolution(LayerBuilder& layer, ValueId kernel, const ops::Conv& conv, int64_t out_channels,
-                           std::string_view bias_axes) {
+ValueId finish_convolution(LayerBuilder& layer, ValueId kernel, const ops::Conv& conv,
+                           int64_t out_channels, std::string_view bias_axes) {
   const bool permute = layer.channels_first();
   const ValueId x = permute ? layer.to_channels_last(layer.input()) : layer.input();
   const bool is_last = !permute && !layer.has_bias() && is_identity(layer.activation());

@@ -8,7 +8,7 @@ namespace qloom::keras {
 /// The geometry in a configuration, checked against the layer's input.
 struct ConvGeometry {
   std::vector<int64_t> kernel_size;
-  ops::Conv conv;      ///< groups are left at 1
+  ops::Conv conv;        ///< groups are left at 1
   int64_t channels = 0;  ///< of the input
 };
 
@@ -18,7 +18,7 @@ struct ConvGeometry {
 [[nodiscard]] ConvGeometry read_conv_geometry(const LayerBuilder& layer, int spatial_axes);
 
 /// conv with everything that follows: layout, bias, activation.
-ValueId finish_convolution(LayerBuilder& layer, ValueId kernel, const ops::Conv& conv, int64_t out_channels,
-                           std::string_view bias_axes);
+ValueId finish_convolution(LayerBuilder& layer, ValueId kernel, const ops::Conv& conv,
+                           int64_t out_channels, std::string_view bias_axes);
 
 }  // namespace qloom::keras

@@ -44,13 +44,16 @@ const Hdf5Attribute* Hdf5Object::attribute(std::string_view name) const {
 
 bool Hdf5File::is_hdf5(std::string_view bytes) { return bytes.starts_with(kSignature); }
 
-Hdf5File::Hdf5File(std::string bytes, std::string file) : bytes_(std::move(bytes), std::move(file)) {
-  if (bytes_.size() < kSignature.size() || bytes_.slice(0, kSignature.size(), "signature") != kSignature) {
+Hdf5File::Hdf5File(std::string bytes, std::string file)
+    : bytes_(std::move(bytes), std::move(file)) {
+  if (bytes_.size() < kSignature.size() ||
+      bytes_.slice(0, kSignature.size(), "signature") != kSignature) {
     bytes_.fail("it does not begin with the HDF5 signature");
   }
   if (bytes_.size() < kSuperblockSize) bytes_.fail("truncated: shorter than a superblock");
   if (const uint64_t version = bytes_.number(8, 1, "superblock"); version != 0) {
-    bytes_.fail("superblock version " + std::to_string(version) + ", expected 0" + std::string(kAdvice));
+    bytes_.fail("superblock version " + std::to_string(version) + ", expected 0" +
+                std::string(kAdvice));
   }
   const uint64_t offset_size = bytes_.number(13, 1, "superblock");
   const uint64_t length_size = bytes_.number(14, 1, "superblock");
@@ -58,7 +61,8 @@ Hdf5File::Hdf5File(std::string bytes, std::string file) : bytes_(std::move(bytes
     bytes_.fail("size of offsets " + std::to_string(offset_size) + " and of lengths " +
                 std::to_string(length_size) + ", expected 8 and 8");
   }
-  if (bytes_.number(24, 8, "superblock") != 0) bytes_.fail("superblock with a base address other than 0");
+  if (bytes_.number(24, 8, "superblock") != 0)
+    bytes_.fail("superblock with a base address other than 0");
   if (const uint64_t end = bytes_.number(40, 8, "superblock"); end > bytes_.size()) {
     bytes_.fail("truncated: the superblock says " + std::to_string(end) + " bytes, the file has " +
                 std::to_string(bytes_.size()));
@@ -70,12 +74,14 @@ Hdf5File::Hdf5File(std::string bytes, std::string file) : bytes_(std::move(bytes
 // twice, with its heap and by itself, and once more if it is asked for again: hence the factor.
 void Hdf5File::spend(uint64_t length, const std::string& owner) {
   decoded_ += length;
-  if (decoded_ > 4 * bytes_.size()) bytes_.fail(owner + ": objects overlap: more data than the file has bytes");
+  if (decoded_ > 4 * bytes_.size())
+    bytes_.fail(owner + ": objects overlap: more data than the file has bytes");
 }
 
 Hdf5Object Hdf5File::root() { return read_object(bytes_.number(64, 8, "superblock"), ""); }
 
-std::vector<Hdf5File::HeaderMessage> Hdf5File::read_header(uint64_t address, const std::string& path) {
+std::vector<Hdf5File::HeaderMessage> Hdf5File::read_header(uint64_t address,
+                                                           const std::string& path) {
   const std::string what = "object header of '/" + path + "'";
   if (bytes_.slice(address, 4, what) == "OHDR") {
     bytes_.fail(what + " has version 2" + std::string(kAdvice));
@@ -101,7 +107,8 @@ std::vector<Hdf5File::HeaderMessage> Hdf5File::read_header(uint64_t address, con
       m.length = bytes_.number(at + 2, 2, what);
       m.shared = (bytes_.number(at + 4, 1, what) & 2) != 0;
       m.at = at + 8;
-      if (m.length > block.at + block.length - m.at) bytes_.fail(what + ": a message is longer than its block");
+      if (m.length > block.at + block.length - m.at)
+        bytes_.fail(what + ": a message is longer than its block");
       if (m.type == kContinuation) {
         if (m.length < 16) bytes_.fail(what + ": a continuation message is too short");
         blocks.push_back({bytes_.number(m.at, 8, what), bytes_.number(m.at + 8, 8, what)});
@@ -117,14 +124,16 @@ void Hdf5File::read_layout(const HeaderMessage& message, Hdf5Object& object) {
   const std::string what = "layout of '/" + object.path + "'";
   const uint64_t version = bytes_.number(message.at, 1, what);
   if (version != 3) {
-    object.unreadable = "is stored in a layout of version " + std::to_string(version) + ", expected 3";
+    object.unreadable =
+        "is stored in a layout of version " + std::to_string(version) + ", expected 3";
     return;
   }
   const uint64_t layout_class = bytes_.number(message.at + 1, 1, what);
   if (layout_class == 0) {
     object.data_length = bytes_.number(message.at + 2, 2, what);
     object.data_at = message.at + 4;
-    if (object.data_length + 4 > message.length) bytes_.fail(what + ": inline data is longer than its message");
+    if (object.data_length + 4 > message.length)
+      bytes_.fail(what + ": inline data is longer than its message");
   } else if (layout_class == 1) {
     object.data_at = bytes_.number(message.at + 2, 8, what);
     object.data_length = bytes_.number(message.at + 10, 8, what);
@@ -153,7 +162,8 @@ Hdf5Attribute Hdf5File::read_attribute(const HeaderMessage& message, const std::
   a.name = bytes_.text(name_at, name_at + name_size, what);
   a.type = parse_hdf5_type(bytes_, type_at, type_size);
   a.extents = parse_hdf5_space(bytes_, space_at, space_size);
-  a.length = hdf5_byte_count(bytes_, a.extents, a.type.size, "attribute " + a.name + " of '/" + path + "'");
+  a.length = hdf5_byte_count(bytes_, a.extents, a.type.size,
+                             "attribute " + a.name + " of '/" + path + "'");
   if (a.length > message.at + message.length - a.at) {
     bytes_.fail("attribute " + a.name + " of '/" + path + "' is longer than its message");
   }
@@ -168,8 +178,10 @@ Hdf5Object Hdf5File::read_object(uint64_t address, std::string path) {
   bool has_layout = false;
   for (const HeaderMessage& m : read_header(address, object.path)) {
     const std::string what = "'/" + object.path + "'";
-    const bool needed = m.type == kDataspace || m.type == kDatatype || m.type == kLayout || m.type == kAttribute;
-    if (m.shared && needed) bytes_.fail(what + " refers to a shared message" + std::string(kAdvice));
+    const bool needed =
+        m.type == kDataspace || m.type == kDatatype || m.type == kLayout || m.type == kAttribute;
+    if (m.shared && needed)
+      bytes_.fail(what + " refers to a shared message" + std::string(kAdvice));
     switch (m.type) {
       case kDataspace:
         object.extents = parse_hdf5_space(bytes_, m.at, m.length);
@@ -215,7 +227,8 @@ const Hdf5File::Entries& Hdf5File::entries(const Hdf5Object& group) {
   const auto known = groups_.find(group.tree);
   if (known != groups_.end()) return known->second;
   const std::string what = "group '/" + group.path + "'";
-  if (!bytes_.has_signature(group.heap, "HEAP")) bytes_.fail(what + ": no local heap at its address");
+  if (!bytes_.has_signature(group.heap, "HEAP"))
+    bytes_.fail(what + ": no local heap at its address");
   const uint64_t names_size = bytes_.number(group.heap + 8, 8, what + ": local heap");
   const uint64_t names_at = bytes_.number(group.heap + 24, 8, what + ": local heap");
   (void)bytes_.slice(names_at, names_size, what + ": local heap");
@@ -232,11 +245,13 @@ const Hdf5File::Entries& Hdf5File::entries(const Hdf5Object& group) {
     const std::string node = what + ": symbol node";
     if (!bytes_.has_signature(address, "SNOD")) bytes_.fail(node + ": not at its address");
     const uint64_t count = bytes_.number(address + 6, 2, node);
-    (void)bytes_.slice(address + 8, count * 40, node + " with " + std::to_string(count) + " symbols");
+    (void)bytes_.slice(address + 8, count * 40,
+                       node + " with " + std::to_string(count) + " symbols");
     for (uint64_t k = 0; k < count; ++k) {
       const uint64_t entry = address + 8 + 40 * k;
       const uint64_t name = bytes_.number(entry, 8, node);
-      if (name >= names_size) bytes_.fail(node + ": the name of symbol " + std::to_string(k) + " lies outside the heap");
+      if (name >= names_size)
+        bytes_.fail(node + ": the name of symbol " + std::to_string(k) + " lies outside the heap");
       std::string key(bytes_.text(names_at + name, names_at + names_size, node));
       spend(key.size(), node);
       found.emplace(std::move(key), bytes_.number(entry + 8, 8, node));
@@ -279,7 +294,8 @@ std::optional<Hdf5Object> Hdf5File::find(const Hdf5Object& group, std::string_vi
     const Entries& here = entries(object);
     const auto entry = here.find(name);
     if (entry == here.end()) return std::nullopt;
-    std::string full = object.path.empty() ? std::string(name) : object.path + "/" + std::string(name);
+    std::string full =
+        object.path.empty() ? std::string(name) : object.path + "/" + std::string(name);
     if (entry->second == kUndefined) bytes_.fail("'/" + full + "' is a soft link");
     object = read_object(entry->second, std::move(full));
   }
@@ -302,7 +318,8 @@ std::string Hdf5File::heap_text(uint64_t element_at, const std::string& owner) {
   const std::string what = owner + ": global heap";
   auto heap = heaps_.find(address);
   if (heap == heaps_.end()) {
-    if (!bytes_.has_signature(address, "GCOL")) bytes_.fail(what + ": no collection at its address");
+    if (!bytes_.has_signature(address, "GCOL"))
+      bytes_.fail(what + ": no collection at its address");
     const uint64_t size = bytes_.number(address + 8, 8, what);
     (void)bytes_.slice(address, size, what);
     spend(size, what);
@@ -312,7 +329,8 @@ std::string Hdf5File::heap_text(uint64_t element_at, const std::string& owner) {
       const uint64_t number = bytes_.number(at, 2, what);
       const uint64_t object_size = bytes_.number(at + 8, 8, what);
       if (number == 0) break;
-      if (object_size > address + size - at - 16) bytes_.fail(what + ": an object is longer than its collection");
+      if (object_size > address + size - at - 16)
+        bytes_.fail(what + ": an object is longer than its collection");
       objects.emplace(number, HeapObject{at + 16, object_size});
       at += 16 + padded(object_size);
     }
@@ -326,11 +344,13 @@ std::string Hdf5File::heap_text(uint64_t element_at, const std::string& owner) {
   return std::string(text.substr(0, text.find('\0')));
 }
 
-std::vector<std::string> Hdf5File::attribute_texts(const Hdf5Object& object, const Hdf5Attribute& attribute) {
+std::vector<std::string> Hdf5File::attribute_texts(const Hdf5Object& object,
+                                                   const Hdf5Attribute& attribute) {
   const std::string owner = "attribute " + attribute.name + " of '/" + object.path + "'";
   std::vector<std::string> out;
   if (attribute.length == 0) return out;
-  if (!attribute.type.is_text()) bytes_.fail(owner + ": expected text, found " + attribute.type.description);
+  if (!attribute.type.is_text())
+    bytes_.fail(owner + ": expected text, found " + attribute.type.description);
   const uint64_t size = attribute.type.size;
   for (uint64_t k = 0; k < attribute.length / size; ++k) {
     const uint64_t at = attribute.at + k * size;
@@ -354,7 +374,8 @@ std::optional<std::string> Hdf5File::text(const Hdf5Object& object, std::string_
   return std::move(all[0]);
 }
 
-std::optional<std::vector<std::string>> Hdf5File::texts(const Hdf5Object& object, std::string_view name) {
+std::optional<std::vector<std::string>> Hdf5File::texts(const Hdf5Object& object,
+                                                        std::string_view name) {
   if (const Hdf5Attribute* a = object.attribute(name)) return attribute_texts(object, *a);
   std::vector<std::string> all;
   for (size_t part = 0;; ++part) {
@@ -370,7 +391,8 @@ std::optional<std::vector<std::string>> Hdf5File::texts(const Hdf5Object& object
 std::vector<float> Hdf5File::read_float32(const Hdf5Object& dataset) {
   const std::string owner = "dataset '" + dataset.path + "'";
   if (!dataset.is_dataset) bytes_.fail(owner + ": this is no dataset");
-  if (!dataset.unreadable.empty()) bytes_.fail(owner + " " + dataset.unreadable + std::string(kAdvice));
+  if (!dataset.unreadable.empty())
+    bytes_.fail(owner + " " + dataset.unreadable + std::string(kAdvice));
   if (!dataset.type.is_number()) {
     bytes_.fail(owner + ": expected numbers, found type " + dataset.type.description);
   }

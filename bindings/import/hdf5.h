@@ -61,7 +61,8 @@ class Hdf5File {
   [[nodiscard]] std::optional<std::string> text(const Hdf5Object& object, std::string_view name);
   /// A list of texts; none when absent. Keras splits long lists into `name0`, `name1`, … and writes
   /// an empty list as float64 of length 0.
-  [[nodiscard]] std::optional<std::vector<std::string>> texts(const Hdf5Object& object, std::string_view name);
+  [[nodiscard]] std::optional<std::vector<std::string>> texts(const Hdf5Object& object,
+                                                              std::string_view name);
   /// The data of a dataset of numbers, as float32. Throws UserError naming path and type.
   [[nodiscard]] std::vector<float> read_float32(const Hdf5Object& dataset);
 
@@ -78,11 +79,12 @@ class Hdf5File {
   Hdf5Attribute read_attribute(const HeaderMessage& message, const std::string& path);
   const Entries& entries(const Hdf5Object& group);
   std::string heap_text(uint64_t element_at, const std::string& owner);
-  std::vector<std::string> attribute_texts(const Hdf5Object& object, const Hdf5Attribute& attribute);
+  std::vector<std::string> attribute_texts(const Hdf5Object& object,
+                                           const Hdf5Attribute& attribute);
   void spend(uint64_t length, const std::string& owner);
 
   Hdf5Bytes bytes_;
-  std::map<uint64_t, Entries> groups_;  // by address of the B-tree
+  std::map<uint64_t, Entries> groups_;                                  // by address of the B-tree
   std::map<uint64_t, std::unordered_map<uint64_t, HeapObject>> heaps_;  // global heaps by address
   uint64_t decoded_ = 0;
 };

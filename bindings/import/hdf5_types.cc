@@ -13,9 +13,17 @@ namespace {
 
 constexpr uint64_t kMaxRank = 32;  // HDF5's own limit
 
-constexpr std::array<std::string_view, 11> kClassNames{
-    "integer",  "float",     "time",      "text", "bit field",       "opaque",
-    "compound (complex numbers or records)", "reference", "enumeration", "variable length", "array"};
+constexpr std::array<std::string_view, 11> kClassNames{"integer",
+                                                       "float",
+                                                       "time",
+                                                       "text",
+                                                       "bit field",
+                                                       "opaque",
+                                                       "compound (complex numbers or records)",
+                                                       "reference",
+                                                       "enumeration",
+                                                       "variable length",
+                                                       "array"};
 
 std::string hexadecimal(uint64_t v) {
   constexpr char kDigits[] = "0123456789abcdef";
@@ -79,7 +87,8 @@ std::string_view Hdf5Bytes::slice(uint64_t at, uint64_t length, std::string_view
 uint64_t Hdf5Bytes::number(uint64_t at, int width, std::string_view what) const {
   const std::string_view raw = slice(at, static_cast<uint64_t>(width), what);
   uint64_t v = 0;
-  for (int k = width; k-- > 0;) v = v << 8 | static_cast<unsigned char>(raw[static_cast<size_t>(k)]);
+  for (int k = width; k-- > 0;)
+    v = v << 8 | static_cast<unsigned char>(raw[static_cast<size_t>(k)]);
   return v;
 }
 
@@ -88,7 +97,8 @@ bool Hdf5Bytes::has_signature(uint64_t at, std::string_view four_letters) const 
 }
 
 std::string_view Hdf5Bytes::text(uint64_t at, uint64_t end, std::string_view what) const {
-  if (at > end) fail(std::string(what) + ": a name begins at " + hexadecimal(at) + ", behind its table");
+  if (at > end)
+    fail(std::string(what) + ": a name begins at " + hexadecimal(at) + ", behind its table");
   const std::string_view raw = slice(at, end - at, what);
   return raw.substr(0, raw.find('\0'));
 }
@@ -104,8 +114,8 @@ Hdf5Type parse_hdf5_type(const Hdf5Bytes& bytes, uint64_t at, uint64_t length) {
   Hdf5Type type;
   type.size = bytes.number(at + 4, 4, kWhat);
   type.big_endian = (flags & 1) != 0;
-  type.description =
-      type_class < kClassNames.size() ? kClassNames[type_class] : "class " + std::to_string(type_class);
+  type.description = type_class < kClassNames.size() ? kClassNames[type_class]
+                                                     : "class " + std::to_string(type_class);
   const std::string bits = std::to_string(type.size * 8);
   switch (type_class) {
     case 0:
@@ -117,7 +127,8 @@ Hdf5Type parse_hdf5_type(const Hdf5Bytes& bytes, uint64_t at, uint64_t length) {
       break;
     case 1:
       type.description = "float" + bits;
-      if (length >= 20 && is_ieee(type.size, bytes.number(at + 13, 1, kWhat), bytes.number(at + 15, 1, kWhat)) &&
+      if (length >= 20 &&
+          is_ieee(type.size, bytes.number(at + 13, 1, kWhat), bytes.number(at + 15, 1, kWhat)) &&
           (flags & 0x40) == 0) {
         type.kind = Hdf5Type::Kind::real;
       } else {
@@ -140,7 +151,8 @@ Hdf5Type parse_hdf5_type(const Hdf5Bytes& bytes, uint64_t at, uint64_t length) {
         type.kind = Hdf5Type::Kind::variable_text;
         type.description = "text";
       }
-      if (type.size != 16) bytes.fail("variable-length elements of " + std::to_string(type.size) + " bytes");
+      if (type.size != 16)
+        bytes.fail("variable-length elements of " + std::to_string(type.size) + " bytes");
       break;
     default:
       break;
@@ -169,8 +181,8 @@ std::vector<int64_t> parse_hdf5_space(const Hdf5Bytes& bytes, uint64_t at, uint6
   return extents;
 }
 
-uint64_t hdf5_byte_count(const Hdf5Bytes& bytes, const std::vector<int64_t>& extents, uint64_t element_size,
-                         const std::string& owner) {
+uint64_t hdf5_byte_count(const Hdf5Bytes& bytes, const std::vector<int64_t>& extents,
+                         uint64_t element_size, const std::string& owner) {
   uint64_t count = element_size;
   bool overflow = false;
   for (const int64_t e : extents) {
@@ -178,7 +190,8 @@ uint64_t hdf5_byte_count(const Hdf5Bytes& bytes, const std::vector<int64_t>& ext
     overflow = overflow || __builtin_mul_overflow(count, static_cast<uint64_t>(e), &count);
   }
   if (overflow || count > bytes.size()) {
-    bytes.fail(owner + ": its shape needs more bytes than the file of " + std::to_string(bytes.size()) + " has");
+    bytes.fail(owner + ": its shape needs more bytes than the file of " +
+               std::to_string(bytes.size()) + " has");
   }
   return count;
 }
@@ -197,7 +210,8 @@ std::vector<float> convert_to_float32(std::string_view elements, const Hdf5Type&
       const size_t from = type.big_endian ? b : size - 1 - b;
       bits = bits << 8 | static_cast<unsigned char>(elements[k * size + from]);
     }
-    out[k] = type.kind == Hdf5Type::Kind::real ? real_to_float(bits, size) : integer_to_float(bits, type);
+    out[k] = type.kind == Hdf5Type::Kind::real ? real_to_float(bits, size)
+                                               : integer_to_float(bits, type);
   }
   return out;
 }

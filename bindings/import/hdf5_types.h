@@ -11,7 +11,8 @@ namespace qloom::keras {
 /// UserError when it reaches beyond the end. All numbers are little endian.
 class Hdf5Bytes {
  public:
-  Hdf5Bytes(std::string bytes, std::string file) : bytes_(std::move(bytes)), file_(std::move(file)) {}
+  Hdf5Bytes(std::string bytes, std::string file)
+      : bytes_(std::move(bytes)), file_(std::move(file)) {}
 
   [[nodiscard]] uint64_t size() const { return bytes_.size(); }
   [[nodiscard]] const std::string& file() const { return file_; }
@@ -36,17 +37,21 @@ struct Hdf5Type {
   uint64_t size = 0;  ///< bytes of an element in the file
   bool is_signed = false;
   bool big_endian = false;
-  std::string description;  ///< for messages: "float32", "text", "compound (complex numbers or records)"
+  std::string
+      description;  ///< for messages: "float32", "text", "compound (complex numbers or records)"
 
   [[nodiscard]] bool is_number() const { return kind == Kind::integer || kind == Kind::real; }
-  [[nodiscard]] bool is_text() const { return kind == Kind::fixed_text || kind == Kind::variable_text; }
+  [[nodiscard]] bool is_text() const {
+    return kind == Kind::fixed_text || kind == Kind::variable_text;
+  }
 };
 
 /// Datatype message at `at` of `length` bytes (versions 1 to 3).
 [[nodiscard]] Hdf5Type parse_hdf5_type(const Hdf5Bytes& bytes, uint64_t at, uint64_t length);
 
 /// Dataspace message (versions 1 and 2): the extents; scalar = empty, null = {0}.
-[[nodiscard]] std::vector<int64_t> parse_hdf5_space(const Hdf5Bytes& bytes, uint64_t at, uint64_t length);
+[[nodiscard]] std::vector<int64_t> parse_hdf5_space(const Hdf5Bytes& bytes, uint64_t at,
+                                                    uint64_t length);
 
 /// Product of extents and element size. Throws when it is larger than the file: nothing stored
 /// without compression can be.
@@ -55,6 +60,7 @@ struct Hdf5Type {
 
 /// Elements → float32: floats of 2, 4, 8 bytes and integers of 1, 2, 4, 8 bytes, either byte order.
 /// Values are rounded to nearest; those beyond the range of float32 become infinite.
-[[nodiscard]] std::vector<float> convert_to_float32(std::string_view elements, const Hdf5Type& type);
+[[nodiscard]] std::vector<float> convert_to_float32(std::string_view elements,
+                                                    const Hdf5Type& type);
 
 }  // namespace qloom::keras

@@ -162,7 +162,8 @@ class Reader {
       if (std::from_chars(from, to, i).ec == std::errc()) return i;
     }
     double d = 0;
-    if (std::from_chars(from, to, d).ec == std::errc::result_out_of_range) d = beyond_range(from, to);
+    if (std::from_chars(from, to, d).ec == std::errc::result_out_of_range)
+      d = beyond_range(from, to);
     return d;
   }
 
@@ -175,7 +176,8 @@ class Reader {
     int64_t exponent = 0;
     if (e != std::string_view::npos) {
       const std::string_view digits = all.substr(all[e + 1] == '+' ? e + 2 : e + 1);
-      if (std::from_chars(digits.data(), digits.data() + digits.size(), exponent).ec != std::errc()) {
+      if (std::from_chars(digits.data(), digits.data() + digits.size(), exponent).ec !=
+          std::errc()) {
         exponent = digits.starts_with('-') ? -kFarExponent : kFarExponent;
       }
     }

@@ -13,6 +13,8 @@ std::string KerasModel::describe(const KerasLayer& layer) const {
   return file + ": layer '" + layer.name + "' (" + layer.class_name + ")";
 }
 
-ConfigView KerasModel::view(const KerasLayer& layer) const { return {layer.config, describe(layer)}; }
+ConfigView KerasModel::view(const KerasLayer& layer) const {
+  return {layer.config, describe(layer)};
+}
 
 }  // namespace qloom

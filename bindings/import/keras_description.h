@@ -62,15 +62,15 @@ struct KerasCallRef {
 /// reference names an existing layer and call, there is no cycle, outputs are not empty.
 struct KerasModel {
   std::string name;
-  std::string file;           ///< as the caller named it; begins every message
-  std::string keras_version;  ///< "" when the file does not say
-  bool functional = false;    ///< false: written as Sequential
-  std::vector<KerasLayer> layers;  ///< in the file's order (`model.layers`, with InputLayers)
-  std::vector<KerasCallRef> order;      ///< all calls, each after those it reads
+  std::string file;                 ///< as the caller named it; begins every message
+  std::string keras_version;        ///< "" when the file does not say
+  bool functional = false;          ///< false: written as Sequential
+  std::vector<KerasLayer> layers;   ///< in the file's order (`model.layers`, with InputLayers)
+  std::vector<KerasCallRef> order;  ///< all calls, each after those it reads
   std::vector<InputRef> inputs, outputs;
   std::vector<KerasWeightGroup> weight_groups;  ///< not yet assigned to layers
-  bool has_weights = false;        ///< false: read as an architecture only
-  std::vector<std::string> notes;  ///< what a user should know, a sentence each
+  bool has_weights = false;                     ///< false: read as an architecture only
+  std::vector<std::string> notes;               ///< what a user should know, a sentence each
 
   /// Null when there is no such layer.
   [[nodiscard]] const KerasLayer* find(std::string_view layer) const;

@@ -20,9 +20,10 @@ using keras::MaskUse;
 
 // Keys that any layer may have and that say nothing about inference.
 constexpr std::array<std::string_view, 9> kCommonKeys{
-    "name", "trainable", "dtype", "batch_input_shape", "batch_shape", "input_shape", "input_dim", "input_dtype",
-    "autocast"};
-constexpr std::array<std::string_view, 3> kCommonSuffixes{"_initializer", "_regularizer", "_constraint"};
+    "name",        "trainable", "dtype",       "batch_input_shape", "batch_shape",
+    "input_shape", "input_dim", "input_dtype", "autocast"};
+constexpr std::array<std::string_view, 3> kCommonSuffixes{"_initializer", "_regularizer",
+                                                          "_constraint"};
 
 bool contains(const auto& words, std::string_view word) {
   return std::find(words.begin(), words.end(), word) != words.end();
@@ -39,7 +40,8 @@ void check_keys(const KerasModel& model, const KerasLayer& layer, const LayerDef
   const ConfigView config = model.view(layer);
   for (const auto& [key, value] : config.as_object()) {
     if (!is_known_key(def, key) && !value.is_null()) {
-      config[key].fail("this key of the configuration is unknown (its value is " + value.to_string() + ")");
+      config[key].fail("this key of the configuration is unknown (its value is " +
+                       value.to_string() + ")");
     }
   }
   const ConfigView dtype = config["dtype"];
@@ -64,7 +66,8 @@ size_t expected_weights(const KerasModel& model, const KerasLayer& layer) {
 // The graph of one model, layer by layer.
 class Importer {
  public:
-  explicit Importer(const KerasModel& model) : model_(model), builder_(model.name), values_(model.layers.size()) {
+  explicit Importer(const KerasModel& model)
+      : model_(model), builder_(model.name), values_(model.layers.size()) {
     for (size_t k = 0; k < model.layers.size(); ++k) {
       index_.emplace(model.layers[k].name, k);
       values_[k].resize(model.layers[k].calls.size());
@@ -72,9 +75,11 @@ class Importer {
   }
 
   Graph run(const ImportOptions& options) {
-    builder_.graph().set_options(EvaluationOptions::preset(options.evaluation, Evaluation::canonical));
+    builder_.graph().set_options(
+        EvaluationOptions::preset(options.evaluation, Evaluation::canonical));
     // Inputs in the order of the model, not of its layers.
-    for (const InputRef& ref : model_.inputs) build({index_.at(ref.layer), static_cast<size_t>(ref.node)});
+    for (const InputRef& ref : model_.inputs)
+      build({index_.at(ref.layer), static_cast<size_t>(ref.node)});
     for (const KerasCallRef& call : model_.order) build(call);
     std::set<std::string> names;
     for (const InputRef& ref : model_.outputs) {
@@ -116,15 +121,19 @@ class Importer {
       has_mask = has_mask || v.has_mask;
     }
     const auto count = static_cast<int>(inputs.size());
-    qloom_check(!call.constant, owner, ": inbound_nodes: a constant as first input is not supported");
-    qloom_check(count >= def.min_inputs && count <= def.max_inputs, owner, ": inbound_nodes: the layer has ", count,
-                " inputs, expected ", def.min_inputs, def.max_inputs > def.min_inputs ? " or more" : "");
+    qloom_check(!call.constant, owner,
+                ": inbound_nodes: a constant as first input is not supported");
+    qloom_check(count >= def.min_inputs && count <= def.max_inputs, owner,
+                ": inbound_nodes: the layer has ", count, " inputs, expected ", def.min_inputs,
+                def.max_inputs > def.min_inputs ? " or more" : "");
     qloom_check(!has_mask || def.mask != MaskUse::uses, owner,
-                ": the mask of a Masking layer arrives here and would change the result, which is not supported yet");
+                ": the mask of a Masking layer arrives here and would change the result, which is "
+                "not supported yet");
     check_call_arguments(call, owner);
 
     // A shared layer: its later calls get names of their own.
-    const std::string name = ref.call == 0 ? layer.name : layer.name + "." + std::to_string(ref.call);
+    const std::string name =
+        ref.call == 0 ? layer.name : layer.name + "." + std::to_string(ref.call);
     builder_.set_layer(layer.name, layer.class_name);
     try {
       LayerBuilder layer_builder(builder_, model_, layer, def, std::move(inputs), name);
@@ -139,9 +148,10 @@ class Importer {
   // Arguments of the call besides the inputs: null ones and training=False say nothing.
   static void check_call_arguments(const KerasCall& call, const std::string& owner) {
     for (const auto& [key, value] : *call.kwargs.object()) {
-      const bool is_inference = key == "training" && value.boolean() != nullptr && !*value.boolean();
-      qloom_check(value.is_null() || is_inference, owner, ": inbound_nodes: the call argument ", key, "=",
-                  value.to_string(), " is not supported");
+      const bool is_inference =
+          key == "training" && value.boolean() != nullptr && !*value.boolean();
+      qloom_check(value.is_null() || is_inference, owner, ": inbound_nodes: the call argument ",
+                  key, "=", value.to_string(), " is not supported");
     }
   }
 
@@ -151,7 +161,8 @@ class Importer {
       const Node& node = builder_.graph().producer(output.value);
       if (node.op->name == "softmax") logits.emplace_back(output.name, node.operands[0]);
     }
-    for (const auto& [name, id] : logits) builder_.output(logits.size() == 1 ? "logits" : name + "/logits", id);
+    for (const auto& [name, id] : logits)
+      builder_.output(logits.size() == 1 ? "logits" : name + "/logits", id);
   }
 
   const KerasModel& model_;
@@ -167,12 +178,13 @@ Graph import_keras(const KerasModel& described, const ImportOptions& options) {
   KerasModel model = described;
   for (const KerasLayer& l : model.layers) check_keys(model, l, *find_layer(l.class_name));
   if (!model.weight_groups.empty()) {  // else the caller has put them into the layers
-    keras::assign_weights(model, [&](const KerasLayer& l) { return expected_weights(model, l) > 0; });
+    keras::assign_weights(model,
+                          [&](const KerasLayer& l) { return expected_weights(model, l) > 0; });
   }
   for (const KerasLayer& l : model.layers) {
     const size_t expected = expected_weights(model, l);
-    qloom_check(l.weights.size() == expected, model.describe(l), ": the file has ", l.weights.size(),
-                " weights for this layer, expected ", expected);
+    qloom_check(l.weights.size() == expected, model.describe(l), ": the file has ",
+                l.weights.size(), " weights for this layer, expected ", expected);
   }
   keras::check_finite(model);
   return Importer(model).run(options);
@@ -183,13 +195,15 @@ void set_weights(KerasModel& model, std::vector<KerasWeight> weights) {
   size_t next = 0;
   for (KerasLayer& l : model.layers) {
     const size_t count = expected_weights(model, l);
-    qloom_check(count <= weights.size() - next, model.describe(l), ": expected ", count, " weights, only ",
-                weights.size() - next, " are left");
-    l.weights.assign(std::make_move_iterator(weights.begin() + static_cast<std::ptrdiff_t>(next)),
-                     std::make_move_iterator(weights.begin() + static_cast<std::ptrdiff_t>(next + count)));
+    qloom_check(count <= weights.size() - next, model.describe(l), ": expected ", count,
+                " weights, only ", weights.size() - next, " are left");
+    l.weights.assign(
+        std::make_move_iterator(weights.begin() + static_cast<std::ptrdiff_t>(next)),
+        std::make_move_iterator(weights.begin() + static_cast<std::ptrdiff_t>(next + count)));
     next += count;
   }
-  qloom_check(next == weights.size(), model.file, ": ", weights.size() - next, " weights belong to no layer");
+  qloom_check(next == weights.size(), model.file, ": ", weights.size() - next,
+              " weights belong to no layer");
   model.weight_groups.clear();
   model.has_weights = true;
 }

@@ -12,8 +12,8 @@ namespace qloom {
 struct ImportOptions {
   /// Switches of constant folding and automatic scales: "eager", "predict" or "predict_onednn".
   std::string evaluation = "predict";
-  /// A network that ends in a softmax (an Activation, Softmax or QActivation layer, or the activation
-  /// of the last dense layer) gets its input as a further output named "logits".
+  /// A network that ends in a softmax (an Activation, Softmax or QActivation layer, or the
+  /// activation of the last dense layer) gets its input as a further output named "logits".
   bool split_softmax = false;
 };
 
@@ -22,10 +22,10 @@ struct ImportOptions {
 /// layer, key, expected and found.
 [[nodiscard]] Graph import_keras(const KerasModel& model, const ImportOptions& options = {});
 
-/// Gives the layers their weights from one list in the order of Keras's `model.weights`: layer after
-/// layer, each with as many as its class and configuration ask for. For descriptions that come
-/// without a weights file. Throws UserError when the list is too short or too long, or a layer is
-/// not supported.
+/// Gives the layers their weights from one list in the order of Keras's `model.weights`: layer
+/// after layer, each with as many as its class and configuration ask for. For descriptions that
+/// come without a weights file. Throws UserError when the list is too short or too long, or a layer
+/// is not supported.
 void set_weights(KerasModel& model, std::vector<KerasWeight> weights);
 
 }  // namespace qloom

@@ -63,19 +63,22 @@ QuantizerOrFunction from_object(const ConfigView& v) {
   }
   Attributes arguments;
   if (!config.is_none()) {
-    for (const auto& [key, unused] : config.as_object()) arguments.set(key, to_attribute(config[key]));
+    for (const auto& [key, unused] : config.as_object())
+      arguments.set(key, to_attribute(config[key]));
   }
   return Quantizer::from_config(class_name, arguments);
 }
 
 std::string lower(std::string text) {
-  std::transform(text.begin(), text.end(), text.begin(), [](unsigned char c) { return std::tolower(c); });
+  std::transform(text.begin(), text.end(), text.begin(),
+                 [](unsigned char c) { return std::tolower(c); });
   return text;
 }
 
 std::string text_of(const Extents& extents) {
   std::string out = "[";
-  for (size_t k = 0; k < extents.size(); ++k) out += (k == 0 ? "" : ", ") + std::to_string(extents[k]);
+  for (size_t k = 0; k < extents.size(); ++k)
+    out += (k == 0 ? "" : ", ") + std::to_string(extents[k]);
   return out + "]";
 }
 
@@ -83,7 +86,9 @@ std::string text_of(const Extents& extents) {
 
 const LayerDef* find_layer(std::string_view class_name) {
   for (const LayerDef* def : layers::all_layers()) {
-    if (std::find(def->class_names.begin(), def->class_names.end(), class_name) != def->class_names.end()) return def;
+    if (std::find(def->class_names.begin(), def->class_names.end(), class_name) !=
+        def->class_names.end())
+      return def;
   }
   return nullptr;
 }
@@ -106,7 +111,9 @@ LayerBuilder::LayerBuilder(Builder& graph_builder, const KerasModel& model, cons
 
 void LayerBuilder::fail(std::string_view text) const { config_.fail(text); }
 
-std::string LayerBuilder::name(std::string_view part, bool is_last) const { return is_last ? name_ : name(part); }
+std::string LayerBuilder::name(std::string_view part, bool is_last) const {
+  return is_last ? name_ : name(part);
+}
 
 void LayerBuilder::require_rank(int expected) const {
   if (rank(input()) != expected) {
@@ -117,7 +124,8 @@ void LayerBuilder::require_rank(int expected) const {
 
 bool LayerBuilder::channels_first() const {
   const ConfigView format = config_["data_format"];
-  return !format.is_none() && format.as_choice({"channels_last", "channels_first"}) == "channels_first";
+  return !format.is_none() &&
+         format.as_choice({"channels_last", "channels_first"}) == "channels_first";
 }
 
 ops::Padding LayerBuilder::padding(bool allow_causal) const {
@@ -130,18 +138,20 @@ ops::Padding LayerBuilder::padding(bool allow_causal) const {
   padding.fail_expected(allow_causal ? "'valid', 'same' or 'causal'" : "'valid' or 'same'");
 }
 
-ValueId LayerBuilder::weight(std::string_view weight_name, const Extents& expected, std::string_view axes) {
+ValueId LayerBuilder::weight(std::string_view weight_name, const Extents& expected,
+                             std::string_view axes) {
   const std::vector<std::string_view> names = def_.weights(config_);
-  const auto index = static_cast<size_t>(std::find(names.begin(), names.end(), weight_name) - names.begin());
+  const auto index =
+      static_cast<size_t>(std::find(names.begin(), names.end(), weight_name) - names.begin());
   qloom_assert(index < names.size(), "weight ", weight_name, " is not in the list of its layer");
   if (index >= layer_.weights.size()) {
-    fail(join_text("the file has ", layer_.weights.size(), " weights, expected ", names.size(), "; ", weight_name,
-                   " is missing"));
+    fail(join_text("the file has ", layer_.weights.size(), " weights, expected ", names.size(),
+                   "; ", weight_name, " is missing"));
   }
   const KerasWeight& w = layer_.weights[index];
   if (w.shape != expected) {
-    fail(join_text(weight_name, " (", w.name, ") has shape ", text_of(w.shape), ", expected ", text_of(expected), " (",
-                   axes, ")"));
+    fail(join_text(weight_name, " (", w.name, ") has shape ", text_of(w.shape), ", expected ",
+                   text_of(expected), " (", axes, ")"));
   }
   return graph.constant(name(weight_name), Tensor(w.shape, w.values));
 }
@@ -162,7 +172,8 @@ QuantizerOrFunction LayerBuilder::quantizer(std::string_view key, std::string_vi
   v.fail_expected("a quantizer: null, text or an object with class_name and config");
 }
 
-QuantizerOrFunction LayerBuilder::weight_quantizer(std::string_view key, std::string_view fallback) const {
+QuantizerOrFunction LayerBuilder::weight_quantizer(std::string_view key,
+                                                   std::string_view fallback) const {
   QuantizerOrFunction what = quantizer(key, fallback);
   if (auto* q = std::get_if<Quantizer>(&what)) q->set_trainable_parameter();
   return what;
@@ -187,7 +198,8 @@ QuantizerOrFunction LayerBuilder::activation() const {
   v.fail_expected(expected);
 }
 
-ValueId LayerBuilder::quantized(ValueId constant, const QuantizerOrFunction& what, std::string_view part) {
+ValueId LayerBuilder::quantized(ValueId constant, const QuantizerOrFunction& what,
+                                std::string_view part) {
   return is_identity(what) ? constant : graph.apply(what, constant, name(part) + "_quantizer");
 }
 
@@ -213,8 +225,9 @@ ValueId LayerBuilder::add_bias_and_activate(ValueId x, int64_t channels, std::st
   const bool is_linear = is_identity(act);
   const bool permute = channels_first();
   if (has_bias()) {
-    const ValueId bias = quantized(weight("bias", {channels}, axes),
-                                   is_quantized() ? quantizer("bias_quantizer") : QuantizerOrFunction(), "bias");
+    const ValueId bias =
+        quantized(weight("bias", {channels}, axes),
+                  is_quantized() ? quantizer("bias_quantizer") : QuantizerOrFunction(), "bias");
     x = graph.add(x, bias, name("bias_add", is_linear && !permute));
   }
   // The activation sees the layout that the layer yields: an automatic scale is one per last axis.

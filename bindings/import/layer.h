@@ -1,5 +1,5 @@
-// bindings/import/layer.h: how one Keras layer becomes ops. A family of layers is one file in layers/
-// that defines a LayerDef, and one line in CMakeLists.txt.
+// bindings/import/layer.h: how one Keras layer becomes ops. A family of layers is one file in
+// layers/ that defines a LayerDef, and one line in CMakeLists.txt.
 #pragma once
 
 #include <cstdint>
@@ -44,8 +44,8 @@ struct LayerDef {
 /// What a build function works with: the layer's configuration, inputs and weights, and the graph.
 class LayerBuilder {
  public:
-  LayerBuilder(Builder& graph, const KerasModel& model, const KerasLayer& layer, const LayerDef& def,
-               std::vector<ValueId> inputs, std::string name);
+  LayerBuilder(Builder& graph, const KerasModel& model, const KerasLayer& layer,
+               const LayerDef& def, std::vector<ValueId> inputs, std::string name);
 
   Builder& graph;
 
@@ -65,7 +65,9 @@ class LayerBuilder {
 
   /// The name of the layer's last node; `part` names the others: "conv1/bias".
   [[nodiscard]] const std::string& name() const { return name_; }
-  [[nodiscard]] std::string name(std::string_view part) const { return name_ + "/" + std::string(part); }
+  [[nodiscard]] std::string name(std::string_view part) const {
+    return name_ + "/" + std::string(part);
+  }
   /// The name of a node: the layer's own if it is the last one, else "layer/part".
   [[nodiscard]] std::string name(std::string_view part, bool is_last) const;
 
@@ -79,13 +81,16 @@ class LayerBuilder {
   ValueId weight(std::string_view weight_name, const Extents& expected, std::string_view axes);
   /// What QKeras makes of an argument that may name a quantizer or a function: null, an object, or
   /// text. Absent keys give `fallback` (text in the same grammar; "" for none).
-  [[nodiscard]] QuantizerOrFunction quantizer(std::string_view key, std::string_view fallback = "") const;
+  [[nodiscard]] QuantizerOrFunction quantizer(std::string_view key,
+                                              std::string_view fallback = "") const;
   /// A weight quantizer: like `quantizer`, and alpha=None becomes auto_po2 (QKeras's
   /// _set_trainable_parameter).
-  [[nodiscard]] QuantizerOrFunction weight_quantizer(std::string_view key, std::string_view fallback = "") const;
+  [[nodiscard]] QuantizerOrFunction weight_quantizer(std::string_view key,
+                                                     std::string_view fallback = "") const;
   /// The `activation` of a layer: QKeras's grammar in Q layers, Keras's functions in others.
   [[nodiscard]] QuantizerOrFunction activation() const;
-  /// A constant, quantized. The constant is called "layer/part", its quantizer "layer/part_quantizer".
+  /// A constant, quantized. The constant is called "layer/part", its quantizer
+  /// "layer/part_quantizer".
   ValueId quantized(ValueId constant, const QuantizerOrFunction& quantizer, std::string_view part);
   /// Applies an activation; `x` must already be called "layer/…". Adds nothing for none and linear.
   ValueId activate(ValueId x, const QuantizerOrFunction& activation);

@@ -9,7 +9,8 @@ namespace qloom::keras {
 namespace {
 
 // What is left of an object with a class name; the last two belong to layer entries only.
-constexpr std::array<std::string_view, 4> kKeptKeys{"class_name", "config", "name", "inbound_nodes"};
+constexpr std::array<std::string_view, 4> kKeptKeys{"class_name", "config", "name",
+                                                    "inbound_nodes"};
 constexpr std::array<std::string_view, 3> kPolicies{"Policy", "PolicyV1", "DTypePolicy"};
 
 std::string_view text_at(const ConfigValue& object, std::string_view key) {
@@ -44,16 +45,20 @@ ConfigValue normalize(ConfigValue value) {
 
   const std::string class_name(text_at(value, "class_name"));
   if (class_name.empty()) return value;
-  if ((class_name == "__tuple__" || class_name == "TensorShape") && value.find("items") != nullptr) {
+  if ((class_name == "__tuple__" || class_name == "TensorShape") &&
+      value.find("items") != nullptr) {
     return take(value, "items");
   }
   ConfigValue* config = value.find("config");
   if (config == nullptr) return value;
-  if ((class_name == "__numpy__" || class_name == "__tensor__") && config->find("value") != nullptr) {
+  if ((class_name == "__numpy__" || class_name == "__tensor__") &&
+      config->find("value") != nullptr) {
     return take(*config, "value");
   }
-  if (class_name == "function" && config->text() != nullptr) return std::string(after_package(*config->text()));
-  if (is_one_of(class_name, kPolicies) && !text_at(*config, "name").empty()) return take(*config, "name");
+  if (class_name == "function" && config->text() != nullptr)
+    return std::string(after_package(*config->text()));
+  if (is_one_of(class_name, kPolicies) && !text_at(*config, "name").empty())
+    return take(*config, "name");
 
   std::string name(after_package(class_name));
   // A generic class with a registered name: the registered one says more.
@@ -62,7 +67,8 @@ ConfigValue normalize(ConfigValue value) {
     name = after_package(registered);
   }
   if (text_at(value, "module").starts_with("keras.src.ops")) name = "ops." + name;
-  std::erase_if(*members, [](const ConfigValue::Member& m) { return !is_one_of(m.first, kKeptKeys); });
+  std::erase_if(*members,
+                [](const ConfigValue::Member& m) { return !is_one_of(m.first, kKeptKeys); });
   value.set("class_name", std::move(name));
   return value;
 }

@@ -27,15 +27,18 @@ std::string read_file(const std::string& path) {
   std::error_code error;
   if (fs::is_directory(path, error)) {
     if (fs::exists(fs::path(path) / "saved_model.pb", error)) {
-      throw UserError(join_text(path, ": this is a TensorFlow SavedModel folder, which does not keep the quantizers; "
-                      "save with model.save(\"NAME.h5\")"));
+      throw UserError(
+          join_text(path,
+                    ": this is a TensorFlow SavedModel folder, which does not keep the quantizers; "
+                    "save with model.save(\"NAME.h5\")"));
     }
     throw UserError(join_text(path, ": this is a folder, expected a Keras model file"));
   }
   const uint64_t size = fs::file_size(path, error);
   if (error) throw UserError(join_text(path, ": cannot open the file: ", error.message()));
   if (size > kMaxFileBytes) {
-    throw UserError(join_text(path, ": the file has ", size, " bytes, at most ", kMaxFileBytes, " are read"));
+    throw UserError(
+        join_text(path, ": the file has ", size, " bytes, at most ", kMaxFileBytes, " are read"));
   }
   std::ifstream in(path, std::ios::binary);
   std::string bytes(size, '\0');
@@ -50,18 +53,22 @@ FileKind kind_of(std::string_view bytes) {
   if (bytes.starts_with("PK\x03\x04")) return FileKind::zip;
   if (bytes.starts_with(kByteOrderMark)) bytes.remove_prefix(kByteOrderMark.size());
   const size_t first = bytes.find_first_not_of(" \t\r\n");
-  const bool is_json = first != std::string_view::npos &&
-                       std::string_view("{[\"-0123456789").find(bytes[first]) != std::string_view::npos;
+  const bool is_json =
+      first != std::string_view::npos &&
+      std::string_view("{[\"-0123456789").find(bytes[first]) != std::string_view::npos;
   return is_json ? FileKind::json : FileKind::other;
 }
 
 [[noreturn]] void refuse(FileKind kind, const std::string& path) {
   if (kind == FileKind::empty) throw UserError(join_text(path, ": the file is empty"));
   if (kind == FileKind::zip) {
-    throw UserError(join_text(path, ": this is a ZIP archive (.keras), which is not supported yet; "
-                    "save with model.save(\"NAME.h5\")"));
+    throw UserError(join_text(path,
+                              ": this is a ZIP archive (.keras), which is not supported yet; "
+                              "save with model.save(\"NAME.h5\")"));
   }
-  throw UserError(join_text(path, ": this is no Keras model: neither HDF5 (its signature is damaged or missing) nor JSON"));
+  throw UserError(join_text(
+      path,
+      ": this is no Keras model: neither HDF5 (its signature is damaged or missing) nor JSON"));
 }
 
 void add_weights(Hdf5File& file, KerasModel& model) {
@@ -80,10 +87,13 @@ KerasModel read_full_model(Hdf5File& file, const ReadOptions& options) {
   if (version) check_keras_version(*version, file.file());
   const auto config = file.text(root, "model_config");
   if (!config) {
-    throw UserError(join_text(file.file(), ": the attribute model_config is missing: the file holds weights only; give the "
-                    "architecture (model.to_json()) as the model and this file with --weights"));
+    throw UserError(
+        join_text(file.file(),
+                  ": the attribute model_config is missing: the file holds weights only; give the "
+                  "architecture (model.to_json()) as the model and this file with --weights"));
   }
-  KerasModel model = read_architecture(parse_json(*config, file.file() + ": model_config"), file.file());
+  KerasModel model =
+      read_architecture(parse_json(*config, file.file() + ": model_config"), file.file());
   if (version) model.keras_version = *version;
   if (options.weights.empty() && !options.architecture_only) add_weights(file, model);
   return model;
@@ -107,8 +117,10 @@ KerasModel read_keras_model(const std::string& path, const ReadOptions& options)
   } else if (kind == FileKind::json) {
     model = parse_keras_architecture(bytes, path);
     if (options.weights.empty() && !options.architecture_only) {
-      throw UserError(join_text(path, ": this is an architecture without weights; give the file that holds them with "
-                      "--weights (model.save_weights(\"NAME_weights.h5\"))"));
+      throw UserError(
+          join_text(path,
+                    ": this is an architecture without weights; give the file that holds them with "
+                    "--weights (model.save_weights(\"NAME_weights.h5\"))"));
     }
   } else {
     refuse(kind, path);

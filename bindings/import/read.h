@@ -8,7 +8,7 @@
 namespace qloom {
 
 struct ReadOptions {
-  std::string weights = {};             ///< a second file with the weights; "" = in the model's own file
+  std::string weights = {};        ///< a second file with the weights; "" = in the model's own file
   bool architecture_only = false;  ///< take a JSON architecture without weights
 };
 

@@ -43,7 +43,8 @@ void check_unique_names(const KerasModel& model) {
 
 // The shape of the input of a Sequential model without an InputLayer entry, batch axis included:
 // the first layer's own, else the model's. Keras 2 and Keras 3 name the key differently.
-ConfigValue sequential_input_shape(const ConfigView& config, const ConfigView& layers, const std::string& file) {
+ConfigValue sequential_input_shape(const ConfigView& config, const ConfigView& layers,
+                                   const std::string& file) {
   if (layers.size() > 0) {
     const ConfigView first = layers[0]["config"];
     for (const char* key : {"batch_input_shape", "batch_shape"}) {
@@ -58,8 +59,10 @@ ConfigValue sequential_input_shape(const ConfigView& config, const ConfigView& l
   if (config.value().object() != nullptr && !config["build_input_shape"].is_none()) {
     return config["build_input_shape"].value();
   }
-  throw UserError(file + ": the Sequential model has no input shape: no InputLayer, no batch_input_shape or "
-                  "batch_shape in its first layer, no build_input_shape");
+  throw UserError(
+      file +
+      ": the Sequential model has no input shape: no InputLayer, no batch_input_shape or "
+      "batch_shape in its first layer, no build_input_shape");
 }
 
 KerasLayer make_input_layer(ConfigValue shape, std::string name) {
@@ -126,7 +129,8 @@ void read_functional(const ConfigView& config, KerasModel& model) {
     KerasLayer layer = read_layer(entry);
     if (const ConfigView nodes = entry["inbound_nodes"]; nodes.exists()) {
       layer.calls = read_calls(ConfigView(nodes.value(), model.describe(layer), "inbound_nodes"));
-      is_keras3 = is_keras3 || (nodes.size() > 0 && nodes.value().array()->front().find("args") != nullptr);
+      is_keras3 =
+          is_keras3 || (nodes.size() > 0 && nodes.value().array()->front().find("args") != nullptr);
     }
     if (layer.class_name == "InputLayer" && layer.calls.empty()) {
       KerasCall call;
@@ -153,7 +157,8 @@ KerasModel read_architecture(ConfigValue json, const std::string& file) {
   model.file = file;
   const ConfigView top(normal, file);
   if (json.object() == nullptr) top.fail_expected("an object with class_name and config");
-  if (const ConfigValue* version = json.find("keras_version"); version != nullptr && version->text() != nullptr) {
+  if (const ConfigValue* version = json.find("keras_version");
+      version != nullptr && version->text() != nullptr) {
     model.keras_version = *version->text();
   }
   const std::string& class_name = top["class_name"].as_text();
@@ -165,7 +170,8 @@ KerasModel read_architecture(ConfigValue json, const std::string& file) {
     read_functional(config, model);
   } else {
     top["class_name"].fail_expected(
-        "'Sequential', 'Functional' or 'Model' (subclassed models cannot be read without their code)");
+        "'Sequential', 'Functional' or 'Model' (subclassed models cannot be read without their "
+        "code)");
   }
   check_unique_names(model);
   check_references(model);

@@ -25,7 +25,8 @@ InputRef read_reference(const ConfigView& reference) {
   ref.layer = reference[0].as_text();
   ref.node = reference[1].as_integer();
   ref.tensor = reference[2].as_integer();
-  if (ref.node < 0 || ref.tensor < 0) reference.fail_expected("[layer, node, tensor] with numbers from 0");
+  if (ref.node < 0 || ref.tensor < 0)
+    reference.fail_expected("[layer, node, tensor] with numbers from 0");
   return ref;
 }
 
@@ -63,7 +64,8 @@ void collect_keras2(const ConfigView& v, KerasCall& call) {
 void collect_keras3(const ConfigView& v, KerasCall& call) {
   if (const ConfigValue::Object* o = v.value().object()) {
     const ConfigValue* class_name = v.value().find("class_name");
-    if (class_name != nullptr && class_name->text() != nullptr && *class_name->text() == kKerasTensor) {
+    if (class_name != nullptr && class_name->text() != nullptr &&
+        *class_name->text() == kKerasTensor) {
       call.inputs.push_back(read_reference(v["config"]["keras_history"]));
       return;
     }
@@ -103,8 +105,8 @@ void check_reference(const KerasModel& model, const LayerIndex& index, const Inp
   }
   const size_t calls = model.layers[layer->second].calls.size();
   if (static_cast<uint64_t>(ref.node) >= calls) {
-    throw UserError(owner + " refers to call " + std::to_string(ref.node) + " of layer '" + ref.layer +
-                    "', which has " + std::to_string(calls) + " (counted from 0)");
+    throw UserError(owner + " refers to call " + std::to_string(ref.node) + " of layer '" +
+                    ref.layer + "', which has " + std::to_string(calls) + " (counted from 0)");
   }
 }
 
@@ -134,7 +136,9 @@ class Sorter {
   };
 
   State& state(const KerasCallRef& c) { return state_[first_[c.layer] + c.call]; }
-  [[nodiscard]] const KerasCall& call(const KerasCallRef& c) const { return model_.layers[c.layer].calls[c.call]; }
+  [[nodiscard]] const KerasCall& call(const KerasCallRef& c) const {
+    return model_.layers[c.layer].calls[c.call];
+  }
 
   void visit(const KerasCallRef& start) {
     if (state(start) != State::unseen) return;
@@ -210,11 +214,14 @@ void check_references(const KerasModel& model) {
   const LayerIndex index = index_layers(model);
   for (const KerasLayer& l : model.layers) {
     for (const KerasCall& c : l.calls) {
-      for (const InputRef& ref : c.inputs) check_reference(model, index, ref, model.describe(l) + ": inbound_nodes");
+      for (const InputRef& ref : c.inputs)
+        check_reference(model, index, ref, model.describe(l) + ": inbound_nodes");
     }
   }
-  for (const InputRef& ref : model.inputs) check_reference(model, index, ref, model.file + ": input_layers");
-  for (const InputRef& ref : model.outputs) check_reference(model, index, ref, model.file + ": output_layers");
+  for (const InputRef& ref : model.inputs)
+    check_reference(model, index, ref, model.file + ": input_layers");
+  for (const InputRef& ref : model.outputs)
+    check_reference(model, index, ref, model.file + ": output_layers");
 }
 
 std::vector<KerasCallRef> topological_order(const KerasModel& model) { return Sorter(model).run(); }

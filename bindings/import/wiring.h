@@ -8,7 +8,8 @@ namespace qloom::keras {
 
 /// The calls in a layer's `inbound_nodes`, in the forms of Keras 2 (lists of
 /// `[layer, node, tensor, kwargs]`, one nesting level less for op layers, nested structures, dicts)
-/// and Keras 3 (`{"args": …, "kwargs": …}` with `keras_history`). Throws UserError naming the layer.
+/// and Keras 3 (`{"args": …, "kwargs": …}` with `keras_history`). Throws UserError naming the
+/// layer.
 [[nodiscard]] std::vector<KerasCall> read_calls(const ConfigView& inbound_nodes);
 
 /// `input_layers` or `output_layers`: a list of references, one reference, or a dict of them.

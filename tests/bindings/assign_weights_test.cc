@@ -69,7 +69,8 @@ TEST(AssignWeights, FindsValuesThatAreNotFinite) {
   keras::assign_weights(m, needs_weights);
   keras::check_finite(m);
   m.layers[2].weights[0].values[0] = std::numeric_limits<float>::quiet_NaN();
-  expect_user_error([&] { keras::check_finite(m); }, {"layer 'b' (Dense)", "b/kernel:0", "nan", "element 0"});
+  expect_user_error([&] { keras::check_finite(m); },
+                    {"layer 'b' (Dense)", "b/kernel:0", "nan", "element 0"});
 }
 
 }  // namespace

@@ -41,8 +41,9 @@ TEST(BrokenFiles, AreRefusedOrAcceptedAsListed) {
     const std::string name = fs::path(file.starts_with("broken/") ? file : weights).filename();
     if (name.ends_with(".keras")) continue;
     const auto start = std::chrono::steady_clock::now();
-    const std::string message = refusal((golden / "files" / file).string(),
-                                        weights.empty() ? "" : (golden / "files" / weights).string());
+    const std::string message =
+        refusal((golden / "files" / file).string(),
+                weights.empty() ? "" : (golden / "files" / weights).string());
     EXPECT_LT(std::chrono::steady_clock::now() - start, std::chrono::seconds(1)) << name;
     ++checked;
     const std::string expect = c["expect"].as_text();

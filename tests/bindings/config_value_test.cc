@@ -14,7 +14,8 @@ class ConfigViewTest : public ::testing::Test {
  protected:
   ConfigValue value_ = keras::parse_json(R"({
       "units": 4, "half": 2.5, "flag": 1, "nothing": null, "name": "fc", "sizes": [3, 5], "two": 2,
-      "bad": [1, -1], "huge": 1e400, "nested": {"list": [{"x": 1}]}})", "test");
+      "bad": [1, -1], "huge": 1e400, "nested": {"list": [{"x": 1}]}})",
+                                         "test");
   ConfigView view_{value_, "m.h5: layer 'fc' (QDense)"};
 };
 
@@ -37,16 +38,21 @@ TEST_F(ConfigViewTest, ErrorsNameOwnerPathExpectedAndFound) {
   const std::string owner = "m.h5: layer 'fc' (QDense): ";
   expect_user_error([&] { (void)view_["half"].as_positive(); },
                     {owner + "half: expected a positive integer, found 2.5"});
-  expect_user_error([&] { (void)view_["absent"].as_positive(); }, {owner + "absent: this key is missing"});
-  expect_user_error([&] { (void)view_["huge"].as_positive(); }, {"huge: expected a positive integer, found Infinity"});
+  expect_user_error([&] { (void)view_["absent"].as_positive(); },
+                    {owner + "absent: this key is missing"});
+  expect_user_error([&] { (void)view_["huge"].as_positive(); },
+                    {"huge: expected a positive integer, found Infinity"});
   expect_user_error([&] { (void)view_["huge"].as_real(); }, {"huge", "finite"});
   expect_user_error([&] { (void)view_["bad"].as_positives(2); }, {"bad", "[1, -1]"});
   expect_user_error([&] { (void)view_["sizes"].as_positives(3); }, {"sizes", "list of 3"});
   expect_user_error([&] { (void)view_["units"].as_text(); }, {"units", "a string", "4"});
   expect_user_error([&] { (void)view_["units"].as_bool(); }, {"units", "true or false"});
-  expect_user_error([&] { (void)view_["name"].as_choice({"same", "valid"}); }, {"'same' 'valid'", "\"fc\""});
-  expect_user_error([&] { (void)view_["nested"]["list"][size_t{0}]["x"].as_text(); }, {"nested.list[0].x"});
-  expect_user_error([&] { (void)view_["nested"]["list"][size_t{1}]; }, {"nested.list", "1 elements"});
+  expect_user_error([&] { (void)view_["name"].as_choice({"same", "valid"}); },
+                    {"'same' 'valid'", "\"fc\""});
+  expect_user_error([&] { (void)view_["nested"]["list"][size_t{0}]["x"].as_text(); },
+                    {"nested.list[0].x"});
+  expect_user_error([&] { (void)view_["nested"]["list"][size_t{1}]; },
+                    {"nested.list", "1 elements"});
   expect_user_error([&] { (void)view_["units"]["x"]; }, {"units", "an object"});
 }
 

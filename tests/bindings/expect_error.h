@@ -13,7 +13,8 @@
 namespace qloom::testing {
 
 inline std::string lower(std::string text) {
-  std::transform(text.begin(), text.end(), text.begin(), [](unsigned char c) { return std::tolower(c); });
+  std::transform(text.begin(), text.end(), text.begin(),
+                 [](unsigned char c) { return std::tolower(c); });
   return text;
 }
 
@@ -25,7 +26,8 @@ void expect_user_error(Action&& action, const std::vector<std::string>& words) {
   } catch (const UserError& error) {
     const std::string message = lower(error.what());
     for (const std::string& w : words) {
-      EXPECT_NE(message.find(lower(w)), std::string::npos) << "no \"" << w << "\" in: " << error.what();
+      EXPECT_NE(message.find(lower(w)), std::string::npos)
+          << "no \"" << w << "\" in: " << error.what();
     }
     return;
   }

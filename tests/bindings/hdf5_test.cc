@@ -35,7 +35,8 @@ void read_all(std::string bytes) {
 }
 
 std::string put(std::string bytes, size_t at, uint64_t value, int width) {
-  for (int k = 0; k < width; ++k) bytes[at + static_cast<size_t>(k)] = static_cast<char>(value >> (8 * k) & 255);
+  for (int k = 0; k < width; ++k)
+    bytes[at + static_cast<size_t>(k)] = static_cast<char>(value >> (8 * k) & 255);
   return bytes;
 }
 
@@ -77,24 +78,31 @@ TEST(Hdf5, NamesWhatIsDamaged) {
   expect_user_error([&] { read_all(good.substr(0, 7)); }, {"signature"});
   expect_user_error([&] { read_all(good.substr(0, 20)); }, {"truncated"});
   expect_user_error([&] { read_all(good.substr(0, good.size() / 2)); }, {"truncated"});
-  expect_user_error([&] { read_all(put(good, 8, 3, 1)); }, {"superblock version 3", "h5py's default"});
+  expect_user_error([&] { read_all(put(good, 8, 3, 1)); },
+                    {"superblock version 3", "h5py's default"});
   expect_user_error([&] { read_all(put(good, 13, 4, 1)); }, {"size of offsets 4"});
-  expect_user_error([&] { read_all(put(put(good, tree + 5, 1, 1), tree + 32, tree, 8)); }, {"B-tree", "twice"});
-  expect_user_error([&] { read_all(put(good, tree + 32, uint64_t{1} << 60, 8)); }, {"address", "outside the file"});
-  expect_user_error([&] { read_all(put(good, tree + 32, ~uint64_t{0} - 3, 8)); }, {"address", "outside the file"});
+  expect_user_error([&] { read_all(put(put(good, tree + 5, 1, 1), tree + 32, tree, 8)); },
+                    {"B-tree", "twice"});
+  expect_user_error([&] { read_all(put(good, tree + 32, uint64_t{1} << 60, 8)); },
+                    {"address", "outside the file"});
+  expect_user_error([&] { read_all(put(good, tree + 32, ~uint64_t{0} - 3, 8)); },
+                    {"address", "outside the file"});
   expect_user_error([&] { read_all(put(good, heap + 8, uint64_t{1} << 50, 8)); }, {"global heap"});
   expect_user_error([&] { read_all(put(good, node + 6, 65535, 2)); }, {"symbol"});
-  expect_user_error([&] { read_all(put(good, 64, good.size() - 2, 8)); }, {"address", "object header"});
+  expect_user_error([&] { read_all(put(good, 64, good.size() - 2, 8)); },
+                    {"address", "object header"});
 }
 
-// Two weights that share their bytes are legal HDF5, but a list of many such names would ask for any
-// amount of memory: more than the file has bytes is refused.
+// Two weights that share their bytes are legal HDF5, but a list of many such names would ask for
+// any amount of memory: more than the file has bytes is refused.
 TEST(Hdf5, OverlappingDataIsBoundedByTheFile) {
   Hdf5File file(bytes_of("cnn_weights.h5"), "cnn_weights.h5");
   const auto kernel = file.find(file.root(), "conv1/conv1/kernel:0");
-  expect_user_error([&] {
-    for (int k = 0; k < 100000; ++k) (void)file.read_float32(*kernel);
-  }, {"overlap"});
+  expect_user_error(
+      [&] {
+        for (int k = 0; k < 100000; ++k) (void)file.read_float32(*kernel);
+      },
+      {"overlap"});
 }
 
 TEST(Hdf5, RandomDamageIsAnErrorOrHarmlessButNeverACrash) {
@@ -135,20 +143,25 @@ TEST(Hdf5, ConvertsEveryNumberType) {
     t.big_endian = big_endian;
     return t;
   };
-  const auto one = [](std::string_view bytes, const Hdf5Type& t) { return keras::convert_to_float32(bytes, t).at(0); };
+  const auto one = [](std::string_view bytes, const Hdf5Type& t) {
+    return keras::convert_to_float32(bytes, t).at(0);
+  };
   constexpr auto kReal = Hdf5Type::Kind::real;
   constexpr auto kInteger = Hdf5Type::Kind::integer;
   EXPECT_EQ(one(std::string_view("\x00\x3e", 2), type(kReal, 2, true, false)), 1.5f);
   EXPECT_EQ(one(std::string_view("\x01\x00", 2), type(kReal, 2, true, false)), 0x1p-24f);
   EXPECT_EQ(one(std::string_view("\xff\x7b", 2), type(kReal, 2, true, false)), 65504.0f);
-  EXPECT_EQ(one(std::string_view("\x00\xfc", 2), type(kReal, 2, true, false)), -std::numeric_limits<float>::infinity());
+  EXPECT_EQ(one(std::string_view("\x00\xfc", 2), type(kReal, 2, true, false)),
+            -std::numeric_limits<float>::infinity());
   EXPECT_EQ(one(std::string_view("\x00\x00\xc0\xbf", 4), type(kReal, 4, true, false)), -1.5f);
   EXPECT_EQ(one(std::string_view("\xbf\xc0\x00\x00", 4), type(kReal, 4, true, true)), -1.5f);
   EXPECT_EQ(one(std::string_view("\x3f\xf8\0\0\0\0\0\0", 8), type(kReal, 8, true, true)), 1.5f);
   EXPECT_EQ(one(std::string_view("\xfe", 1), type(kInteger, 1, true, false)), -2.0f);
   EXPECT_EQ(one(std::string_view("\xfe", 1), type(kInteger, 1, false, false)), 254.0f);
   EXPECT_EQ(one(std::string_view("\xff\xfe", 2), type(kInteger, 2, true, true)), -2.0f);
-  EXPECT_EQ(one(std::string_view("\xff\xff\xff\xff\xff\xff\xff\xff", 8), type(kInteger, 8, true, false)), -1.0f);
+  EXPECT_EQ(
+      one(std::string_view("\xff\xff\xff\xff\xff\xff\xff\xff", 8), type(kInteger, 8, true, false)),
+      -1.0f);
 }
 
 }  // namespace

@@ -26,10 +26,12 @@ void collect(ConfigValue& v, std::vector<ConfigValue*>& out) {
 }
 
 const ConfigValue::Array& nonsense() {
-  static const ConfigValue kList = keras::parse_json(R"json([null, true, 0, -1, 3, 1000, 4611686018427387904, -0.5,
+  static const ConfigValue kList =
+      keras::parse_json(R"json([null, true, 0, -1, 3, 1000, 4611686018427387904, -0.5,
       1e308, NaN, "", "x", "quantized_bits(4,0,1)", [], [0], [-1, -1], [1, 1, 1],
       [4611686018427387904, 4611686018427387904], [null, 4611686018427387904, 4611686018427387904, 2], {}, {"a": 1},
-      {"class_name": "quantized_relu", "config": {"bits": 3}}, [["act1", 0, 0, {}]]])json", "nonsense");
+      {"class_name": "quantized_relu", "config": {"bits": 3}}, [["act1", 0, 0, {}]]])json",
+                        "nonsense");
   return *kList.array();
 }
 
@@ -54,9 +56,11 @@ Counts try_nonsense(KerasModel model) {
         } catch (const UserError& error) {
           ++counts.refused;
           // The layer itself, or a later one that its output does not suit.
-          EXPECT_TRUE(std::string(error.what()).starts_with(model.file + ": layer '")) << error.what();
+          EXPECT_TRUE(std::string(error.what()).starts_with(model.file + ": layer '"))
+              << error.what();
         } catch (const std::exception& error) {
-          ADD_FAILURE() << layer.name << ": " << kept.to_string() << " → " << bad.to_string() << ": " << error.what();
+          ADD_FAILURE() << layer.name << ": " << kept.to_string() << " → " << bad.to_string()
+                        << ": " << error.what();
         }
         *places[k] = std::move(kept);
       }
@@ -66,13 +70,15 @@ Counts try_nonsense(KerasModel model) {
 }
 
 TEST(HostileConfig, NonsenseInARealModelIsAnErrorOrHarmless) {
-  const Counts counts = try_nonsense(read_keras_model((testing::source_dir() / "tests/data/import/cnn.h5").string()));
+  const Counts counts =
+      try_nonsense(read_keras_model((testing::source_dir() / "tests/data/import/cnn.h5").string()));
   EXPECT_GT(counts.refused, 1000);
   EXPECT_GT(counts.accepted, 100);
 }
 
 TEST(HostileConfig, NonsenseInOtherLayersIsAnErrorOrHarmless) {
-  KerasModel model = parse_keras_architecture(R"json({"class_name": "Sequential", "config": {"name": "s", "layers": [
+  KerasModel model = parse_keras_architecture(
+      R"json({"class_name": "Sequential", "config": {"name": "s", "layers": [
       {"class_name": "InputLayer", "config": {"name": "in", "batch_input_shape": [null, 4, 4, 2], "sparse": false}},
       {"class_name": "Rescaling", "config": {"name": "rescaling", "scale": [0.5, 2.0], "offset": 1.0}},
       {"class_name": "ZeroPadding2D", "config": {"name": "pad", "padding": [[1, 1], [1, 1]], "data_format": "channels_last"}},
@@ -93,13 +99,14 @@ TEST(HostileConfig, NonsenseInOtherLayersIsAnErrorOrHarmless) {
       {"class_name": "MaxPooling1D", "config": {"name": "max", "pool_size": [2], "strides": [2], "padding": "valid"}},
       {"class_name": "GlobalMaxPooling1D", "config": {"name": "global", "keepdims": false}},
       {"class_name": "Softmax", "config": {"name": "softmax", "axis": -1}}]}})json",
-                                              "s.json");
+      "s.json");
   const auto weight = [](const char* name, std::vector<int64_t> shape, size_t count) {
     return KerasWeight{name, std::move(shape), std::vector<float>(count, 0.5F)};
   };
-  set_weights(model, {weight("dw", {3, 3, 2, 1}, 18), weight("gamma", {2}, 2), weight("beta", {2}, 2),
-                      weight("mean", {2}, 2), weight("variance", {2}, 2), weight("mean", {4}, 4),
-                      weight("variance", {4}, 4), weight("c1", {2, 1, 2}, 4)});
+  set_weights(model,
+              {weight("dw", {3, 3, 2, 1}, 18), weight("gamma", {2}, 2), weight("beta", {2}, 2),
+               weight("mean", {2}, 2), weight("variance", {2}, 2), weight("mean", {4}, 4),
+               weight("variance", {4}, 4), weight("c1", {2, 1, 2}, 4)});
   const Counts counts = try_nonsense(std::move(model));
   EXPECT_GT(counts.refused, 1000);
   EXPECT_GT(counts.accepted, 100);

@@ -16,7 +16,8 @@ using testing::expect_user_error;
 ConfigValue parse(std::string_view text) { return parse_json(text, "model.json"); }
 
 TEST(Json, ReadsEveryKindOfValue) {
-  const ConfigValue v = parse(R"( {"a": [null, true, false, -3, 2.5, 1e3, "x"], "b": {}, "c": []} )");
+  const ConfigValue v =
+      parse(R"( {"a": [null, true, false, -3, 2.5, 1e3, "x"], "b": {}, "c": []} )");
   const ConfigValue::Array& a = *v.find("a")->array();
   ASSERT_EQ(a.size(), 7u);
   EXPECT_TRUE(a[0].is_null());
@@ -46,7 +47,8 @@ TEST(Json, TakesPythonsNonFiniteWords) {
 
 TEST(Json, NumbersBeyondTheirRangeAreWhatPythonMakesOfThem) {
   const ConfigValue v = parse(
-      "[9223372036854775807, 9223372036854775808, 1e400, -1e400, 1e-400, 0.0001e-999999999999999999999, "
+      "[9223372036854775807, 9223372036854775808, 1e400, -1e400, 1e-400, "
+      "0.0001e-999999999999999999999, "
       "0.00001e500, 100000e-330]");
   const ConfigValue::Array& a = *v.array();
   EXPECT_EQ(*a[0].integer(), std::numeric_limits<int64_t>::max());
@@ -88,18 +90,21 @@ TEST(Json, ManyValuesAreRefusedBeforeTheyFillMemory) {
 }
 
 TEST(Json, NamesLineAndColumnOfAnError) {
-  expect_user_error([] { parse("{\"a\": 1,\n \"b\" 2}"); }, {"model.json", "json", "line 2", "column 6"});
+  expect_user_error([] { parse("{\"a\": 1,\n \"b\" 2}"); },
+                    {"model.json", "json", "line 2", "column 6"});
 }
 
 TEST(Json, RefusesMalformedText) {
-  for (const char* text : {"", "  ", "{", "[1,", "[1 2]", "{\"a\":}", "{a: 1}", "[1]x", "01", "-", "1.", "1e", "tru",
-                           "\"abc", "\"\\x\"", "\"\\u12\"", "{\"a\": 1,}", "[,]", "\"\x01\""}) {
+  for (const char* text :
+       {"", "  ", "{", "[1,", "[1 2]", "{\"a\":}", "{a: 1}", "[1]x", "01", "-", "1.", "1e", "tru",
+        "\"abc", "\"\\x\"", "\"\\u12\"", "{\"a\": 1,}", "[,]", "\"\x01\""}) {
     expect_user_error([&] { parse(text); }, {"not valid JSON"});
   }
 }
 
 TEST(Json, RefusesInvalidUtf8) {
-  for (const char* text : {"\"\xff\"", "\"\xc0\x80\"", "\"\xed\xa0\x80\"", "\"\xf4\x90\x80\x80\"", "\"\xe2\x82\""}) {
+  for (const char* text :
+       {"\"\xff\"", "\"\xc0\x80\"", "\"\xed\xa0\x80\"", "\"\xf4\x90\x80\x80\"", "\"\xe2\x82\""}) {
     expect_user_error([&] { parse(text); }, {"utf-8"});
   }
 }

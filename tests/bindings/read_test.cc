@@ -1,7 +1,6 @@
 #include "bindings/import/read.h"
 
 #include <gtest/gtest.h>
-
 #include <unistd.h>
 
 #include <cstring>
@@ -18,7 +17,9 @@ namespace {
 namespace fs = std::filesystem;
 using testing::expect_user_error;
 
-std::string data(const std::string& name) { return (testing::source_dir() / "tests/data/import" / name).string(); }
+std::string data(const std::string& name) {
+  return (testing::source_dir() / "tests/data/import" / name).string();
+}
 
 class ReadTest : public ::testing::Test {
  protected:
@@ -86,21 +87,33 @@ TEST_F(ReadTest, ArchitectureAloneOnlyWhenAsked) {
 
 TEST_F(ReadTest, RefusesOtherFilesByName) {
   expect_user_error([&] { (void)read_keras_model(write("a.h5", "")); }, {"a.h5", "empty"});
-  expect_user_error([&] { (void)read_keras_model(write("b.h5", "this is not a model\n")); }, {"b.h5", "no Keras model"});
-  expect_user_error([&] { (void)read_keras_model(write("c.h5", "PK\x03\x04zip")); }, {"c.h5", "ZIP", ".keras"});
-  expect_user_error([&] { (void)read_keras_model((folder_ / "absent.h5").string()); }, {"absent.h5", "No such file"});
-  expect_user_error([&] { (void)read_keras_model(folder_.string()); }, {folder_.string(), "folder"});
+  expect_user_error([&] { (void)read_keras_model(write("b.h5", "this is not a model\n")); },
+                    {"b.h5", "no Keras model"});
+  expect_user_error([&] { (void)read_keras_model(write("c.h5", "PK\x03\x04zip")); },
+                    {"c.h5", "ZIP", ".keras"});
+  expect_user_error([&] { (void)read_keras_model((folder_ / "absent.h5").string()); },
+                    {"absent.h5", "No such file"});
+  expect_user_error([&] { (void)read_keras_model(folder_.string()); },
+                    {folder_.string(), "folder"});
   write("saved_model.pb", "x");
-  expect_user_error([&] { (void)read_keras_model(folder_.string()); }, {folder_.string(), "SavedModel"});
-  expect_user_error([&] { (void)read_keras_model(data("cnn_weights.h5")); }, {"cnn_weights.h5", "model_config", "--weights"});
-  expect_user_error([&] { (void)read_keras_model(data("cnn.json"), {.weights = data("cnn.json")}); }, {"cnn.json", "JSON", "weights"});
-  expect_user_error([&] { (void)read_keras_model(write("k1.json", R"({"class_name": "Sequential", "config": [{"class_name":
-      "Dense", "config": {"name": "d", "batch_input_shape": [null, 4]}}], "keras_version": "1.2.2"})")); },
-                    {"k1.json", "Keras 1.2.2"});
+  expect_user_error([&] { (void)read_keras_model(folder_.string()); },
+                    {folder_.string(), "SavedModel"});
+  expect_user_error([&] { (void)read_keras_model(data("cnn_weights.h5")); },
+                    {"cnn_weights.h5", "model_config", "--weights"});
+  expect_user_error(
+      [&] { (void)read_keras_model(data("cnn.json"), {.weights = data("cnn.json")}); },
+      {"cnn.json", "JSON", "weights"});
+  expect_user_error(
+      [&] {
+        (void)read_keras_model(
+            write("k1.json", R"({"class_name": "Sequential", "config": [{"class_name":
+      "Dense", "config": {"name": "d", "batch_input_shape": [null, 4]}}], "keras_version": "1.2.2"})"));
+      },
+      {"k1.json", "Keras 1.2.2"});
 }
 
-// The order of variables in a bundle of golden/files.json is that of model.weights: trainable ones of
-// all layers are not grouped, so names decide.
+// The order of variables in a bundle of golden/files.json is that of model.weights: trainable ones
+// of all layers are not grouped, so names decide.
 TEST(ReadGolden, EveryFileHasTheWeightsOfItsModel) {
   QLOOM_NEEDS_SHARED();
   const fs::path golden = *testing::shared_dir() / "golden";
@@ -112,9 +125,11 @@ TEST(ReadGolden, EveryFileHasTheWeightsOfItsModel) {
   int compared = 0;
   for (const ConfigValue& c : *bundle.find("cases")->array()) {
     const ConfigView golden_case(c, *c.find("name")->text());
-    const auto path = [&](const char* form) { return (golden / "files" / golden_case["files"][form].as_text()).string(); };
-    for (const KerasModel& m :
-         {read_keras_model(path("h5")), read_keras_model(path("json"), {.weights = path("weights")})}) {
+    const auto path = [&](const char* form) {
+      return (golden / "files" / golden_case["files"][form].as_text()).string();
+    };
+    for (const KerasModel& m : {read_keras_model(path("h5")),
+                                read_keras_model(path("json"), {.weights = path("weights")})}) {
       for (size_t k = 0; k < golden_case["weights"].size(); ++k) {
         const ConfigView expected = golden_case["weights"][k];
         const std::string name = expected["name"].as_text();
@@ -131,7 +146,8 @@ TEST(ReadGolden, EveryFileHasTheWeightsOfItsModel) {
         if (same_name > 1 || expected["value"]["dtype"].as_text() != "f32") continue;
         const auto at = static_cast<size_t>(expected["value"]["offset"].as_integer());
         ASSERT_LE(at + found->values.size() * 4, values.size());
-        EXPECT_EQ(std::memcmp(found->values.data(), values.data() + at, found->values.size() * 4), 0)
+        EXPECT_EQ(std::memcmp(found->values.data(), values.data() + at, found->values.size() * 4),
+                  0)
             << golden_case.owner() << " " << name;
         ++compared;
       }
@@ -154,7 +170,8 @@ TEST(ReadGolden, RealFilesOfEveryEraAreRead) {
         ++read;
       } catch (const UserError& error) {
         // A weights file with another name.
-        EXPECT_NE(std::string(error.what()).find("weights only"), std::string::npos) << error.what();
+        EXPECT_NE(std::string(error.what()).find("weights only"), std::string::npos)
+            << error.what();
       }
     }
   }

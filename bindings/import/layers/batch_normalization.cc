@@ -1,5 +1,5 @@
-// bindings/import/layers/batch_normalization.cc: y = (x - mean) / sqrt(variance + epsilon) · gamma +
-// beta along one axis or several, in the order of operations that the library uses:
+// bindings/import/layers/batch_normalization.cc: y = (x - mean) / sqrt(variance + epsilon) · gamma
+// + beta along one axis or several, in the order of operations that the library uses:
 //   QBatchNormalization, Keras 3, ranks other than 4, fused=False   x·inv + (beta - mean·inv)
 //   Keras 2's BatchNormalization on 4 axes                          (x - mean)·inv + beta
 // QBatchNormalization quantizes its parameters; its defaults are powers of two, not none. Gamma and
@@ -14,12 +14,21 @@ namespace qloom::keras::layers {
 namespace {
 
 constexpr std::string_view kClasses[] = {"BatchNormalization", "QBatchNormalization"};
-constexpr std::string_view kKeys[] = {"axis", "epsilon", "center", "scale", "fused", "renorm", "beta_quantizer",
-                                      "gamma_quantizer", "mean_quantizer", "variance_quantizer", "inverse_quantizer"};
+constexpr std::string_view kKeys[] = {"axis",
+                                      "epsilon",
+                                      "center",
+                                      "scale",
+                                      "fused",
+                                      "renorm",
+                                      "beta_quantizer",
+                                      "gamma_quantizer",
+                                      "mean_quantizer",
+                                      "variance_quantizer",
+                                      "inverse_quantizer"};
 // `activation` is stored and ignored by QBatchNormalization itself; the rest concerns training.
-constexpr std::string_view kIgnored[] = {"activation", "momentum", "renorm_clipping", "renorm_momentum",
-                                         "synchronized", "virtual_batch_size", "adjustment", "beta_range",
-                                         "gamma_range"};
+constexpr std::string_view kIgnored[] = {"activation",      "momentum",     "renorm_clipping",
+                                         "renorm_momentum", "synchronized", "virtual_batch_size",
+                                         "adjustment",      "beta_range",   "gamma_range"};
 
 std::vector<std::string_view> weights(const ConfigView& config) {
   std::vector<std::string_view> names;
@@ -57,12 +66,14 @@ struct Parameters {
 
 // The four parameters, quantized, with one axis of `channels`. Several axes are stored with the
 // input's rank, size 1 elsewhere.
-Parameters read_parameters(LayerBuilder& layer, const std::vector<int64_t>& axes, int64_t channels) {
+Parameters read_parameters(LayerBuilder& layer, const std::vector<int64_t>& axes,
+                           int64_t channels) {
   const Shape& shape = layer.shape(layer.input());
   Extents stored{channels};
   if (axes.size() > 1) {
     stored.assign(shape.size(), 1);
-    for (const int64_t a : axes) stored[static_cast<size_t>(a)] = shape[static_cast<size_t>(a)].extent();
+    for (const int64_t a : axes)
+      stored[static_cast<size_t>(a)] = shape[static_cast<size_t>(a)].extent();
   }
   const bool is_q = layer.is_quantized();
   const auto finish = [&](std::string_view part, const QuantizerOrFunction& quantizer) {
@@ -75,16 +86,20 @@ Parameters read_parameters(LayerBuilder& layer, const std::vector<int64_t>& axes
   const QuantizerOrFunction none;
   Parameters p;
   p.gamma = layer.config("scale").bool_or(true)
-                ? finish("gamma", is_q ? layer.weight_quantizer("gamma_quantizer", "quantized_relu_po2(6,2048)") : none)
+                ? finish("gamma", is_q ? layer.weight_quantizer("gamma_quantizer",
+                                                                "quantized_relu_po2(6,2048)")
+                                       : none)
                 : fill("gamma", 1.0F);
   p.beta = layer.config("center").bool_or(true)
                ? finish("beta", is_q ? layer.quantizer("beta_quantizer", "quantized_po2(5)") : none)
                : fill("beta", 0.0F);
-  p.mean = finish("moving_mean", is_q ? layer.quantizer("mean_quantizer", "quantized_po2(5)") : none);
-  p.variance = finish("moving_variance",
-                      is_q ? layer.weight_quantizer("variance_quantizer",
-                                                    "quantized_relu_po2(6,quadratic_approximation=True)")
-                           : none);
+  p.mean =
+      finish("moving_mean", is_q ? layer.quantizer("mean_quantizer", "quantized_po2(5)") : none);
+  p.variance =
+      finish("moving_variance",
+             is_q ? layer.weight_quantizer("variance_quantizer",
+                                           "quantized_relu_po2(6,quadratic_approximation=True)")
+                  : none);
   return p;
 }
 
@@ -92,21 +107,25 @@ void read_inverse_quantizer(const LayerBuilder& layer, ops::BatchNorm& norm) {
   const QuantizerOrFunction inverse = layer.quantizer("inverse_quantizer");
   if (std::holds_alternative<std::monostate>(inverse)) return;
   const auto* quantizer = std::get_if<Quantizer>(&inverse);
-  if (quantizer == nullptr) layer.config("inverse_quantizer").fail("a plain function is not supported here");
+  if (quantizer == nullptr)
+    layer.config("inverse_quantizer").fail("a plain function is not supported here");
   const bool gamma_is_none = std::holds_alternative<std::monostate>(
       layer.quantizer("gamma_quantizer", "quantized_relu_po2(6,2048)"));
   const bool variance_is_none = std::holds_alternative<std::monostate>(
       layer.quantizer("variance_quantizer", "quantized_relu_po2(6,quadratic_approximation=True)"));
   if (!gamma_is_none || !variance_is_none) {
-    layer.config("inverse_quantizer").fail("with it, gamma_quantizer and variance_quantizer must be null: a value would "
-                                           "be quantized twice (QKeras refuses it too)");
+    layer.config("inverse_quantizer")
+        .fail(
+            "with it, gamma_quantizer and variance_quantizer must be null: a value would "
+            "be quantized twice (QKeras refuses it too)");
   }
   norm.inverse_quantizer = quantizer->name();
   norm.inverse_arguments = quantizer->arguments();
 }
 
 ValueId build(LayerBuilder& layer) {
-  if (layer.config("renorm").bool_or(false)) layer.config("renorm").fail("batch renormalization is not supported");
+  if (layer.config("renorm").bool_or(false))
+    layer.config("renorm").fail("batch renormalization is not supported");
   const ValueId x = layer.input();
   const Shape shape = layer.shape(x);
   const std::vector<int64_t> axes = read_axes(layer);
@@ -119,8 +138,8 @@ ValueId build(LayerBuilder& layer) {
   if (layer.is_quantized()) read_inverse_quantizer(layer, norm);
   const ConfigView fused = layer.config("fused");
   const bool may_fuse = fused.is_none() || fused.as_bool();
-  const bool is_fused = !layer.is_quantized() && !layer.is_keras3() && may_fuse && shape.size() == 4 &&
-                        axes.size() == 1 && (axes[0] == 1 || axes[0] == 3);
+  const bool is_fused = !layer.is_quantized() && !layer.is_keras3() && may_fuse &&
+                        shape.size() == 4 && axes.size() == 1 && (axes[0] == 1 || axes[0] == 3);
   norm.form = is_fused ? ops::BatchNormForm::centered : ops::BatchNormForm::affine;
   if (axes.size() == 1) {
     norm.axis = axes[0];

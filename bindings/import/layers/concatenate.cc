@@ -19,7 +19,8 @@ ValueId build(LayerBuilder& layer) {
   for (const ValueId x : layer.inputs()) {
     const Shape& shape = layer.shape(x);
     bool fits = shape.size() == first.size();
-    for (size_t k = 0; fits && k < shape.size(); ++k) fits = static_cast<int64_t>(k) == place || shape[k] == first[k];
+    for (size_t k = 0; fits && k < shape.size(); ++k)
+      fits = static_cast<int64_t>(k) == place || shape[k] == first[k];
     if (!fits) {
       layer.fail(join_text("its inputs have shapes ", to_string(first), " and ", to_string(shape),
                            ", which differ outside axis ", place));

@@ -2,14 +2,16 @@
 // The mask of QConv2D multiplies the quantized kernel: it does not change its scale.
 // Source: QKeras qkeras/qconvolutional.py, QConv1D and QConv2D.
 #include "bindings/import/convolution.h"
+
 #include "graph/support/error.h"
 
 namespace qloom::keras::layers {
 namespace {
 
 constexpr std::string_view kClasses[] = {"Conv1D", "Conv2D", "QConv1D", "QConv2D"};
-constexpr std::string_view kKeys[] = {"filters", "kernel_size", "strides", "padding", "data_format", "dilation_rate",
-                                      "groups", "activation", "use_bias", "kernel_quantizer", "bias_quantizer", "mask"};
+constexpr std::string_view kKeys[] = {
+    "filters", "kernel_size", "strides",  "padding",          "data_format",    "dilation_rate",
+    "groups",  "activation",  "use_bias", "kernel_quantizer", "bias_quantizer", "mask"};
 constexpr std::string_view kIgnored[] = {"kernel_range", "bias_range"};
 
 std::vector<std::string_view> weights(const ConfigView& config) {
@@ -27,16 +29,19 @@ void collect(const ConfigView& v, std::vector<float>& out) {
 
 // The first two axes of the nested list are the window; the rest are of size 1.
 Tensor read_mask(const ConfigView& mask, const std::vector<int64_t>& kernel_size) {
-  if (mask.value().array() == nullptr || mask.size() == 0 || mask[size_t{0}].value().array() == nullptr) {
+  if (mask.value().array() == nullptr || mask.size() == 0 ||
+      mask[size_t{0}].value().array() == nullptr) {
     mask.fail_expected("a nested list of at least two axes");
   }
   std::vector<float> values;
   collect(mask, values);
   const auto rows = static_cast<int64_t>(mask.size());
   const auto columns = static_cast<int64_t>(mask[size_t{0}].size());
-  if (rows != kernel_size[0] || columns != kernel_size[1] || static_cast<int64_t>(values.size()) != rows * columns) {
-    mask.fail(join_text("the mask has ", rows, " × ", columns, " taps and ", values.size(), " values, expected ",
-                        kernel_size[0], " × ", kernel_size[1], " as kernel_size says"));
+  if (rows != kernel_size[0] || columns != kernel_size[1] ||
+      static_cast<int64_t>(values.size()) != rows * columns) {
+    mask.fail(join_text("the mask has ", rows, " × ", columns, " taps and ", values.size(),
+                        " values, expected ", kernel_size[0], " × ", kernel_size[1],
+                        " as kernel_size says"));
   }
   return Tensor({rows, columns, 1, 1}, std::move(values));
 }
@@ -49,28 +54,31 @@ ValueId build(LayerBuilder& layer) {
   const ConfigView groups = layer.config("groups");
   conv.groups = groups.exists() ? groups.as_positive() : 1;
   if (filters % conv.groups != 0 || g.channels % conv.groups != 0) {
-    groups.fail(join_text(conv.groups, " groups must divide the ", g.channels, " input channels and the ", filters,
-                          " filters"));
+    groups.fail(join_text(conv.groups, " groups must divide the ", g.channels,
+                          " input channels and the ", filters, " filters"));
   }
   Extents shape = g.kernel_size;
   shape.push_back(g.channels / conv.groups);
   shape.push_back(filters);
-  ValueId kernel = layer.quantized(layer.weight("kernel", shape, "kernel_size, input channels / groups, filters"),
-                                   layer.weight_quantizer("kernel_quantizer"), "kernel");
+  ValueId kernel = layer.quantized(
+      layer.weight("kernel", shape, "kernel_size, input channels / groups, filters"),
+      layer.weight_quantizer("kernel_quantizer"), "kernel");
   if (const ConfigView mask = layer.config("mask"); !is_1d && !mask.is_none()) {
     const ValueId taps = layer.graph.constant(layer.name("mask"), read_mask(mask, g.kernel_size));
-    kernel = layer.graph.elementwise(ops::Elementwise::multiply, kernel, taps, layer.name("masked_kernel"));
+    kernel = layer.graph.elementwise(ops::Elementwise::multiply, kernel, taps,
+                                     layer.name("masked_kernel"));
   }
   return finish_convolution(layer, kernel, conv, filters, "filters");
 }
 
 }  // namespace
 
-extern constinit const LayerDef convolution{.class_names = kClasses,
-                                            .doc = "Convolution over one or two axes, groups and dilation included.",
-                                            .keys = kKeys,
-                                            .ignored = kIgnored,
-                                            .weights = weights,
-                                            .build = build};
+extern constinit const LayerDef convolution{
+    .class_names = kClasses,
+    .doc = "Convolution over one or two axes, groups and dilation included.",
+    .keys = kKeys,
+    .ignored = kIgnored,
+    .weights = weights,
+    .build = build};
 
 }  // namespace qloom::keras::layers

@@ -10,9 +10,10 @@ namespace qloom::keras::layers {
 namespace {
 
 constexpr std::string_view kClasses[] = {"DepthwiseConv2D", "QDepthwiseConv2D"};
-constexpr std::string_view kKeys[] = {"kernel_size", "strides", "padding", "data_format", "dilation_rate",
-                                      "depth_multiplier", "groups", "activation", "use_bias", "depthwise_quantizer",
-                                      "bias_quantizer"};
+constexpr std::string_view kKeys[] = {
+    "kernel_size",      "strides", "padding",    "data_format", "dilation_rate",
+    "depth_multiplier", "groups",  "activation", "use_bias",    "depthwise_quantizer",
+    "bias_quantizer"};
 // Keras's base class leaves its own kernel arguments in some files.
 constexpr std::string_view kIgnored[] = {"depthwise_range", "bias_range"};
 
@@ -35,8 +36,8 @@ ValueId build(LayerBuilder& layer) {
       layer.weight("depthwise_kernel", shape, "kernel_size, input channels, depth_multiplier"),
       layer.weight_quantizer("depthwise_quantizer"), "depthwise_kernel");
   const int64_t out_channels = g.channels * multiplier;
-  const ValueId kernel = layer.graph.reshape(stored, {g.kernel_size[0], g.kernel_size[1], 1, out_channels},
-                                             layer.name("grouped_kernel"));
+  const ValueId kernel = layer.graph.reshape(
+      stored, {g.kernel_size[0], g.kernel_size[1], 1, out_channels}, layer.name("grouped_kernel"));
   ops::Conv conv = g.conv;
   conv.groups = g.channels;
   return finish_convolution(layer, kernel, conv, out_channels, "input channels × depth_multiplier");
@@ -44,11 +45,12 @@ ValueId build(LayerBuilder& layer) {
 
 }  // namespace
 
-extern constinit const LayerDef depthwise_convolution{.class_names = kClasses,
-                                                      .doc = "Convolution with a group per input channel.",
-                                                      .keys = kKeys,
-                                                      .ignored = kIgnored,
-                                                      .weights = weights,
-                                                      .build = build};
+extern constinit const LayerDef depthwise_convolution{
+    .class_names = kClasses,
+    .doc = "Convolution with a group per input channel.",
+    .keys = kKeys,
+    .ignored = kIgnored,
+    .weights = weights,
+    .build = build};
 
 }  // namespace qloom::keras::layers

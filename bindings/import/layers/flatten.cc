@@ -16,9 +16,7 @@ ValueId build(LayerBuilder& layer) {
 
 }  // namespace
 
-extern constinit const LayerDef flatten{.class_names = kClasses,
-                                        .doc = "[N, …] → [N, product].",
-                                        .keys = kKeys,
-                                        .build = build};
+extern constinit const LayerDef flatten{
+    .class_names = kClasses, .doc = "[N, …] → [N, product].", .keys = kKeys, .build = build};
 
 }  // namespace qloom::keras::layers

@@ -7,15 +7,17 @@
 namespace qloom::keras::layers {
 namespace {
 
-constexpr std::string_view kClasses[] = {"GlobalAveragePooling1D", "GlobalAveragePooling2D", "GlobalMaxPooling1D",
-                                         "GlobalMaxPooling2D", "QGlobalAveragePooling2D"};
+constexpr std::string_view kClasses[] = {"GlobalAveragePooling1D", "GlobalAveragePooling2D",
+                                         "GlobalMaxPooling1D", "GlobalMaxPooling2D",
+                                         "QGlobalAveragePooling2D"};
 constexpr std::string_view kKeys[] = {"data_format", "keepdims", "average_quantizer", "activation"};
 
 ValueId build(LayerBuilder& layer) {
   const int spatial_axes = layer.class_name().ends_with("1D") ? 1 : 2;
   layer.require_rank(spatial_axes + 2);
   ops::Reduce reduce;
-  reduce.kind = layer.class_name().starts_with("GlobalMax") ? ops::ReduceKind::max : ops::ReduceKind::mean;
+  reduce.kind =
+      layer.class_name().starts_with("GlobalMax") ? ops::ReduceKind::max : ops::ReduceKind::mean;
   const ConfigView keep = layer.config("keepdims");
   reduce.keep_dims = !keep.is_none() && keep.as_bool();
   int64_t positions = 1;
@@ -30,23 +32,27 @@ ValueId build(LayerBuilder& layer) {
   const QuantizerOrFunction act = layer.quantizer("activation");
   const bool is_linear = is_identity(act);
   if (std::holds_alternative<std::monostate>(average)) {
-    return layer.activate(layer.graph.reduce(layer.input(), reduce, layer.name("mean", is_linear)), act);
+    return layer.activate(layer.graph.reduce(layer.input(), reduce, layer.name("mean", is_linear)),
+                          act);
   }
   reduce.kind = ops::ReduceKind::sum;
   const ValueId sum = layer.graph.reduce(layer.input(), reduce, layer.name("sum"));
   const auto inverse = static_cast<float>(1.0 / static_cast<double>(positions));
-  const ValueId factor = layer.quantized(layer.graph.constant(layer.name("inverse_area"), Tensor::scalar(inverse)),
-                                         average, "inverse_area");
-  return layer.activate(
-      layer.graph.elementwise(ops::Elementwise::multiply, sum, factor, layer.name("average", is_linear)), act);
+  const ValueId factor =
+      layer.quantized(layer.graph.constant(layer.name("inverse_area"), Tensor::scalar(inverse)),
+                      average, "inverse_area");
+  return layer.activate(layer.graph.elementwise(ops::Elementwise::multiply, sum, factor,
+                                                layer.name("average", is_linear)),
+                        act);
 }
 
 }  // namespace
 
-extern constinit const LayerDef global_pooling{.class_names = kClasses,
-                                               .doc = "Maximum or mean over all positions.",
-                                               .keys = kKeys,
-                                               .mask = MaskUse::uses,  // GlobalAveragePooling1D leaves masked steps out
-                                               .build = build};
+extern constinit const LayerDef global_pooling{
+    .class_names = kClasses,
+    .doc = "Maximum or mean over all positions.",
+    .keys = kKeys,
+    .mask = MaskUse::uses,  // GlobalAveragePooling1D leaves masked steps out
+    .build = build};
 
 }  // namespace qloom::keras::layers

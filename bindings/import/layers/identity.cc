@@ -4,9 +4,11 @@
 namespace qloom::keras::layers {
 namespace {
 
-constexpr std::string_view kClasses[] = {"Dropout",        "SpatialDropout1D", "SpatialDropout2D",      "GaussianNoise",
-                                         "GaussianDropout", "AlphaDropout",     "ActivityRegularization", "Identity"};
-constexpr std::string_view kIgnored[] = {"rate", "noise_shape", "seed", "stddev", "data_format", "l1", "l2"};
+constexpr std::string_view kClasses[] = {
+    "Dropout",         "SpatialDropout1D", "SpatialDropout2D",       "GaussianNoise",
+    "GaussianDropout", "AlphaDropout",     "ActivityRegularization", "Identity"};
+constexpr std::string_view kIgnored[] = {"rate",        "noise_shape", "seed", "stddev",
+                                         "data_format", "l1",          "l2"};
 
 ValueId build(LayerBuilder& layer) { return layer.input(); }
 

@@ -6,19 +6,22 @@ namespace qloom::keras::layers {
 namespace {
 
 constexpr std::string_view kClasses[] = {"InputLayer"};
-constexpr std::string_view kKeys[] = {"batch_input_shape", "batch_shape", "dtype", "sparse", "ragged"};
+constexpr std::string_view kKeys[] = {"batch_input_shape", "batch_shape", "dtype", "sparse",
+                                      "ragged"};
 constexpr std::string_view kIgnored[] = {"optional"};
 // A sample of 8 GiB. What follows may multiply extents without fear of overflow.
 constexpr int64_t kMaxElements = int64_t{1} << 31;
 
 ValueId build(LayerBuilder& layer) {
   for (const char* key : {"sparse", "ragged"}) {
-    if (layer.config(key).bool_or(false)) layer.config(key).fail("sparse and ragged inputs are not supported");
+    if (layer.config(key).bool_or(false))
+      layer.config(key).fail("sparse and ragged inputs are not supported");
   }
   // Inputs are given as float32; integers (tokens, pixels) are exact in it.
   const ConfigView dtype = layer.config("dtype");
   if (!dtype.is_none()) {
-    (void)dtype.as_choice({"float32", "int8", "int16", "int32", "int64", "uint8", "uint16", "uint32", "uint64", "bool"});
+    (void)dtype.as_choice({"float32", "int8", "int16", "int32", "int64", "uint8", "uint16",
+                           "uint32", "uint64", "bool"});
   }
   const ConfigView old = layer.config("batch_input_shape");
   const ConfigView extents = old.exists() ? old : layer.config("batch_shape");
@@ -28,7 +31,8 @@ ValueId build(LayerBuilder& layer) {
   Shape shape{Dim::batch()};
   int64_t elements = 1;
   for (size_t k = 1; k < extents.size(); ++k) {
-    if (extents[k].is_none()) extents[k].fail("an axis without a size (null) is supported only as the batch axis");
+    if (extents[k].is_none())
+      extents[k].fail("an axis without a size (null) is supported only as the batch axis");
     const int64_t extent = extents[k].as_positive();
     if (extent > kMaxElements / elements) {
       extents.fail_expected("at most " + std::to_string(kMaxElements) + " elements per sample");

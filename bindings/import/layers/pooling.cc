@@ -1,5 +1,5 @@
-// bindings/import/layers/pooling.cc: the largest or the mean of a window. Cells outside the input do
-// not count: the mean divides by the cells inside.
+// bindings/import/layers/pooling.cc: the largest or the mean of a window. Cells outside the input
+// do not count: the mean divides by the cells inside.
 //
 // QAveragePooling2D with a quantizer, A = window area: y = act(avgpool(x·A) · q(1/A)). At a border
 // with `same` padding this is Σx · A/n · q(1/A). Source: QKeras qkeras/qpooling.py.
@@ -9,10 +9,10 @@
 namespace qloom::keras::layers {
 namespace {
 
-constexpr std::string_view kClasses[] = {"MaxPooling1D", "MaxPooling2D", "AveragePooling1D", "AveragePooling2D",
-                                         "QAveragePooling2D"};
-constexpr std::string_view kKeys[] = {"pool_size", "strides", "padding", "data_format", "average_quantizer",
-                                      "activation"};
+constexpr std::string_view kClasses[] = {"MaxPooling1D", "MaxPooling2D", "AveragePooling1D",
+                                         "AveragePooling2D", "QAveragePooling2D"};
+constexpr std::string_view kKeys[] = {"pool_size",   "strides",           "padding",
+                                      "data_format", "average_quantizer", "activation"};
 // With `same` padding a window may be larger than its input; far beyond any use.
 constexpr int64_t kMaxWindow = int64_t{1} << 30;
 
@@ -39,22 +39,27 @@ ValueId build(LayerBuilder& layer) {
     area *= pool.sizes[k];
   }
 
-  const QuantizerOrFunction average = layer.is_quantized() ? layer.quantizer("average_quantizer") : QuantizerOrFunction();
-  const QuantizerOrFunction act = layer.is_quantized() ? layer.quantizer("activation") : QuantizerOrFunction();
+  const QuantizerOrFunction average =
+      layer.is_quantized() ? layer.quantizer("average_quantizer") : QuantizerOrFunction();
+  const QuantizerOrFunction act =
+      layer.is_quantized() ? layer.quantizer("activation") : QuantizerOrFunction();
   const bool is_scaled = !std::holds_alternative<std::monostate>(average);
   const bool is_linear = is_identity(act);
 
   ValueId x = first ? layer.to_channels_last(layer.input()) : layer.input();
   if (is_scaled) {
-    const ValueId factor = layer.graph.constant(layer.name("area"), Tensor::scalar(static_cast<float>(area)));
+    const ValueId factor =
+        layer.graph.constant(layer.name("area"), Tensor::scalar(static_cast<float>(area)));
     x = layer.graph.elementwise(ops::Elementwise::multiply, x, factor, layer.name("times_area"));
   }
   x = layer.graph.pool(x, pool, layer.name("pool", !is_scaled && !first && is_linear));
   if (is_scaled) {
     const auto inverse = static_cast<float>(1.0 / static_cast<double>(area));
-    const ValueId factor = layer.quantized(
-        layer.graph.constant(layer.name("inverse_area"), Tensor::scalar(inverse)), average, "inverse_area");
-    x = layer.graph.elementwise(ops::Elementwise::multiply, x, factor, layer.name("average", !first && is_linear));
+    const ValueId factor =
+        layer.quantized(layer.graph.constant(layer.name("inverse_area"), Tensor::scalar(inverse)),
+                        average, "inverse_area");
+    x = layer.graph.elementwise(ops::Elementwise::multiply, x, factor,
+                                layer.name("average", !first && is_linear));
   }
   if (first) x = layer.to_channels_first(x, layer.name("channels_first", is_linear));
   return layer.activate(x, act);
@@ -62,9 +67,7 @@ ValueId build(LayerBuilder& layer) {
 
 }  // namespace
 
-extern constinit const LayerDef pooling{.class_names = kClasses,
-                                        .doc = "Maximum or mean over windows.",
-                                        .keys = kKeys,
-                                        .build = build};
+extern constinit const LayerDef pooling{
+    .class_names = kClasses, .doc = "Maximum or mean over windows.", .keys = kKeys, .build = build};
 
 }  // namespace qloom::keras::layers

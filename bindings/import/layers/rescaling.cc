@@ -19,7 +19,8 @@ Tensor constant_of(const ConfigView& v) {
 }
 
 ValueId build(LayerBuilder& layer) {
-  const ValueId scale = layer.graph.constant(layer.name("scale"), constant_of(layer.config("scale")));
+  const ValueId scale =
+      layer.graph.constant(layer.name("scale"), constant_of(layer.config("scale")));
   const ConfigView offset_view = layer.config("offset");
   const Tensor offset = offset_view.exists() ? constant_of(offset_view) : Tensor::scalar(0.0F);
   const bool has_offset = offset.rank() > 0 || offset.f32()[0] != 0.0F;

@@ -1,4 +1,5 @@
-// bindings/import/layers/reshape.cc: other extents for the same elements, the batch axis left alone.
+// bindings/import/layers/reshape.cc: other extents for the same elements, the batch axis left
+// alone.
 #include "bindings/import/layer.h"
 #include "graph/support/error.h"
 
@@ -19,14 +20,16 @@ ValueId build(LayerBuilder& layer) {
     if (extent == -1) {
       ++open;
     } else if (extent < 1 || extent > elements / known) {
-      target.fail_expected(join_text("extents with a product of ", elements, ", at most one of them -1"));
+      target.fail_expected(
+          join_text("extents with a product of ", elements, ", at most one of them -1"));
     } else {
       known *= extent;
     }
     extents.push_back(extent);
   }
   if (open > 1 || elements % known != 0 || (open == 0 && known != elements)) {
-    target.fail_expected(join_text("extents with a product of ", elements, ", at most one of them -1"));
+    target.fail_expected(
+        join_text("extents with a product of ", elements, ", at most one of them -1"));
   }
   for (int64_t& extent : extents) {
     if (extent == -1) extent = elements / known;
@@ -36,9 +39,7 @@ ValueId build(LayerBuilder& layer) {
 
 }  // namespace
 
-extern constinit const LayerDef reshape{.class_names = kClasses,
-                                        .doc = "[N, …] → [N, target_shape…].",
-                                        .keys = kKeys,
-                                        .build = build};
+extern constinit const LayerDef reshape{
+    .class_names = kClasses, .doc = "[N, …] → [N, target_shape…].", .keys = kKeys, .build = build};
 
 }  // namespace qloom::keras::layers

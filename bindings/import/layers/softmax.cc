@@ -18,10 +18,11 @@ ValueId build(LayerBuilder& layer) {
 
 }  // namespace
 
-extern constinit const LayerDef softmax{.class_names = kClasses,
-                                        .doc = "Softmax along one axis.",
-                                        .keys = kKeys,
-                                        .mask = MaskUse::uses,  // masked entries would count as -1e9
-                                        .build = build};
+extern constinit const LayerDef softmax{
+    .class_names = kClasses,
+    .doc = "Softmax along one axis.",
+    .keys = kKeys,
+    .mask = MaskUse::uses,  // masked entries would count as -1e9
+    .build = build};
 
 }  // namespace qloom::keras::layers
