@@ -3,6 +3,7 @@
 #include <llvm/IR/LegacyPassManager.h>
 #include <llvm/MC/TargetRegistry.h>
 #include <llvm/Passes/PassBuilder.h>
+#include <llvm/Support/CommandLine.h>
 #include <llvm/Support/TargetSelect.h>
 #include <llvm/Support/raw_ostream.h>
 #include <llvm/Transforms/InstCombine/InstCombine.h>
@@ -29,6 +30,18 @@ void LLVMInitializeAArch64Disassembler();
 
 namespace qloom::jit {
 
+namespace {
+
+/// Sets one of LLVM's process-wide switches, where this build of LLVM has it.
+void switch_off(const char* name) {
+  const auto& known = llvm::cl::getRegisteredOptions();
+  const auto found = known.find(name);
+  if (found == known.end()) return;
+  found->second->addOccurrence(0, name, "false");
+}
+
+}  // namespace
+
 void initialize_targets() {
   static const bool once = [] {
     LLVMInitializeX86TargetInfo();
@@ -41,6 +54,9 @@ void initialize_targets() {
     LLVMInitializeAArch64TargetMC();
     LLVMInitializeAArch64AsmPrinter();
     LLVMInitializeAArch64Disassembler();
+    // It reassociates sums to shorten chains, at the price of registers: kernels with full tiles then
+    // spill in their inner loops. A kernel's order of operations is its author's choice.
+    switch_off("x86-machine-combiner");
     return true;
   }();
   static_cast<void>(once);

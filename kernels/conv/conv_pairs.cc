@@ -193,7 +193,10 @@ void choose_chunk(Plan& plan, const Query& q) {
     while (per_run % d != 0) --d;
     return d;
   };
-  plan.unit = largest_divisor(kLongestUnit);
+  // At least two units, so that the loop over K is a loop, and the tail not part of the innermost
+  // one.
+  const int64_t half = std::max<int64_t>(1, plan.runs.steps() / 2);
+  plan.unit = largest_divisor(static_cast<int>(std::min<int64_t>(kLongestUnit, half)));
   if (!plan.words) {
     const int64_t amax = largest_byte(q, q.input_storage);
     for (;; plan.unit = largest_divisor(plan.unit - 1)) {

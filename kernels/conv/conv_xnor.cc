@@ -40,7 +40,7 @@ using jit::Value;
 using jit::Variable;
 
 constexpr int kStepsInBytes = 31;  // 31 · 8 <= 255
-constexpr int kLongestUnit = 4;
+constexpr int64_t kLongestUnit = 4;
 
 /// Sets of taps that lie inside, over all outputs.
 struct Borders {
@@ -97,9 +97,10 @@ Plan plan_of(const Query& q, const Variant& v, const jit::Target& target) {
   plan.columns = v.columns;
   plan.words = (w.c + 63) / 64;
   plan.steps = w.kernel_h * w.kernel_w * plan.words;
-  // Steps that follow each other in memory share an entry of the step table.
+  // Steps that follow each other in memory share an entry of the step table. At least two units
+  // where there are two steps: the tail is then no part of the innermost loop.
   const int64_t run = plan.words * (w.dilation_w == 1 ? w.kernel_w : 1);
-  plan.unit = static_cast<int>(std::min<int64_t>(kLongestUnit, run));
+  plan.unit = static_cast<int>(std::min({kLongestUnit, run, std::max<int64_t>(1, plan.steps / 2)}));
   while (run % plan.unit != 0) --plan.unit;
   plan.units = plan.steps / plan.unit;
   const int64_t longest = kStepsInBytes / plan.unit, chunks = (plan.units + longest - 1) / longest;
