@@ -305,7 +305,6 @@ Target Target::portable() {
 
 std::string Target::to_string() const {
   std::ostringstream out;
-  out.precision(17);
   out << triple << " cpu=" << cpu << " tune=" << tune << " features=";
   for (const std::string& f : features) out << f << ',';
   out << " lowering=" << kLoweringNames[static_cast<size_t>(lowering)] << " bytes=" << vector_bytes
