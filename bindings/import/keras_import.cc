@@ -187,6 +187,9 @@ Graph import_keras(const KerasModel& described, const ImportOptions& options) {
                 l.weights.size(), " weights for this layer, expected ", expected);
   }
   keras::check_finite(model);
+  if (options.notes != nullptr) {
+    options.notes->insert(options.notes->end(), model.notes.begin(), model.notes.end());
+  }
   return Importer(model).run(options);
 }
 

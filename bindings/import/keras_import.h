@@ -15,6 +15,9 @@ struct ImportOptions {
   /// A network that ends in a softmax (an Activation, Softmax or QActivation layer, or the
   /// activation of the last dense layer) gets its input as a further output named "logits".
   bool split_softmax = false;
+  /// If given, receives what a user should know, a sentence each: weights matched by position,
+  /// weights that are not used.
+  std::vector<std::string>* notes = nullptr;
 };
 
 /// Keras model → Graph of plain ops; each node knows its layer, each layer's last value carries the

@@ -342,6 +342,20 @@ TEST(KerasImport, LayersWithoutTheirWeightsAreRefused) {
                     {"'fc'", "expected 2 weights, only 1"});
 }
 
+TEST(KerasImport, NotesSayWhenWeightsAreMatchedByPosition) {
+  KerasModel m = parse_keras_architecture(
+      R"json({"class_name": "Sequential", "config": [{"class_name": "Dense", "config":
+      {"name": "fc", "units": 1, "use_bias": false, "batch_input_shape": [null, 1]}}]})json",
+      "net.json");
+  m.has_weights = true;
+  m.weight_groups = {{"other", {{"other/kernel:0", {1, 1}, {3.0F}}}}};
+  std::vector<std::string> notes;
+  (void)import_keras(m, {.notes = &notes});
+  ASSERT_EQ(notes.size(), 1U);
+  EXPECT_NE(notes[0].find("by position"), std::string::npos);
+  EXPECT_NE(notes[0].find("'other'"), std::string::npos);
+}
+
 TEST(KerasImport, ASharedLayerIsBuiltOncePerCall) {
   const KerasModel m = parse_keras_architecture(
       R"json({"class_name": "Functional", "config": {"name": "net", "layers": [
