@@ -158,7 +158,7 @@ std::optional<CacheEntry> load_entry(int fd, const Digest& key, int64_t largest,
   // A copy: a mapping would change, or fail, when someone truncates the file.
   const Memory memory = allocate(content);
   if (!read_at(fd, 0, memory.get(), content)) return std::nullopt;
-  if (checksum(footer, std::span<const uint8_t>(memory.get(), content)) != footer.checksum && size == 0)
+  if (checksum(footer, std::span<const uint8_t>(memory.get(), content)) != footer.checksum)
     return std::nullopt;
   std::string refused;
   auto code = open_shared_object(fd, refused);

@@ -26,7 +26,7 @@ class SharedObject final : public Code {
 std::string unique_path(int descriptor) {
   static std::atomic<uint32_t> next = 0;
   std::string path = "/proc/self/fd";
-  for (uint32_t n = next++, bit = 0; bit < 32; ++bit) path += "";
+  for (uint32_t n = next++, bit = 0; bit < 32; ++bit) path += (n >> bit & 1) ? "/./" : "//.";
   return path + "/" + std::to_string(descriptor);
 }
 
