@@ -46,7 +46,11 @@ std::string to_string(const Attributes& a) {
   if (!s.is_none("alpha")) signs::add(text, alpha_text(s));
   for (const std::string_view name :
        {"elements_per_scale", "scale_axis", "min_po2_exponent", "max_po2_exponent"})
-    if (!s.is_none(name)) signs::add(text, std::string(name) + "=" + python_text(s[name]));
+    if (!s.is_none(name)) {
+      std::string value = python_text(s[name]);
+      std::erase(value, ' ');  // lists print as [1,2] here
+      signs::add(text, std::string(name) + "=" + value);
+    }
   if (s.flag("use_stochastic_rounding")) signs::add(text, "use_stochastic_rounding=True");
   return text + ")";
 }

@@ -23,7 +23,7 @@ std::vector<ArgumentDef> arguments() {
           {"use_variables", false}};
 }
 
-void construct(Attributes& a) { check_max_value(Settings(kName, a)); }
+void construct(Attributes& a) { check_po2(Settings(kName, a)); }
 
 Po2Exponents exponents(const Settings& s) { return Po2Exponents(s, s.integer("bits") - 1); }
 
@@ -34,6 +34,7 @@ Numeric values(const Attributes& a) {
 
 Quantized forward(const Attributes& a, const Tensor& x, const QuantizeOptions& options) {
   const Settings s(kName, a);
+  check_po2(s);
   const Po2Exponents e = exponents(s);
   Outcome out;
   for (const float v : flushed(x)) {

@@ -44,6 +44,14 @@ int64_t magnitude_bits(const Settings& s) {
   return s.integer("bits") - (s.real("negative_slope") != 0 ? 1 : 0);
 }
 
+/// The negative end -slope·m of the codes is no integer when slope·m < 1: the grid is finer by this
+/// many bits then.
+int64_t extra_bits(const Settings& s) {
+  const double slope = s.real("negative_slope");
+  if (!(slope > 0) || s.flag("enable_fast_inference")) return 0;
+  return std::max<int64_t>(0, -std::ilogb(slope) - magnitude_bits(s));
+}
+
 /// 2^integer, one for all or one per channel of the last axis.
 Tensor integer_factor(const Settings& s) {
   const Tensor integer = s.array("integer");
@@ -83,6 +91,7 @@ Quantized forward(const Attributes& a, const Tensor& x, const QuantizeOptions& o
   const float bound = bounded ? static_cast<float>(s.real("relu_upper_bound")) : 0.0f;
   const float top = 1.0f - 1.0f / m;
   const auto weight = static_cast<float>(1.0 / static_cast<double>(slope * m));
+  const float grid = pow2(static_cast<float>(n + extra_bits(s)));  // codes per mi
   const std::vector<float> values = flushed(x);
   Outcome out;
   for (size_t i = 0; i < values.size(); ++i) {
@@ -100,10 +109,10 @@ Quantized forward(const Attributes& a, const Tensor& x, const QuantizeOptions& o
     }
     if (bounded && bound != 0 && !(q <= bound)) q = std::isnan(q) ? q : bound;
     out.q.push_back(q);
-    out.codes.push_back(q / (mi * pow2(static_cast<float>(-n))));
+    out.codes.push_back(q / mi * grid);
     out.y.push_back(straight_through(base, q, s.real("qnoise_factor"), s.flag("use_ste")));
   }
-  const double unit = std::exp2(-static_cast<double>(n));
+  const double unit = std::exp2(-static_cast<double>(n + extra_bits(s)));
   const bool on_grid = std::ranges::all_of(out.codes, [](float c) { return c == std::rint(c); });
   if (!on_grid) out.codes.clear();  // a bound between two codes, or NaN
   return assemble(
@@ -118,10 +127,13 @@ Numeric values(const Attributes& a) {
   const bool fast = s.flag("enable_fast_inference");
   const bool vector = s["integer"].is_list();
   if (n < 0 || n > 31 || (!fast && s.real("qnoise_factor") != 1)) return Numeric::float32();
-  const int64_t fraction = n - (vector ? 0 : s.integer("integer"));
+  const int64_t extra = extra_bits(s);
+  if (extra > 24) return Numeric::float32();
+  const int64_t fraction = n + extra - (vector ? 0 : s.integer("integer"));
+  const auto unit = static_cast<double>(int64_t{1} << extra);
   const auto m = static_cast<double>(int64_t{1} << n);
-  double hi = n > 24 ? m : m - 1;  // 1 - 1/m rounds to 1 in float32
-  const double lo = slope > 0 && !fast ? -slope * m : 0;
+  double hi = unit * (n > 24 ? m : m - 1);  // 1 - 1/m rounds to 1 in float32
+  const double lo = slope > 0 && !fast ? -slope * m * unit : 0;
   if (!fast && !s.flag("is_quantized_clip") && s.flag("relu_upper_bound")) {
     // A bound below the top code must be a code itself.
     const double bound =
@@ -129,7 +141,7 @@ Numeric values(const Attributes& a) {
     if (bound < hi && (vector || bound != std::rint(bound))) return Numeric::float32();
     hi = std::min(hi, bound);
   }
-  if (lo != std::rint(lo) || lo > hi) return Numeric::float32();
+  if (lo > hi) return Numeric::float32();
   return integer_set(static_cast<int64_t>(lo), static_cast<int64_t>(hi), fraction);
 }
 

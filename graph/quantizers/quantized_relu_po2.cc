@@ -28,7 +28,7 @@ std::vector<ArgumentDef> arguments() {
 
 void construct(Attributes& a) {
   const Settings s(kName, a);
-  check_max_value(s);
+  check_po2(s);
   const double slope = s.real("negative_slope");
   int exponent = 0;
   s.check(slope == 0 || (slope > 0 && std::frexp(slope, &exponent) == 0.5),
@@ -44,6 +44,7 @@ Numeric values(const Attributes& a) {
 
 Quantized forward(const Attributes& a, const Tensor& x, const QuantizeOptions& options) {
   const Settings s(kName, a);
+  check_po2(s);
   const Po2Exponents e = exponents(s);
   const auto slope = static_cast<float>(s.real("negative_slope"));
   Outcome out;

@@ -10,10 +10,7 @@ namespace qloom::quantizers {
 
 Po2Exponents::Po2Exponents(const Settings& s, int64_t magnitude_bits)
     : quadratic(s.flag("quadratic_approximation")) {
-  const std::string rounding = s.text("log2_rounding");
-  s.check(rounding == "rnd" || rounding == "floor",
-          "log2_rounding must be 'rnd' or 'floor', found ", s["log2_rounding"]);
-  floor = rounding == "floor";
+  floor = s.text("log2_rounding") == "floor";
   has_max = !s.is_none("max_value");
   if (has_max) max_value = s.real("max_value");
   const int64_t bits = magnitude_bits - (!has_max || max_value > 1 ? 1 : 0);
@@ -56,7 +53,10 @@ double Po2Exponents::bound() const {
   return std::max(1.0, std::exp2(static_cast<double>(hi)));
 }
 
-void check_max_value(const Settings& s) {
+void check_po2(const Settings& s) {
+  const std::string rounding = s.text("log2_rounding");
+  s.check(rounding == "rnd" || rounding == "floor",
+          "log2_rounding must be 'rnd' or 'floor', found ", s["log2_rounding"]);
   if (!s.is_none("max_value"))
     s.check(s.real("max_value") >= 0, "max_value must not be negative, found ", s["max_value"]);
 }

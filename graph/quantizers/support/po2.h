@@ -26,8 +26,8 @@ struct Po2Exponents {
   double max_value = 0;
 };
 
-/// max_value must be absent or at least 0.
-void check_max_value(const Settings& s);
+/// log2_rounding must be "rnd" or "floor", max_value absent or at least 0.
+void check_po2(const Settings& s);
 
 /// int(max_value) where QKeras prints it; throws UserError where it raises.
 [[nodiscard]] std::string po2_text(const Settings& s);
