@@ -299,6 +299,38 @@ void Problem::make_tail(std::mt19937_64& rng) {
       b.output(bit, shape, Numeric::bit(), Storage::bits());
       break;
     }
+    case TailKind::every_operation: {
+      tail_.operands.push_back({{shape, Numeric::fixed(12, 0, true), {}}, Storage::words()});
+      tail_.operands.push_back({{shape, Numeric::fixed(20, 0, true), {}}, Storage::dwords()});
+      std::vector<int32_t> shifts;
+      for (size_t i = 0; i < channels; ++i)
+        shifts.push_back(static_cast<int32_t>(uniform(rng, 0, 7)));
+      const int words = b.step(TailOp::operand, -1, -1, -1, 0);
+      const int dwords = b.step(TailOp::operand, -1, -1, -1, 1);
+      const int per_channel = b.constant(int_table(std::move(shifts), true));
+      int r = b.step(TailOp::subtract, acc, words);
+      r = b.step(TailOp::bit_xor, r, b.step(TailOp::shift_left, dwords, per_channel));
+      r = b.step(TailOp::bit_and, r, b.constant(0x7FFFF0FF));
+      r = b.step(TailOp::minimum, r, b.step(TailOp::multiply, acc, acc));  // wraps
+      r = b.step(TailOp::shift_right, r, per_channel);
+      r = b.step(TailOp::maximum, r, b.constant(-70000));
+      const int x = b.step(TailOp::to_f32, r), y = b.step(TailOp::to_f32, words);
+      const int third = b.constant(f32_table({1.0F / 3.0F}, false));
+      const int quotient = b.step(TailOp::divide, x, b.step(TailOp::add, y, third));
+      int f = b.step(TailOp::fused_multiply_add, quotient, third, y);
+      f = b.step(TailOp::subtract, f, third);
+      f = b.step(TailOp::minimum, f, b.step(TailOp::multiply, x, third));
+      f = b.step(TailOp::maximum, f, b.step(TailOp::round_even, quotient));
+      const int larger = b.step(TailOp::greater_equal, f, y);
+      f = b.step(TailOp::select, larger, f, x);
+      const int rank = b.count_ge(r, int_table({-50000, 0, 3, 1000}, false, 4));
+      const int most = b.step(TailOp::greater_equal, r, words);
+      const int whole = b.step(TailOp::to_int, b.step(TailOp::multiply, y, third));
+      const int chosen = b.step(TailOp::select, most, b.step(TailOp::add, r, rank), whole);
+      b.output(chosen, shape, Numeric::fixed(32, 0, true), Storage::dwords());
+      b.output(f, shape, Numeric::float32(), Storage::f32());
+      break;
+    }
     case TailKind::bits: {
       std::vector<int32_t> thresholds, flips;
       for (size_t i = 0; i < channels; ++i) {

@@ -17,14 +17,15 @@ namespace qloom::testing {
 
 /// What follows the accumulator.
 enum class TailKind : uint8_t {
-  plain,        ///< the accumulator itself, dwords
-  thresholds,   ///< thresholds per channel → bytes
-  scale_round,  ///< multiply, add, shift, clip → bytes
-  float_chain,  ///< float32 affine per channel, round, clip → words, and the unrounded float32
-  residual,     ///< plus an operand in bytes, clipped → bytes, and its sign → bits
-  bits,         ///< threshold per channel with direction → bits, and words
+  plain,            ///< the accumulator itself, dwords
+  thresholds,       ///< thresholds per channel → bytes
+  scale_round,      ///< multiply, add, shift, clip → bytes
+  float_chain,      ///< float32 affine per channel, round, clip → words, and the unrounded float32
+  residual,         ///< plus an operand in bytes, clipped → bytes, and its sign → bits
+  bits,             ///< threshold per channel with direction → bits, and words
+  every_operation,  ///< each operation of tails once → dwords and float32
 };
-inline constexpr int kTailKinds = 6;
+inline constexpr int kTailKinds = 7;
 
 /// What to generate. Geometry as in kernels::Window; the output size follows from `same`.
 struct ProblemSpec {

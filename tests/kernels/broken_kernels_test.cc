@@ -1,0 +1,142 @@
+// Tests of the tests: kernels broken on purpose are caught by the comparison that the sweep uses.
+#include <gtest/gtest.h>
+
+#include <algorithm>
+
+#include "kernels/kernels_table.h"
+#include "tests/kernels/problem.h"
+
+namespace qloom::testing {
+namespace {
+
+using kernels::KernelDef;
+using kernels::Query;
+using kernels::Tail;
+using kernels::TailTable;
+using kernels::Variant;
+
+/// A query with one thing changed, and what it points to.
+struct Changed {
+  explicit Changed(const Query& q) : query(q), weights(*q.weight_codes), tail(*q.tail) {
+    query.weight_codes = &weights;
+    query.tail = &tail;
+  }
+  Query query;
+  Tensor weights;
+  Tail tail;
+};
+
+/// The taps of a kernel row in reverse order.
+std::vector<uint8_t> pack_reversed_taps(const Query& q, const Variant& v,
+                                        const jit::Target& target) {
+  Changed changed(q);
+  const auto from = q.weight_codes->i64();
+  std::vector<int64_t> to(from.size());
+  const auto row = static_cast<size_t>(q.window.c / q.window.groups * q.window.n);
+  const auto taps = static_cast<size_t>(q.window.kernel_w);
+  for (size_t i = 0; i < from.size(); ++i) {
+    const size_t tap = i / row;
+    to[(tap / taps * taps + taps - 1 - tap % taps) * row + i % row] = from[i];
+  }
+  changed.weights = Tensor(q.weight_codes->extents(), std::move(to));
+  return kernels::conv_pairs.pack(changed.query, v, target);
+}
+
+/// Believes that the input has one bit, and so adds up too long in 16 bits.
+void emit_late_flush(const Query& q, const Variant& v, jit::Emitter& e) {
+  Changed changed(q);
+  changed.query.input.numeric = Numeric::fixed(1, 0, false);
+  kernels::conv_pairs.emit(changed.query, v, e);
+}
+std::vector<uint8_t> pack_late_flush(const Query& q, const Variant& v, const jit::Target& target) {
+  Changed changed(q);
+  changed.query.input.numeric = Numeric::fixed(1, 0, false);
+  return kernels::conv_pairs.pack(changed.query, v, target);
+}
+
+/// Tables that begin one channel late.
+std::vector<uint8_t> pack_shifted_tables(const Query& q, const Variant& v,
+                                         const jit::Target& target) {
+  Changed changed(q);
+  for (TailTable& table : changed.tail.tables)
+    if (table.per_channel) {
+      std::rotate(table.i32.begin(), table.i32.begin() + (table.i32.empty() ? 0 : 1),
+                  table.i32.end());
+      std::rotate(table.f32.begin(), table.f32.begin() + (table.f32.empty() ? 0 : 1),
+                  table.f32.end());
+    }
+  return kernels::conv_pairs.pack(changed.query, v, target);
+}
+
+/// Forgets that padding contributes nothing.
+std::vector<uint8_t> pack_padding_as_minus_one(const Query& q, const Variant& v,
+                                               const jit::Target& target) {
+  auto constants = kernels::conv_xnor.pack(q, v, target);
+  Changed changed(q);
+  changed.query.window.pad_top = changed.query.window.pad_left = 0;
+  changed.query.window.h += 2;
+  changed.query.window.w += 2;
+  const auto unpadded = kernels::conv_xnor.pack(changed.query, v, target);
+  // Weights, then one row of initial sums: that of taps that all lie inside, in every row of the
+  // original.
+  const int64_t weights =
+      q.window.kernel_h * q.window.kernel_w * ((q.window.c + 63) / 64) * 8 * q.window.n;
+  const int64_t row = q.window.n * 4;
+  for (int64_t i = 0; i < 9; ++i)
+    std::copy_n(unpadded.begin() + weights, row, constants.begin() + weights + i * row);
+  return constants;
+}
+
+void expect_caught(const KernelDef& good, const KernelDef& broken, const ProblemSpec& spec) {
+  Problem problem(spec);
+  ASSERT_TRUE(good.match(problem.query())) << good.match(problem.query()).reason();
+  const Variant variant =
+      good.variants(problem.query_for(good), target_of(Lowering::interpreted)).front();
+  (void)problem.query_for(broken);
+  for (const Lowering lowering : lowerings()) {
+    EXPECT_TRUE(run_jobs({{&good, &problem, variant}}, lowering).empty()) << to_string(lowering);
+    EXPECT_EQ(run_jobs({{&broken, &problem, variant}}, lowering).size(), 1U) << to_string(lowering);
+  }
+}
+
+ProblemSpec spec(TailKind tail, Numeric input, Numeric weights) {
+  ProblemSpec s;
+  s.name = "broken";
+  s.window = conv_window(6, 7, 16, 16, 3, 3, 1, 1, 1, Pad::same);
+  s.tail = tail;
+  s.input = input;
+  s.weights = weights;
+  return s;
+}
+
+TEST(BrokenKernels, WrongOrderOfTaps) {
+  KernelDef broken = kernels::conv_pairs;
+  broken.pack = pack_reversed_taps;
+  expect_caught(kernels::conv_pairs, broken,
+                spec(TailKind::plain, Numeric::fixed(4, 0, false), Numeric::fixed(4, 0, true)));
+}
+
+TEST(BrokenKernels, SumsFlushedTooLate) {
+  KernelDef broken = kernels::conv_pairs;
+  broken.emit = emit_late_flush;
+  broken.pack = pack_late_flush;
+  expect_caught(kernels::conv_pairs, broken,
+                spec(TailKind::plain, Numeric::fixed(8, 0, false), Numeric::integers(3, 7, 0)));
+}
+
+TEST(BrokenKernels, TablesOffByOneChannel) {
+  KernelDef broken = kernels::conv_pairs;
+  broken.pack = pack_shifted_tables;
+  expect_caught(kernels::conv_pairs, broken,
+                spec(TailKind::bits, Numeric::fixed(4, 0, true), Numeric::ternary()));
+}
+
+TEST(BrokenKernels, PaddingTakenForMinusOne) {
+  KernelDef broken = kernels::conv_xnor;
+  broken.pack = pack_padding_as_minus_one;
+  expect_caught(kernels::conv_xnor, broken,
+                spec(TailKind::plain, Numeric::binary(), Numeric::binary()));
+}
+
+}  // namespace
+}  // namespace qloom::testing
