@@ -6,8 +6,8 @@
 // Layout. K is cut into steps of one dword of activations, broadcast to all lanes; each 32-bit lane
 // of a weight vector is one output channel and holds the step's weights: [channel
 // tile][step][column][lane]. Where taps are neighbours in memory (dilation_w = 1, groups = 1) a
-// whole kernel row is one run of K; otherwise each tap is one. Runs are padded to whole steps with
-// zero weights, so what is read past a run does not matter.
+// whole kernel row is one run of K; otherwise each tap is one. PairRuns are padded to whole steps
+// with zero weights, so what is read past a run does not matter.
 //
 // Forms, chosen by what value sets and weights prove:
 //   1. bytes: u8 = code + zero, four a step, times s8. Pair sums must lie in int16:
@@ -31,6 +31,7 @@
 
 #include "graph/support/error.h"
 #include "kernels/conv/geometry.h"
+#include "kernels/conv/pair_layout.h"
 #include "kernels/kernel.h"
 #include "kernels/kernels_table.h"
 #include "kernels/tail_emit.h"
@@ -43,61 +44,6 @@ using jit::Emitter;
 using jit::Pairs;
 using jit::Value;
 using jit::Variable;
-
-constexpr int kShortChunk = 8;   // below, widening at once costs less than spilling 32-bit sums
-constexpr int kLongestUnit = 4;  // steps that share one table entry
-
-/// How K is cut into runs and steps, for one element size.
-struct Runs {
-  bool whole_rows = false;        ///< a run is a kernel row, else a tap
-  int64_t count = 0, length = 0;  ///< length in elements
-  int per_step = 0;               ///< elements
-  [[nodiscard]] int64_t steps_per_run() const { return (length + per_step - 1) / per_step; }
-  [[nodiscard]] int64_t steps() const { return count * steps_per_run(); }
-};
-Runs runs_of(const Window& w, bool words) {
-  Runs runs;
-  runs.whole_rows = w.dilation_w == 1 && w.groups == 1;
-  runs.count = runs.whole_rows ? w.kernel_h : w.kernel_h * w.kernel_w;
-  runs.length = (w.c / w.groups) * (runs.whole_rows ? w.kernel_w : 1);
-  runs.per_step = words ? 2 : 4;
-  return runs;
-}
-
-/// Weight codes by position in the layout.
-class Weights {
- public:
-  Weights(const Query& q, const Runs& runs)
-      : codes_(q.weight_codes->i64()), runs_(runs), window_(q.window) {}
-  /// 0 in the padding of a run.
-  [[nodiscard]] int64_t at(int64_t step, int element, int64_t channel) const {
-    const int64_t run = step / runs_.steps_per_run();
-    const int64_t i = step % runs_.steps_per_run() * runs_.per_step + element;
-    if (i >= runs_.length) return 0;
-    // A run is a contiguous piece of the kernel's rows too: [R, S, C/groups, K].
-    return codes_[static_cast<size_t>((run * runs_.length + i) * window_.n + channel)];
-  }
-
- private:
-  std::span<const int64_t> codes_;
-  Runs runs_;
-  Window window_;
-};
-
-/// True when no pair sum leaves int16.
-bool pairs_are_proven(const Query& q, const Runs& runs, int64_t amax) {
-  const CodeRange range = weight_range(q);
-  if (amax * 2 * range.hi <= 32767 && amax * 2 * range.lo >= -32768) return true;
-  const Weights weights(q, runs);
-  for (int64_t step = 0; step < runs.steps(); ++step)
-    for (int64_t n = 0; n < q.window.n; ++n)
-      for (int pair = 0; pair < 2; ++pair) {
-        const int64_t w0 = weights.at(step, 2 * pair, n), w1 = weights.at(step, 2 * pair + 1, n);
-        if (amax * (std::max<int64_t>(w0, 0) + std::max<int64_t>(w1, 0)) > 32767) return false;
-        if (amax * (std::min<int64_t>(w0, 0) + std::min<int64_t>(w1, 0)) < -32768) return false;
-      }
-  return true;
-}
 
 /// True when the input goes as bytes (forms 1 and 2).
 bool takes_bytes(const Query& q) {
@@ -112,50 +58,10 @@ Storage input_storage(const Query& q) {
   return takes_bytes(q) ? plain_storage(q.input) : Storage::words();
 }
 
-/// Sums of the positive and of the negative weights of each 16-bit lane, up to each unit.
-class LaneSums {
- public:
-  LaneSums(const Query& q, const Runs& runs, int unit)
-      : units_(runs.steps() / unit), lanes_(q.window.n * 2) {
-    const Weights weights(q, runs);
-    sums_.assign(static_cast<size_t>((units_ + 1) * lanes_), {});
-    for (int64_t u = 0; u < units_; ++u)
-      for (int64_t lane = 0; lane < lanes_; ++lane) {
-        Sum sum = at(u, lane);
-        for (int s = 0; s < unit; ++s)
-          for (int k = 0; k < 2; ++k) {
-            const int64_t w =
-                weights.at(u * unit + s, static_cast<int>(lane % 2) * 2 + k, lane / 2);
-            (w > 0 ? sum.up : sum.down) += w;
-          }
-        at(u + 1, lane) = sum;
-      }
-  }
-  /// True when no partial sum of chunks of `chunk` units leaves int16.
-  [[nodiscard]] bool fits(int64_t chunk, int64_t amax) {
-    for (int64_t begin = 0; begin < units_; begin += chunk) {
-      const int64_t end = std::min(units_, begin + chunk);
-      for (int64_t lane = 0; lane < lanes_; ++lane) {
-        if (amax * (at(end, lane).up - at(begin, lane).up) > 32767) return false;
-        if (amax * (at(end, lane).down - at(begin, lane).down) < -32768) return false;
-      }
-    }
-    return true;
-  }
-
- private:
-  struct Sum {
-    int64_t up = 0, down = 0;
-  };
-  Sum& at(int64_t unit, int64_t lane) { return sums_[static_cast<size_t>(unit * lanes_ + lane)]; }
-  int64_t units_, lanes_;
-  std::vector<Sum> sums_;
-};
-
 /// Everything that pack and emit must agree on. A function of query, variant and target.
 struct Plan {
   Geometry geometry;
-  Runs runs;
+  PairRuns runs;
   bool words = false;
   int lanes = 8, columns = 1;
   int64_t group_n = 0, group_c = 0;
@@ -186,42 +92,6 @@ struct Plan {
   }
 };
 
-void choose_chunk(Plan& plan, const Query& q) {
-  const int64_t per_run = plan.runs.steps_per_run();
-  auto largest_divisor = [&](int limit) {
-    int d = static_cast<int>(std::min<int64_t>(limit, per_run));
-    while (per_run % d != 0) --d;
-    return d;
-  };
-  // At least two units, so that the loop over K is a loop, and the tail not part of the innermost
-  // one.
-  const int64_t half = std::max<int64_t>(1, plan.runs.steps() / 2);
-  plan.unit = largest_divisor(static_cast<int>(std::min<int64_t>(kLongestUnit, half)));
-  if (!plan.words) {
-    const int64_t amax = largest_byte(q, q.input_storage);
-    for (;; plan.unit = largest_divisor(plan.unit - 1)) {
-      LaneSums sums(q, plan.runs, plan.unit);
-      const int64_t units = plan.runs.steps() / plan.unit;
-      // Equal chunks: 1, 2, 3, 4, 6, 8, 12, … of them.
-      for (int64_t chunks = 1;; chunks = chunks < 3                     ? chunks + 1
-                                         : (chunks & (chunks - 1)) == 0 ? chunks * 3 / 2
-                                                                        : chunks / 3 * 4) {
-        plan.chunk = std::max<int64_t>(1, (units + chunks - 1) / chunks);
-        if (sums.fits(plan.chunk, amax)) break;
-        if (plan.chunk == 1) {
-          plan.chunk = 0;
-          break;
-        }
-      }
-      if (plan.chunk > 0 || plan.unit == 1) break;
-    }
-    qloom_assert(plan.chunk > 0, q.name, ": a pair sum leaves int16");  // takes_bytes has proved it
-    plan.units = plan.runs.steps() / plan.unit;
-    if (plan.chunk < plan.units && plan.chunk * plan.unit < kShortChunk) plan.chunk = 0;
-  }
-  plan.units = plan.runs.steps() / plan.unit;
-}
-
 Plan plan_of(const Query& q, const Variant& v, const jit::Target& target) {
   const Window& w = q.window;
   Plan plan;
@@ -232,7 +102,10 @@ Plan plan_of(const Query& q, const Variant& v, const jit::Target& target) {
   plan.columns = v.columns;
   plan.group_n = w.n / w.groups;
   plan.group_c = w.c / w.groups;
-  choose_chunk(plan, q);
+  const Flush flush = Flush::from_option(v.option);
+  plan.unit = flush.unit;
+  plan.chunk = flush.chunk;
+  plan.units = plan.runs.steps() / plan.unit;
   plan.has_zero = !plan.words && q.input_storage.zero != 0;
   const int64_t full = plan.group_n / plan.lanes, partial = plan.group_n % plan.lanes;
   plan.full_tiles = full / plan.columns;
@@ -278,10 +151,12 @@ std::vector<Variant> variants(const Query& q, const jit::Target& target) {
   // Sums, weights, one activation and one product live in at most 15 registers.
   constexpr std::array<std::array<int, 2>, 10> kShapes{
       {{5, 2}, {4, 2}, {3, 3}, {2, 4}, {8, 1}, {6, 1}, {4, 1}, {1, 4}, {1, 2}, {1, 1}}};
+  const int option =
+      choose_flush(q, runs_of(q.window, q.input_storage.kind == Storage::Kind::words)).option();
   std::vector<Variant> list;
   for (const auto& [rows, columns] : kShapes) {
     if (rows > outputs || columns > vectors) continue;
-    list.push_back({rows, columns, 0});
+    list.push_back({rows, columns, option});
   }
   return list;
 }
@@ -289,20 +164,27 @@ std::vector<Variant> variants(const Query& q, const jit::Target& target) {
 std::vector<uint8_t> pack(const Query& q, const Variant& v, const jit::Target& target) {
   const Plan plan = plan_of(q, v, target);
   const Window& w = q.window;
-  const Weights weights(q, plan.runs);
+  const PairWeights weights(q, plan.runs);
   std::vector<uint8_t> out;
 
   std::vector<uint8_t> packed;
   packed.reserve(static_cast<size_t>(w.groups * plan.group_bytes()));
-  auto put = [&](int64_t code) {
-    packed.push_back(static_cast<uint8_t>(code));
-    if (plan.words) packed.push_back(static_cast<uint8_t>(code >> 8));
-  };
   auto tile = [&](int64_t group, int64_t first, int columns) {
-    for (int64_t step = 0; step < plan.runs.steps(); ++step)
-      for (int64_t n = first; n < first + columns * plan.lanes; ++n)
-        for (int k = 0; k < plan.runs.per_step; ++k)
-          put(n < plan.group_n ? weights.at(step, k, group * plan.group_n + n) : 0);
+    const int64_t size = plan.words ? 2 : 1, end = first + columns * plan.lanes;
+    for (int64_t step = 0; step < plan.runs.steps(); ++step) {
+      const size_t at = packed.size();
+      packed.resize(at + static_cast<size_t>(columns * plan.vector_bytes()), 0);
+      for (int k = 0; k < plan.runs.per_step; ++k) {
+        const int64_t* row = weights.row(step, k);
+        if (row == nullptr) continue;
+        row += group * plan.group_n;
+        uint8_t* to = packed.data() + at + k * size;
+        for (int64_t n = first; n < std::min(end, plan.group_n); ++n, to += 4) {
+          to[0] = static_cast<uint8_t>(row[n]);
+          if (plan.words) to[1] = static_cast<uint8_t>(row[n] >> 8);
+        }
+      }
+    }
   };
   for (int64_t group = 0; group < w.groups; ++group) {
     for (int64_t t = 0; t < plan.full_tiles; ++t)

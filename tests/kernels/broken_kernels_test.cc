@@ -43,15 +43,10 @@ std::vector<uint8_t> pack_reversed_taps(const Query& q, const Variant& v,
 }
 
 /// Believes that the input has one bit, and so adds up too long in 16 bits.
-void emit_late_flush(const Query& q, const Variant& v, jit::Emitter& e) {
+std::vector<Variant> late_flush_variants(const Query& q, const jit::Target& target) {
   Changed changed(q);
   changed.query.input.numeric = Numeric::fixed(1, 0, false);
-  kernels::conv_pairs.emit(changed.query, v, e);
-}
-std::vector<uint8_t> pack_late_flush(const Query& q, const Variant& v, const jit::Target& target) {
-  Changed changed(q);
-  changed.query.input.numeric = Numeric::fixed(1, 0, false);
-  return kernels::conv_pairs.pack(changed.query, v, target);
+  return kernels::conv_pairs.variants(changed.query, target);
 }
 
 /// Tables that begin one channel late.
@@ -90,12 +85,14 @@ std::vector<uint8_t> pack_padding_as_minus_one(const Query& q, const Variant& v,
 void expect_caught(const KernelDef& good, const KernelDef& broken, const ProblemSpec& spec) {
   Problem problem(spec);
   ASSERT_TRUE(good.match(problem.query())) << good.match(problem.query()).reason();
-  const Variant variant =
-      good.variants(problem.query_for(good), target_of(Lowering::interpreted)).front();
-  (void)problem.query_for(broken);
+  const jit::Target target = target_of(Lowering::interpreted);
+  const Variant good_variant = good.variants(problem.query_for(good), target).front();
+  const Variant broken_variant = broken.variants(problem.query_for(broken), target).front();
   for (const Lowering lowering : lowerings()) {
-    EXPECT_TRUE(run_jobs({{&good, &problem, variant}}, lowering).empty()) << to_string(lowering);
-    EXPECT_EQ(run_jobs({{&broken, &problem, variant}}, lowering).size(), 1U) << to_string(lowering);
+    EXPECT_TRUE(run_jobs({{&good, &problem, good_variant}}, lowering).empty())
+        << to_string(lowering);
+    EXPECT_EQ(run_jobs({{&broken, &problem, broken_variant}}, lowering).size(), 1U)
+        << to_string(lowering);
   }
 }
 
@@ -118,8 +115,7 @@ TEST(BrokenKernels, WrongOrderOfTaps) {
 
 TEST(BrokenKernels, SumsFlushedTooLate) {
   KernelDef broken = kernels::conv_pairs;
-  broken.emit = emit_late_flush;
-  broken.pack = pack_late_flush;
+  broken.variants = late_flush_variants;
   expect_caught(kernels::conv_pairs, broken,
                 spec(TailKind::plain, Numeric::fixed(8, 0, false), Numeric::integers(3, 7, 0)));
 }
