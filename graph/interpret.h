@@ -1,5 +1,6 @@
 #pragma once
 
+#include <array>
 #include <functional>
 #include <span>
 #include <string_view>
@@ -19,9 +20,13 @@ namespace qloom {
 ///              everything else is the same float32 operation, in the same order, on the float32
 ///              nearest to code × step
 enum class Evaluation : uint8_t { qkeras, canonical };
+constexpr std::array<std::string_view, 2> names_of(Evaluation) { return {"qkeras", "canonical"}; }
 /// Rounding order of 4-D batch normalization in TensorFlow: plain, or the last product and sum
 /// rounded once (oneDNN).
 enum class BatchNormRounding : uint8_t { plain, fused_multiply_add };
+constexpr std::array<std::string_view, 2> names_of(BatchNormRounding) {
+  return {"plain", "fused_multiply_add"};
+}
 
 struct EvaluationOptions {
   Evaluation evaluation = Evaluation::canonical;
@@ -29,6 +34,13 @@ struct EvaluationOptions {
   BatchNormRounding batch_norm = BatchNormRounding::plain;
   InternalSigmoid internal_sigmoid = InternalSigmoid::hard;
   bool operator==(const EvaluationOptions&) const = default;
+  /// For to_attributes and from_attributes (graph/support/fields.h).
+  void fields(auto&& f) {
+    f("evaluation", evaluation);
+    f("division", division);
+    f("batch_norm", batch_norm);
+    f("internal_sigmoid", internal_sigmoid);
+  }
 
   /// The switches of "eager" (divide, plain), "predict" (reciprocal, plain), "predict_onednn"
   /// (reciprocal, fused_multiply_add). They matter in both evaluations. Throws UserError that lists

@@ -1,5 +1,6 @@
 #pragma once
 
+#include <array>
 #include <optional>
 #include <span>
 #include <string>
@@ -15,9 +16,13 @@ namespace qloom {
 
 /// QKeras's process-wide choice of the cheap sigmoid (set_internal_sigmoid); "hard" by default.
 enum class InternalSigmoid : uint8_t { hard, smooth, real };
+constexpr std::array<std::string_view, 3> names_of(InternalSigmoid) {
+  return {"hard", "smooth", "real"};
+}
 /// How TensorFlow divides by a constant: eagerly it divides, in compiled graphs (`predict`) it
 /// multiplies with the rounded reciprocal. See the evaluation presets in graph/interpret.h.
 enum class Division : uint8_t { divide, reciprocal };
+constexpr std::array<std::string_view, 2> names_of(Division) { return {"divide", "reciprocal"}; }
 
 struct QuantizeOptions {
   InternalSigmoid internal_sigmoid = InternalSigmoid::hard;
