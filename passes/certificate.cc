@@ -1,0 +1,359 @@
+#include "passes/certificate.h"
+
+#include <algorithm>
+#include <cmath>
+#include <limits>
+#include <map>
+#include <optional>
+#include <set>
+
+#include "graph/interpret.h"
+#include "graph/ops/attributes.h"
+#include "graph/ops_table.h"
+#include "graph/quantizer.h"
+#include "graph/support/error.h"
+#include "graph/support/fields.h"
+
+// Both evaluations of a value agree bit by bit when each node's condition holds, given that its
+// operands agree:
+//   quantize        step 2^k and |x| < 2^24 steps: then x + (q − x) = q in float32
+//   conv, dense     both operands on power-of-two grids, every partial sum below 2^24 grid units: then
+//                   float32 sums are exact in every order
+//   average, sum    the same for the sum; the division is one operation
+//   elementwise, batch_norm, piecewise-linear activations   one defined order of roundings
+//   exp and what is made of it: no two libraries agree to the bit
+// A failure taints what follows until a quantizer, behind which codes are compared and conditions are
+// asked anew; the output keeps the list.
+
+namespace qloom::passes {
+namespace {
+
+constexpr double kExact = 16777216;  // 2^24
+constexpr double kInfinity = std::numeric_limits<double>::infinity();
+
+struct State {
+  bool tainted = false;
+  std::set<NodeId> failures;  ///< upstream, in order of ids
+  double bound = kInfinity;   ///< largest magnitude; infinite where the caller's input decides
+};
+
+bool is_power_of_two(double v) {
+  int exponent;
+  return v > 0 && std::frexp(v, &exponent) == 0.5;
+}
+
+bool power_of_two_steps(const TensorType& type) {
+  const Tensor step = type.step();
+  return std::all_of(step.f64().begin(), step.f64().end(), is_power_of_two);
+}
+
+class Analysis {
+ public:
+  explicit Analysis(const Graph& graph) : graph_(graph) {
+    for (NodeId id : graph.order()) visit(graph.node(id));
+  }
+
+  [[nodiscard]] Certificate certificate(const Graph::Output& output) const {
+    Certificate c;
+    c.output = output.name;
+    const State& state = states_.at(output.value);
+    c.exact = state.failures.empty();
+    for (NodeId id : graph_.order()) {
+      if (!state.failures.contains(id)) continue;
+      const Node& node = graph_.node(id);
+      c.failures.push_back({.node = node.name, .layer = node.origins.empty() ? "" : node.origins.front().layer,
+                            .condition = conditions_.at(id)});
+    }
+    return c;
+  }
+
+ private:
+  void visit(const Node& node) {
+    if (node.op == &ops::input) {
+      State s;
+      if (const auto b = type_bound(graph_.type(node.results[0]))) s.bound = *b;
+      states_[node.results[0]] = s;
+      return;
+    }
+    if (node.op == &ops::constant || std::all_of(node.operands.begin(), node.operands.end(),
+                                                 [&](ValueId v) { return constants_.contains(v); })) {
+      constant(node);
+      return;
+    }
+    State s;
+    s.bound = bound(node);
+    for (ValueId operand : node.operands) {
+      const State& o = states_.at(operand);
+      s.tainted = s.tainted || o.tainted;
+      s.failures.insert(o.failures.begin(), o.failures.end());
+    }
+    const bool was_tainted = s.tainted;
+    if (node.op == &ops::quantize) s.tainted = false;
+    if (!was_tainted || node.op == &ops::quantize) {
+      if (auto condition = failure(node)) {
+        conditions_[node.id] = std::move(*condition);
+        s.failures.insert(node.id);
+        s.tainted = true;
+      }
+    }
+    for (ValueId result : node.results) states_[result] = s;
+  }
+
+  /// Known when compiling: both evaluations are simply run.
+  void constant(const Node& node) {
+    struct Both {
+      std::vector<RuntimeValue> canonical, qkeras;
+    } now;
+    EvaluationOptions options = graph_.options();
+    for (Evaluation evaluation : {Evaluation::canonical, Evaluation::qkeras}) {
+      options.evaluation = evaluation;
+      auto& to = evaluation == Evaluation::canonical ? now.canonical : now.qkeras;
+      if (node.op == &ops::constant) {
+        to.push_back(constant_value(graph_, node, options));
+        continue;
+      }
+      std::vector<RuntimeValue> operands;
+      for (ValueId v : node.operands)
+        operands.push_back(evaluation == Evaluation::canonical ? constants_.at(v) : qkeras_constants_.at(v));
+      to = evaluate(graph_, node, operands, options);
+    }
+    State s;
+    for (ValueId operand : node.operands) {
+      const State& o = states_.at(operand);
+      s.tainted = s.tainted || o.tainted;
+      s.failures.insert(o.failures.begin(), o.failures.end());
+    }
+    for (size_t i = 0; i < node.results.size(); ++i) {
+      const Tensor a = to_f32(now.canonical[i]), b = to_f32(now.qkeras[i]);
+      if (!s.tainted && !a.same_bits(b)) {
+        s.tainted = true;
+        s.failures.insert(node.id);
+        conditions_[node.id] = join_text("constant ", graph_.type(node.results[i]),
+                                         ": x + (q - x) leaves a residue, its scale is no power of two");
+      }
+      s.bound = 0;
+      for (float f : a.f32()) s.bound = std::max(s.bound, std::fabs(static_cast<double>(f)));
+      states_[node.results[i]] = s;
+      constants_.emplace(node.results[i], now.canonical[i]);
+      qkeras_constants_.emplace(node.results[i], now.qkeras[i]);
+    }
+  }
+
+  [[nodiscard]] static std::optional<double> type_bound(const TensorType& type) {
+    if (!type.has_codes()) return std::nullopt;
+    const auto grid = *type.numeric.grid();
+    const double code = std::max(std::fabs(static_cast<double>(grid.lo)), std::fabs(static_cast<double>(grid.hi)));
+    double largest = 0;
+    const Tensor step = type.step();
+    for (double s : step.f64()) largest = std::max(largest, s);
+    return code * largest;
+  }
+
+  [[nodiscard]] double bound(const Node& node) const {
+    if (const auto b = type_bound(graph_.type(node.results[0]))) return *b;
+    const auto of = [&](size_t i) { return states_.at(node.operands[i]).bound; };
+    if (node.op == &ops::elementwise) {
+      switch (from_attributes<ops::ElementwiseOp>(node.attributes).kind) {
+        case ops::Elementwise::add:
+        case ops::Elementwise::subtract: return of(0) + of(1);
+        case ops::Elementwise::multiply: return of(0) * of(1);
+        case ops::Elementwise::divide: return kInfinity;
+        default: return std::max(of(0), of(1));
+      }
+    }
+    if (node.op == &ops::batch_norm) return batch_norm_bound(node, of(0));
+    if (node.op == &ops::softmax) return 1;
+    if (node.op == &ops::conv || node.op == &ops::dense) {
+      const Tensor* weights = nullptr;
+      const auto found = constants_.find(node.operands[1]);
+      if (found == constants_.end()) return kInfinity;
+      const Tensor values = to_f32(found->second);
+      weights = &values;
+      const auto channels = static_cast<size_t>(weights->extents().back());
+      std::vector<double> sums(channels, 0);
+      for (size_t i = 0; i < weights->f32().size(); ++i) sums[i % channels] += std::fabs(weights->f32()[i]);
+      return *std::max_element(sums.begin(), sums.end()) * of(0);
+    }
+    double largest = 0;
+    for (size_t i = 0; i < node.operands.size(); ++i) largest = std::max(largest, of(i));
+    return largest;
+  }
+
+  [[nodiscard]] double batch_norm_bound(const Node& node, double x) const {
+    std::vector<Tensor> p;
+    for (size_t i = 1; i < 5; ++i) {
+      const auto found = constants_.find(node.operands[i]);
+      if (found == constants_.end()) return kInfinity;
+      p.push_back(to_f32(found->second));
+    }
+    const double epsilon = from_attributes<ops::BatchNorm>(node.attributes).epsilon;
+    double largest = 0;
+    for (size_t c = 0; c < p[0].f32().size(); ++c) {
+      const double inverse = std::fabs(p[0].f32()[c]) / std::sqrt(p[3].f32()[c] + epsilon);
+      largest = std::max(largest, (x + std::fabs(p[2].f32()[c])) * inverse + std::fabs(p[1].f32()[c]));
+    }
+    return largest * 1.001;  // roundings
+  }
+
+  [[nodiscard]] std::string name(ValueId v) const { return graph_.producer(v).name; }
+
+  /// Why the node's own condition fails, given that its operands agree.
+  [[nodiscard]] std::optional<std::string> failure(const Node& node) const {
+    if (node.op == &ops::quantize) return quantize(node);
+    if (node.op == &ops::conv || node.op == &ops::dense) return product(node);
+    if (node.op == &ops::softmax) return "softmax: exp and a float sum, within 4 ulp or 1e-6";
+    if (node.op == &ops::activation) return activation(node);
+    if (node.op == &ops::pool) {
+      const auto pool = from_attributes<ops::Pool>(node.attributes);
+      if (pool.kind == ops::PoolKind::max) return std::nullopt;
+      int64_t cells = 1;
+      for (int64_t size : pool.sizes) cells *= size;
+      return sum(node, static_cast<double>(cells));
+    }
+    if (node.op == &ops::reduce) {
+      const auto reduce = from_attributes<ops::Reduce>(node.attributes);
+      if (reduce.kind == ops::ReduceKind::max) return std::nullopt;
+      double cells = 1;
+      for (int64_t axis : reduce.axes)
+        cells *= static_cast<double>(graph_.type(node.operands[0]).shape[static_cast<size_t>(axis)].extent());
+      return sum(node, cells);
+    }
+    return std::nullopt;
+  }
+
+  [[nodiscard]] std::optional<std::string> activation(const Node& node) const {
+    const auto function = from_attributes<ops::Activation>(node.attributes).function;
+    for (const char* transcendental : {"sigmoid", "tanh", "exponential", "elu", "selu", "softplus", "swish", "gelu", "mish"})
+      if (function == transcendental) return function + ": made of exp, within 4 ulp or 1e-6";
+    return std::nullopt;
+  }
+
+  [[nodiscard]] std::optional<std::string> quantize(const Node& node) const {
+    const TensorType& type = graph_.type(node.results[0]);
+    const auto attributes = from_attributes<ops::Quantize>(node.attributes);
+    const Quantizer q = Quantizer::from_config(attributes.quantizer, attributes.arguments);
+    if (node.results.size() == 2) {
+      if (q.scale().power_of_two) return std::nullopt;
+      return join_text(attributes.quantizer, ": its scale comes from data and is no power of two, so x + (q - x) leaves a residue");
+    }
+    if (!type.has_codes()) return join_text(attributes.quantizer, ": its values ", type, " lie on no grid");
+    if (!power_of_two_steps(type))
+      return join_text(attributes.quantizer, ": its scale ", type, " is no power of two, so x + (q - x) leaves a residue");
+    if (crosses_zero(q))
+      return join_text(attributes.quantizer, ": codes of the other sign than x, so x + (q - x) may round");
+    const double x = states_.at(node.operands[0]).bound;
+    double finest = kInfinity;
+    const Tensor step = type.step();
+    for (double s : step.f64()) finest = std::min(finest, s);
+    if (std::isfinite(x) && x >= kExact * finest)
+      return join_text("operand ", name(node.operands[0]), " reaches ", x, ", which is 2^24 steps of ", finest, " or more");
+    return std::nullopt;
+  }
+
+  /// True when the quantizer gives negative x a positive value, or the reverse: then q − x is larger
+  /// than x and may lose its last bit.
+  [[nodiscard]] bool crosses_zero(const Quantizer& q) const {
+    const std::vector<float> points{-100, -3.3F, -1.1F, -0.7F, -0.3F, -0.01F, 0.01F, 0.3F, 0.7F, 1.1F, 3.3F, 100};
+    const Quantized out = q.forward(Tensor({static_cast<int64_t>(points.size())}, points),
+                                    {.internal_sigmoid = graph_.options().internal_sigmoid,
+                                     .division = graph_.options().division});
+    const Tensor& values = out.q ? *out.q : out.y;
+    for (size_t i = 0; i < points.size(); ++i)
+      if (values.f32()[i] * points[i] < 0) return true;
+    return false;
+  }
+
+  /// The reason why an operand lies on no power-of-two grid.
+  [[nodiscard]] std::optional<std::string> off_grid(ValueId v) const {
+    const TensorType& type = graph_.type(v);
+    if (type.is_float32() && type.scale.is_none())
+      return join_text("operand ", name(v), " is float32 and not quantized: a float sum in some order");
+    if (!type.has_codes()) return join_text("operand ", name(v), " ", type, " has no codes: a float sum in some order");
+    if (!power_of_two_steps(type))
+      return join_text("operand ", name(v), " ", type, " is on no power-of-two grid: a float sum in some order");
+    return std::nullopt;
+  }
+
+  [[nodiscard]] std::optional<std::string> sum(const Node& node, double cells) const {
+    const ValueId x = node.operands[0];
+    if (auto reason = off_grid(x)) return reason;
+    return too_large(graph_.type(x), cells);
+  }
+
+  [[nodiscard]] static std::optional<std::string> too_large(const TensorType& type, double cells) {
+    const double units = cells * units_of(type);
+    if (units < kExact) return std::nullopt;
+    return join_text("sums reach ", units, " grid units, 2^24 or more");
+  }
+
+  /// Largest magnitude in the finest steps of the value.
+  [[nodiscard]] static double units_of(const TensorType& type) {
+    double finest = kInfinity;
+    const Tensor step = type.step();
+    for (double s : step.f64()) finest = std::min(finest, s);
+    return *type_bound(type) / finest;
+  }
+
+  [[nodiscard]] std::optional<std::string> product(const Node& node) const {
+    for (ValueId operand : node.operands)
+      if (auto reason = off_grid(operand)) return reason;
+    const TensorType& w = graph_.type(node.operands[1]);
+    const double activation = units_of(graph_.type(node.operands[0]));
+    const auto found = constants_.find(node.operands[1]);
+    if (found == constants_.end()) {
+      const auto terms = static_cast<double>(elements_per_sample(w.shape) / w.shape.back().extent());
+      return too_large(w, terms * activation);
+    }
+    // Per output channel, in units of its own finest weight step.
+    const Tensor codes = found->second.data;
+    const Tensor step = w.step();
+    const auto channels = static_cast<size_t>(codes.extents().back());
+    const auto strides = broadcast_strides(step.extents(), codes.extents());
+    std::vector<double> sums(channels, 0), finest(channels, kInfinity);
+    for (size_t i = 0; i < codes.i64().size(); ++i) {
+      int64_t rest = static_cast<int64_t>(i), at = 0;
+      for (int axis = codes.rank() - 1; axis >= 0; --axis) {
+        const int64_t extent = codes.extents()[static_cast<size_t>(axis)];
+        at += rest % extent * strides[static_cast<size_t>(axis)];
+        rest /= extent;
+      }
+      const double s = step.f64()[static_cast<size_t>(at)];
+      sums[i % channels] += std::fabs(static_cast<double>(codes.i64()[i])) * s;
+      finest[i % channels] = std::min(finest[i % channels], s);
+    }
+    for (size_t c = 0; c < channels; ++c) {
+      const double units = sums[c] / finest[c] * activation;
+      if (units >= kExact) return join_text("sums of channel ", c, " reach ", units, " grid units, 2^24 or more");
+    }
+    return std::nullopt;
+  }
+
+  const Graph& graph_;
+  std::map<ValueId, State> states_;
+  std::map<ValueId, RuntimeValue> constants_, qkeras_constants_;
+  std::map<NodeId, std::string> conditions_;
+};
+
+}  // namespace
+
+std::string Certificate::to_string() const {
+  if (exact)
+    return join_text(output, ": bit-equal to QKeras for every finite input below 2^24 steps of the input's quantizer: "
+                             "common power-of-two grids, sums below 2^24 units, one order of roundings");
+  std::string text = output + ": codes are compared where float values may differ:";
+  for (const Failure& f : failures) {
+    text += "\n  " + f.node;
+    if (!f.layer.empty() && f.layer != f.node) text += " (layer " + f.layer + ")";
+    text += ": " + f.condition;
+  }
+  return text;
+}
+
+std::vector<Certificate> certificates(const Graph& graph) {
+  const Analysis analysis(graph);
+  std::vector<Certificate> out;
+  for (const auto& output : graph.outputs()) out.push_back(analysis.certificate(output));
+  return out;
+}
+
+}  // namespace qloom::passes

@@ -1,0 +1,131 @@
+#include "passes/compile.h"
+
+#include <algorithm>
+#include <cctype>
+#include <map>
+
+#include "graph/support/error.h"
+#include "passes/build_program.h"
+#include "passes/select_kernels.h"
+
+namespace qloom::passes {
+namespace {
+
+/// Code of several objects.
+class JoinedCode : public jit::Code {
+ public:
+  explicit JoinedCode(std::vector<std::shared_ptr<const jit::Code>> parts) : parts_(std::move(parts)) {}
+  [[nodiscard]] void* symbol(std::string_view name) const override {
+    for (const auto& part : parts_)
+      if (void* address = part->symbol(name)) return address;
+    return nullptr;
+  }
+
+ private:
+  std::vector<std::shared_ptr<const jit::Code>> parts_;
+};
+
+/// A symbol that every linker takes.
+std::string symbol_of(size_t call, const std::string& node, size_t attempt) {
+  std::string name = join_text("k", call, "_");
+  for (char c : node) name += std::isalnum(static_cast<unsigned char>(c)) != 0 ? c : '_';
+  if (attempt > 0) name += join_text("_v", attempt);
+  return name;
+}
+
+struct Emitted {
+  std::vector<size_t> chosen;        ///< choice of each call
+  std::vector<std::string> symbols;  ///< "" for reference calls
+  std::vector<std::vector<uint8_t>> objects;
+};
+
+/// Compiles the first choice of every call; where registers ran out in an inner loop, the next choice,
+/// until none is left: then the one with the fewest stack accesses.
+Emitted emit(Selection& selection, const CompileOptions& options, std::vector<std::string>& notes) {
+  const size_t n = selection.calls.size();
+  Emitted out{.chosen = std::vector<size_t>(n, 0), .symbols = std::vector<std::string>(n), .objects = {}};
+  struct Best {
+    size_t choice = 0;
+    int accesses = -1;
+    std::string symbol;
+  };
+  std::vector<Best> best(n);
+  std::vector<size_t> open;
+  for (size_t i = 0; i < n; ++i)
+    if (!selection.calls[i].choices.front().kernel->is_reference()) open.push_back(i);
+  while (!open.empty()) {
+    std::vector<jit::FunctionSource> functions;
+    std::map<std::string, size_t> call_of;
+    for (size_t i : open) {
+      const Selected& call = selection.calls[i];
+      const Choice& choice = call.choices[out.chosen[i]];
+      out.symbols[i] = symbol_of(i, call.name, out.chosen[i]);
+      call_of[out.symbols[i]] = i;
+      functions.push_back(kernels::source_of(*choice.kernel, *choice.query, choice.variant, out.symbols[i]));
+    }
+    jit::CompiledObject object = jit::compiler().compile(functions, options.target, options.compiler);
+    out.objects.push_back(std::move(object.elf));
+    std::vector<size_t> rejected;
+    for (const jit::FunctionReport& report : object.functions) {
+      const auto found = call_of.find(report.name);
+      if (found == call_of.end()) continue;
+      const size_t i = found->second;
+      const int accesses = report.inner_loop_stack_accesses;
+      if (best[i].accesses < 0 || accesses < best[i].accesses)
+        best[i] = {.choice = out.chosen[i], .accesses = accesses, .symbol = out.symbols[i]};
+      if (accesses == 0) continue;
+      if (out.chosen[i] + 1 < selection.calls[i].choices.size()) {
+        ++out.chosen[i];
+        rejected.push_back(i);
+      } else {
+        out.chosen[i] = best[i].choice;
+        out.symbols[i] = best[i].symbol;
+        notes.push_back(join_text("'", selection.calls[i].name, "': every variant uses the stack in its inner loop; ",
+                                  best[i].accesses, " accesses remain"));
+      }
+    }
+    std::sort(rejected.begin(), rejected.end());
+    open = std::move(rejected);
+  }
+  return out;
+}
+
+void update_reports(Selection& selection, const Emitted& emitted, std::vector<RegionReport>& reports) {
+  for (size_t i = 0; i < selection.calls.size(); ++i) {
+    Selected& call = selection.calls[i];
+    const Choice& choice = call.choices[emitted.chosen[i]];
+    call.report.kernel = std::string(choice.kernel->name);
+    call.report.predicted_ns = choice.predicted_ns;
+    if (choice.tail != nullptr) call.report.variant = choice.variant.to_string();
+    reports.push_back(call.report);
+  }
+}
+
+}  // namespace
+
+Compilation compile(Graph graph, const CompileOptions& options) {
+  Compilation out;
+  out.certificates = certificates(graph);
+  out.passes = run_passes(graph, inference_pipeline(), options.passes, &out.notes);
+  Selection selection = select_kernels(graph, options, out.notes);
+  const Emitted emitted = emit(selection, options, out.notes);
+  out.program = build_program(graph, selection, emitted.chosen, emitted.symbols, options);
+  for (const Certificate& certificate : out.certificates) out.program.certificates.push_back(certificate.to_string());
+  out.program.notes = out.notes;
+  plan_memory(out.program);
+  out.program.verify();
+  update_reports(selection, emitted, out.regions);
+  if (options.in_memory) {
+    std::vector<std::shared_ptr<const jit::Code>> parts;
+    for (const auto& object : emitted.objects) parts.push_back(jit::compiler().load(object, graph.name));
+    std::shared_ptr<const jit::Code> code;
+    if (parts.size() == 1) code = parts.front();
+    if (parts.size() > 1) code = std::make_shared<JoinedCode>(std::move(parts));
+    out.model = std::make_shared<const runtime::Model>(out.program, std::move(code));
+  }
+  out.objects = emitted.objects;
+  out.graph = std::move(graph);
+  return out;
+}
+
+}  // namespace qloom::passes

@@ -1,0 +1,59 @@
+#pragma once
+
+#include <map>
+#include <memory>
+#include <string>
+#include <utility>
+#include <vector>
+
+#include "kernels/kernel.h"
+#include "passes/compile.h"
+
+namespace qloom::passes {
+
+/// A kernel and variant that could do a call, with its query (input storage and tail are its own).
+struct Choice {
+  const kernels::KernelDef* kernel = nullptr;
+  kernels::Variant variant;
+  std::shared_ptr<const kernels::Query> query;
+  std::shared_ptr<const kernels::Tail> tail;  ///< the query points to it; null for reference kernels
+  double predicted_ns = 0;
+};
+
+/// A value in one storage.
+struct Stored {
+  ValueId value;
+  kernels::Storage storage;
+  bool operator==(const Stored&) const = default;
+};
+
+/// One call to be made: a region or a node that stays alone, or the conversion of a value from one
+/// storage to another (node invalid).
+struct Selected {
+  NodeId node;
+  std::string name;
+  std::vector<Choice> choices;   ///< cheapest first
+  std::vector<Stored> inputs;    ///< in the kernel's buffer order
+  std::vector<Stored> outputs;
+  std::vector<std::pair<int, kernels::Storage>> results;  ///< reference kernels: (result, storage)
+  RegionReport report;
+};
+
+struct Selection {
+  std::vector<Selected> calls;   ///< in order
+  /// The value whose memory this one shares (reshapes), for storages that keep no padding.
+  std::map<ValueId, ValueId> alias;
+  [[nodiscard]] Stored resolve(Stored s, const Graph& graph) const;
+};
+
+/// Chooses a kernel for every region and node, from the outputs backwards, so that each producer knows
+/// in which storages its value is needed. Regions that cannot be lowered, or that no emitted kernel
+/// takes, are dissolved (with a note) into nodes on reference kernels. Throws UserError for unknown
+/// names in `pinned` and `disabled_kernels`, and for a node that no kernel takes.
+[[nodiscard]] Selection select_kernels(Graph& graph, const CompileOptions& options,
+                                       std::vector<std::string>& notes);
+
+/// Whether a reshaped value may share its operand's memory in this storage.
+[[nodiscard]] bool same_layout(const Shape& a, const Shape& b, kernels::Storage storage);
+
+}  // namespace qloom::passes
