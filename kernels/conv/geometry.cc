@@ -5,6 +5,7 @@
 #include <limits>
 #include <optional>
 
+#include "graph/ops_table.h"
 #include "graph/support/error.h"
 
 namespace qloom::kernels {
@@ -226,7 +227,7 @@ Verdict fits_int32(const Query& q) {
 }
 
 Verdict has_constant_codes(const Query& q) {
-  if (q.root == nullptr || (q.root->name != "conv" && q.root->name != "dense"))
+  if (q.root != &ops::conv && q.root != &ops::dense)
     return Verdict::no("root is ",
                        q.root == nullptr ? std::string_view("elementwise") : q.root->name,
                        ", this kernel computes conv and dense");

@@ -6,6 +6,7 @@
 #include <map>
 #include <stdexcept>
 
+#include "graph/ops_table.h"
 #include "kernels/tail_emit.h"
 
 namespace qloom::testing {
@@ -21,9 +22,6 @@ using kernels::TailTable;
 using kernels::Window;
 
 namespace {
-
-const OpDef kConv{.name = "conv", .doc = "for tests", .operands = {}};
-const OpDef kDense{.name = "dense", .doc = "for tests", .operands = {}};
 
 int64_t uniform(std::mt19937_64& rng, int64_t lo, int64_t hi) {
   return lo + static_cast<int64_t>(rng() % static_cast<uint64_t>(hi - lo + 1));
@@ -142,7 +140,7 @@ Problem::Problem(const ProblemSpec& spec) : spec_(spec) {
   std::mt19937_64 rng(spec.seed);
   const Window& w = spec_.window;
   query_.name = spec_.name;
-  query_.root = spec_.elementwise ? nullptr : w.is_dense() ? &kDense : &kConv;
+  query_.root = spec_.elementwise ? nullptr : w.is_dense() ? &ops::dense : &ops::conv;
   query_.window = w;
   query_.input = {shape_of(w.h, w.w, w.c), spec_.f32_input ? Numeric::float32() : spec_.input, {}};
   make_input(rng);
