@@ -71,8 +71,8 @@ enum class Pairs : uint8_t { saturating, proven };
 /// kernel is one function:  void f(void* const* buffers, int64_t count).
 ///
 /// Table lookups and interleaves act within 16-byte lanes; everything else is lane-agnostic. All
-/// memory accesses may be unaligned. Float operations are single roundings, never contracted,
-/// never reordered.
+/// memory accesses may be unaligned. Buffers do not overlap, except where both are only read. Float
+/// operations are single roundings, never contracted, never reordered.
 class Emitter {
  public:
   virtual ~Emitter() = default;

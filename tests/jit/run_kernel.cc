@@ -29,9 +29,9 @@ Lanes random_lanes(Element e, int lanes, bool special, std::mt19937_64& random) 
       if (kind == 2) x = static_cast<float>(static_cast<int>(r % 2001) - 1000) / 2;
       v.set_real(i, x);
     } else {
-      const int64_t top = static_cast<int64_t>(uint64_t{1} << (width - 1));
-      const int64_t kExtremes[] = {0, 1, -1, top, top - 1, 2};
-      v.set(i, kind == 0 ? kExtremes[r % std::size(kExtremes)] : static_cast<int64_t>(r));
+      const uint64_t top = uint64_t{1} << (width - 1);
+      const uint64_t extremes[] = {0, 1, ~uint64_t{0}, top, top - 1, 2};
+      v.set(i, static_cast<int64_t>(kind == 0 ? extremes[r % std::size(extremes)] : r));
     }
   }
   return v;
