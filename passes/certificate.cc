@@ -239,8 +239,8 @@ class Analysis {
     if (!type.has_codes()) return join_text(attributes.quantizer, ": its values ", type, " lie on no grid");
     if (!power_of_two_steps(type))
       return join_text(attributes.quantizer, ": its scale ", type, " is no power of two, so x + (q - x) leaves a residue");
-    if (crosses_zero(q))
-      return join_text(attributes.quantizer, ": codes of the other sign than x, so x + (q - x) may round");
+    if (leaves_residue(q, type))
+      return join_text(attributes.quantizer, ": codes of the other sign than x, where x + (q - x) rounds");
     const double x = states_.at(node.operands[0]).bound;
     double finest = kInfinity;
     const Tensor step = type.step();
@@ -250,17 +250,31 @@ class Analysis {
     return std::nullopt;
   }
 
-  /// True when the quantizer gives negative x a positive value, or the reverse: then q − x is larger
-  /// than x and may lose its last bit.
-  [[nodiscard]] bool crosses_zero(const Quantizer& q) const {
-    const std::vector<float> points{-100, -3.3F, -1.1F, -0.7F, -0.3F, -0.01F, 0.01F, 0.3F, 0.7F, 1.1F, 3.3F, 100};
-    const Quantized out = q.forward(Tensor({static_cast<int64_t>(points.size())}, points),
+  /// On a power-of-two grid x + (q − x) = q as long as q has x's sign: then |q − x| <= max(|q|, |x|) is a
+  /// multiple of the finer unit in the last place, and exact or rounded to half a unit of q. A q of the
+  /// other sign makes the difference larger than x, which may lose x's last bit; unless the class adds
+  /// to something else than x (a clipped x). Which of these holds is asked of the quantizer itself, at
+  /// points with all 24 bits set.
+  [[nodiscard]] bool leaves_residue(const Quantizer& q, const TensorType& type) const {
+    double finest = kInfinity;
+    const Tensor step = type.step();
+    for (double s : step.f64()) finest = std::min(finest, s);
+    std::vector<float> points;
+    for (double magnitude = finest / 64; magnitude < finest * 1048576; magnitude *= 2)
+      for (int i = 0; i < 32; ++i) {
+        const float x = std::nextafterf(static_cast<float>(magnitude * (2 - i / 37.0)), 0.0F);
+        points.push_back(x);
+        points.push_back(-x);
+      }
+    // Scales per channel stand along the last axis.
+    const int64_t channels = step.size();
+    points.resize((points.size() + static_cast<size_t>(channels) - 1) / static_cast<size_t>(channels) *
+                      static_cast<size_t>(channels),
+                  0.5F);
+    const Quantized out = q.forward(Tensor({static_cast<int64_t>(points.size()) / channels, channels}, points),
                                     {.internal_sigmoid = graph_.options().internal_sigmoid,
                                      .division = graph_.options().division});
-    const Tensor& values = out.q ? *out.q : out.y;
-    for (size_t i = 0; i < points.size(); ++i)
-      if (values.f32()[i] * points[i] < 0) return true;
-    return false;
+    return out.q.has_value() && !std::equal(out.q->f32().begin(), out.q->f32().end(), out.y.f32().begin());
   }
 
   /// The reason why an operand lies on no power-of-two grid.

@@ -1,6 +1,7 @@
 #include "passes/fusible.h"
 
 #include <algorithm>
+#include <optional>
 
 #include "graph/ops/attributes.h"
 #include "graph/ops_table.h"
@@ -68,13 +69,13 @@ Verdict pointwise(const Graph& graph, const Node& node) {
   if (variables.empty()) return Verdict::no("all its operands are constants");
   for (ValueId operand : node.operands) {
     const TensorType& type = graph.type(operand);
-    if (Verdict v = known_numbers(type); !v) return Verdict::no("operand ", operand, ": ", v.reason());
     if (const Node* constant = graph.constant_of(operand)) {
       if (channels_of_constant(constant->constant->extents()) < 0)
         return Verdict::no("constant '", constant->name, "' ", type, " varies along another axis than the last");
-    } else if (type.shape != result.shape) {
-      return Verdict::no("operand ", type, " is broadcast to ", result);
+      continue;
     }
+    if (Verdict v = known_numbers(type); !v) return Verdict::no("operand ", operand, ": ", v.reason());
+    if (type.shape != result.shape) return Verdict::no("operand ", type, " is broadcast to ", result);
   }
   if (Verdict v = known_numbers(result); !v) return v;
   if (node.results.size() != 1) return Verdict::no("it has several results");
@@ -100,23 +101,80 @@ std::vector<NodeId> quantizers_of(const Graph& graph, const Node& activation) {
   return users;
 }
 
+namespace {
+
+/// Can the node's code be found when compiling? `enumerable`: the tail has one source, an integer of
+/// few values.
+Verdict has_form(const Graph& graph, const Node& node, bool enumerable) {
+  if (node.op == &ops::quantize && !is_monotone(node) && !enumerable)
+    return Verdict::no("the quantizer's codes are not monotone, and what feeds it cannot be enumerated");
+  if (node.op == &ops::activation && !has_tail_form(node)) {
+    if (quantizers_of(graph, node).empty())
+      return Verdict::no("the activation has no float32 form in a tail, and not only quantizers use it");
+    if (!enumerable)
+      return Verdict::no("the activation has no float32 form in a tail, and what feeds it cannot be enumerated");
+  }
+  return Verdict::yes();
+}
+
+}  // namespace
+
 Verdict fusible(const Graph& graph, const Node& region, const Node& node) {
   if (Verdict v = pointwise(graph, node); !v) return v;
   for (ValueId operand : variable_operands(graph, node))
     if (graph.producer(operand).id != region.id)
       return Verdict::no("operand ", operand, " comes from elsewhere");
   const int64_t values = source_values(region);
-  const bool enumerable = tail_sources(region) == 1 && values >= 0 && values <= kEnumerable;
-  if (node.op == &ops::quantize && !is_monotone(node) && !enumerable)
-    return Verdict::no("the quantizer's codes are not monotone, and what feeds it cannot be enumerated");
-  if (node.op == &ops::activation && !has_tail_form(node)) {
-    const auto followers = quantizers_of(graph, node);
-    if (followers.empty())
-      return Verdict::no("the activation has no float32 form in a tail, and not only quantizers use it");
-    if (!enumerable)
-      return Verdict::no("the activation has no float32 form in a tail, and what feeds it cannot be enumerated");
+  return has_form(graph, node, tail_sources(region) == 1 && values >= 0 && values <= kEnumerable);
+}
+
+Verdict can_be_region(const Graph& graph, const Node& node) {
+  if (Verdict v = pointwise(graph, node); !v) return v;
+  const auto variables = variable_operands(graph, node);
+  if (variables.size() > 2) return Verdict::no("it has more than two operands");
+  const TensorType& type = graph.type(variables[0]);
+  bool enumerable = false;
+  if (variables.size() == 1 && type.has_codes()) {
+    const auto grid = *type.numeric.grid();
+    enumerable = grid.hi - grid.lo < kEnumerable;
   }
-  return Verdict::yes();
+  return has_form(graph, node, enumerable);
+}
+
+namespace {
+
+struct Match {
+  NodeId region, node;
+  std::vector<NodeId> followers;  ///< quantizers that must come along
+};
+
+std::optional<Match> find_match(const Graph& graph) {
+  for (NodeId id : graph.order()) {
+    const Node& node = graph.node(id);
+    for (ValueId operand : node.operands) {
+      const Node& region = graph.producer(operand);
+      if (region.op != &ops::region || !fusible(graph, region, node)) continue;
+      Match match{.region = region.id, .node = id, .followers = {}};
+      if (node.op == &ops::activation && !has_tail_form(node)) match.followers = quantizers_of(graph, node);
+      return match;
+    }
+  }
+  return std::nullopt;
+}
+
+}  // namespace
+
+int fuse_chains(Graph& graph) {
+  int moved = 0;
+  while (const auto match = find_match(graph)) {
+    NodeId region = absorb(graph, match->region, match->node);
+    ++moved;
+    for (NodeId follower : match->followers) {
+      region = absorb(graph, region, follower);
+      ++moved;
+    }
+  }
+  return moved;
 }
 
 }  // namespace qloom::passes

@@ -22,8 +22,14 @@ namespace qloom::passes {
 /// be constants or results of the same region.
 [[nodiscard]] Verdict fusible(const Graph& graph, const Node& region, const Node& node);
 
+/// Can the node alone be a region without a root?
+[[nodiscard]] Verdict can_be_region(const Graph& graph, const Node& node);
+
 /// An activation without a tail form is moved
 /// only together with the quantizers that use it: returns these; empty when something else uses it.
 [[nodiscard]] std::vector<NodeId> quantizers_of(const Graph& graph, const Node& activation);
+
+/// Moves every fusible node into its region, until none is left. Returns how many nodes were moved.
+int fuse_chains(Graph& graph);
 
 }  // namespace qloom::passes

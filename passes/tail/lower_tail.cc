@@ -31,7 +31,6 @@ using kernels::Tail;
 using kernels::TailOp;
 
 constexpr int kCheapThresholds = 3, kThresholds = 15, kAnyThresholds = 255, kChanges = 64;
-constexpr int64_t kFewCodes = 1 << 12;  // a sum has more: no use in looking for its thresholds
 constexpr int64_t kExact = int64_t{1} << 24;
 
 struct Refusal {
@@ -129,26 +128,35 @@ class Lowering {
     if (given.step >= 0) return given.is_f32 ? code_of(given.step, type) : given.step;
     if (const Node* constant = body_.constant_of(value)) {
       std::vector<int32_t> codes;
-      for (int64_t c : constant->constant->i64()) codes.push_back(static_cast<int32_t>(c));
+      for (int64_t c : constant->constant->i64()) {
+        if (c < INT32_MIN || c > INT32_MAX) refuse("constant '", constant->name, "' ", type, " leaves 32 bits");
+        codes.push_back(static_cast<int32_t>(c));
+      }
       return builder_.constant(std::move(codes));
     }
     const Node& node = body_.producer(value);
-    // Of the source as a whole, where that says it all in one step …
-    const auto grid = *type.numeric.grid();
-    const bool few = node.op == &ops::quantize || grid.hi - grid.lo <= kFewCodes;
-    if (few && main_.is_function(value))
-      if (const auto step = code_function(main_, source_, source_interval(request_), value)) return *step;
-    // … else of what the quantizer quantizes.
-    if (node.op == &ops::quantize && node.operands[0] != source_) {
+    if (node.op == &ops::quantize || !has_reference_form(node)) {
+      // Of the source as a whole, where that says it all in one step …
+      if (main_.is_function(value))
+        if (const auto step = code_function(main_, source_, source_interval(request_), value)) return *step;
+      // … else of what the node takes.
       const ValueId x = node.operands[0];
-      const BodyFunction own(body_, x, request_.options);
-      if (const auto step = code_function(own, x, whole_interval(body_.type(x)), value)) return *step;
-    }
-    if (node.op == &ops::quantize)
-      refuse("quantizer '", node.name, "' of ", body_.type(node.operands[0]),
+      if (x != source_) {
+        const BodyFunction own(body_, x, request_.options);
+        if (own.is_function(value))
+          if (const auto step = code_function(own, x, whole_interval(body_.type(x)), value)) return *step;
+      }
+      refuse(node.op->name, " '", node.name, "' of ", body_.type(x),
              ": its codes are neither monotone nor few enough to enumerate, or no form agrees with them");
+    }
     if (const auto step = common_grid(node, value)) return *step;
+    if (const auto step = integer_relu(node, value)) return *step;
     return code_of(f32(value), type);
+  }
+
+  static bool has_reference_form(const Node& node) {
+    return node.op != &ops::activation ||
+           passes::has_reference_form(from_attributes<ops::Activation>(node.attributes).function);
   }
 
   int lower_f32(ValueId value) {
@@ -158,16 +166,13 @@ class Lowering {
     if (const Node* constant = body_.constant_of(value))
       return builder_.constant(constant_values(body_, *constant, request_.options));
     const Node& node = body_.producer(value);
-    if (node.op == &ops::quantize) return value_of(code(value), type);
+    if (type.has_codes() && (node.op == &ops::quantize || !has_reference_form(node)))
+      return value_of(code(value), type);
     std::vector<int> operands;
     for (ValueId operand : node.operands) operands.push_back(is_constant(body_, operand) ? -1 : f32(operand));
     const auto lowered = lower_in_reference_order(
         {.builder = builder_, .body = body_, .node = node, .operands = operands, .options = request_.options});
-    if (lowered.step < 0) {
-      // An activation that has codes as a whole (a table of few values).
-      if (type.has_codes()) return value_of(code(value), type);
-      refuse("no form for ", lowered.reason);
-    }
+    if (lowered.step < 0) refuse("no form for ", lowered.reason);
     note("float32 in reference order");
     return lowered.step;
   }
@@ -242,6 +247,21 @@ class Lowering {
     }
     note("integers on a common grid");
     return builder_.step(op, steps[0], steps[1]);
+  }
+
+  /// clip(code, 0, code of max_value), for a relu whose operand has the same step.
+  std::optional<int> integer_relu(const Node& node, ValueId value) {
+    if (node.op != &ops::activation) return std::nullopt;
+    const auto relu = from_attributes<ops::Activation>(node.attributes);
+    const TensorType &x = body_.type(node.operands[0]), &y = body_.type(value);
+    if (relu.function != "relu" || relu.negative_slope != 0 || relu.threshold != 0 || !x.has_codes() ||
+        steps_of(x) != steps_of(y))
+      return std::nullopt;
+    note("integers on a common grid");
+    int step = builder_.step(TailOp::maximum, code(node.operands[0]), builder_.integer(0));
+    if (relu.max_value)
+      step = builder_.step(TailOp::minimum, step, builder_.integer(static_cast<int32_t>(y.numeric.grid()->hi)));
+    return step;
   }
 
   static Interval whole_interval(const TensorType& type) {

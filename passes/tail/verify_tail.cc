@@ -54,7 +54,8 @@ class Verifier {
       return join_text("verified at every accumulator: ", checked_, " points");
     }
     check(chosen_points());
-    return join_text("verified on both sides of every threshold and at random: ", checked_, " points");
+    return join_text("verified ", thresholds_ ? "on both sides of every threshold, " : "", "at the ends and at random: ",
+                     checked_, " points");
   }
 
  private:
@@ -83,6 +84,7 @@ class Verifier {
       if (!body_.type(value).has_codes() || !function_.is_function(value)) continue;
       const auto found = find_transitions(function_, value, interval_, request_.exhaustive_limit, 1 << 10);
       if (!found) continue;
+      thresholds_ = true;
       for (int64_t c = 0; c < channels_; ++c) {
         const auto& channel = found->channels[found->uniform ? 0 : static_cast<size_t>(c)];
         for (const auto& s : channel.steps)
@@ -207,6 +209,7 @@ class Verifier {
   std::mt19937_64 random_;
   std::vector<ValueId> values_;
   int64_t checked_ = 0;
+  bool thresholds_ = false;  ///< some were found
 };
 
 }  // namespace
