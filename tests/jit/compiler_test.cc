@@ -6,10 +6,13 @@
 #include <sys/mman.h>
 #include <unistd.h>
 
+#include <cstdio>
+#include <filesystem>
 #include <fstream>
 #include <thread>
 
 #include "graph/support/error.h"
+#include "graph/support/plugin.h"
 #include "jit/shared_object.h"
 #include "tests/jit/run_kernel.h"
 
@@ -53,6 +56,35 @@ int file_of(std::span<const uint8_t> bytes) {
   const int fd = memfd_create("test", MFD_CLOEXEC);
   EXPECT_EQ(write(fd, bytes.data(), bytes.size()), static_cast<ssize_t>(bytes.size()));
   return fd;
+}
+
+/// What a new process of this program prints, with libqloom.so taken from `folder`.
+std::string output_with_library_in(const std::filesystem::path& folder) {
+  const std::string command = "LD_LIBRARY_PATH='" + folder.string() + "' '" +
+                              std::filesystem::read_symlink("/proc/self/exe").string() +
+                              "' --gtest_filter='Smoke.*' 2>&1";
+  FILE* pipe = popen(command.c_str(), "r");
+  if (!pipe) return "";
+  std::string text;
+  for (char block[4096]; const size_t n = fread(block, 1, sizeof block, pipe);)
+    text.append(block, n);
+  pclose(pipe);
+  return text;
+}
+
+TEST(Compiler, MissingPluginIsNamed) {
+  namespace fs = std::filesystem;
+  const fs::path folder = fs::temp_directory_path() / ("qloom-alone-" + std::to_string(getpid()));
+  fs::create_directory(folder);
+  fs::create_symlink(library_folder() + "/libqloom.so", folder / "libqloom.so");
+  const std::string alone = output_with_library_in(folder);
+  EXPECT_NE(alone.find("cannot load " + folder.string() + "/libqloom_compiler.so"), alone.npos)
+      << alone;
+  EXPECT_NE(alone.find("FAILED"), alone.npos);
+  fs::create_symlink(library_folder() + "/libqloom_compiler.so", folder / "libqloom_compiler.so");
+  const std::string together = output_with_library_in(folder);
+  EXPECT_EQ(together.find("FAILED"), together.npos) << together;
+  fs::remove_all(folder);
 }
 
 TEST(Compiler, ManyFunctionsInOneObject) {
