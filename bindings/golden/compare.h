@@ -71,10 +71,12 @@ struct Comparison {
 
 /// The contract of one output. Certified outputs: every bit. Others: 4 ulp, or 1e-6 of the largest
 /// expected magnitude (at least 1), and the same largest element unless the expected top two are
-/// closer than that.
+/// closer than that. `inherited`: difference that the output's operands already have and pass on, on
+/// top of this.
 [[nodiscard]] OutputComparison compare_output(std::string name, const Tensor& got,
                                               const Tensor& expected,
-                                              const passes::Certificate& certificate);
+                                              const passes::Certificate& certificate,
+                                              double inherited = 0);
 
 /// Runs a compiled model on whole tensors (batch first). Throws UserError with the Status's
 /// message.
@@ -83,7 +85,9 @@ struct Comparison {
 
 /// Runs the compiled model and the interpreter (qkeras evaluation with the graph's switches) on the
 /// expected inputs. `graph` is as imported with split_softmax; its outputs are the model's outputs,
-/// then the logits.
-[[nodiscard]] Comparison compare(const Graph& graph, const Expected& expected, int threads = 1);
+/// then the logits. Without `compiled` only the interpreter runs. A softmax may inherit half of the
+/// difference of its logits, which have a contract of their own: Σj |∂p_i/∂x_j| = 2·p_i·(1 - p_i).
+[[nodiscard]] Comparison compare(const Graph& graph, const Expected& expected, int threads = 1,
+                                 bool compiled = true);
 
 }  // namespace qloom::golden
