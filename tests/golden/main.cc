@@ -22,6 +22,8 @@ int main(int argc, char** argv) {
   app.add_option("--evaluation", options.evaluation, "how the reference was run")
       ->check(CLI::IsMember({"eager", "predict", "predict_onednn"}));
   app.add_flag("--list-skipped", list_skipped, "print every skipped case with the reason");
+  app.add_flag("--interpreter-only", options.interpreter_only,
+               "layers and models: do not compile, run the interpreter only");
   app.add_option("BUNDLE", bundles, "NAME.json, with NAME.bin beside it")->required();
   try {
     app.parse(argc, argv);

@@ -31,9 +31,10 @@ struct Outcome {
 struct RunOptions {
   /// Folder that paths in a bundle may be relative to, beside the bundle's own; with a trailing
   /// slash, or "".
-  std::string root;
+  std::string root = {};
   /// Preset of EvaluationOptions; "": the one that the bundle's results were made with (eager).
-  std::string evaluation;
+  std::string evaluation = {};
+  bool interpreter_only = false;  ///< models and layers: leave the compiled model out
 };
 
 /// Called after each case, for progress and for printing as they come.
@@ -52,6 +53,10 @@ std::vector<Outcome> run_bundle(const std::string& path, const RunOptions& optio
 /// is skipped with the reason; an error that a case does not expect is a failure, never thrown.
 std::vector<Outcome> check_quantizers(const Bundle&, const RunOptions&, const Listener&);
 std::vector<Outcome> check_strings(const Bundle&, const RunOptions&, const Listener&);
+std::vector<Outcome> check_layers(const Bundle&, const RunOptions&, const Listener&);
+std::vector<Outcome> check_files(const Bundle&, const RunOptions&, const Listener&);
+std::vector<Outcome> check_models(const Bundle&, const RunOptions&, const Listener&);
+std::vector<Outcome> check_broken(const Bundle&, const RunOptions&, const Listener&);
 
 struct Counts {
   int64_t passed = 0, failed = 0, skipped = 0;

@@ -1,0 +1,59 @@
+// tests/golden/check_files.cc: bundles of model files: each form of each model is one outcome.
+#include <array>
+#include <utility>
+
+#include "bindings/import/keras_import.h"
+#include "bindings/import/read.h"
+#include "graph/support/error.h"
+#include "tests/golden/model_case.h"
+
+namespace qloom::golden {
+namespace {
+
+Outcome check_form(const Bundle& bundle, const Json& c, const std::string& form,
+                   const RunOptions& options) {
+  const std::string name = c["name"].get<std::string>() + " [" + form + "]";
+  if (form == "keras" || form == "weights_v3") return Outcome::skip(name, "form: " + form);
+  // The files lie in the folder of the bundle's name.
+  const auto folder = [&] {
+    const std::string stem = bundle.path().substr(bundle.folder().size());
+    return stem.substr(0, stem.find('.')) + "/";
+  }();
+  const auto path = [&](const char* key) {
+    const auto file = c["files"][key].get<std::string>();
+    const std::string found = find_file(bundle, options, folder + file);
+    qloom_check(!found.empty(), bundle.path(), ": ", folder, file, " is missing");
+    return found;
+  };
+  const KerasModel model = form == "h5"
+                               ? read_keras_model(path("h5"))
+                               : read_keras_model(path("json"), {.weights = path("weights")});
+  if (const std::string reason = unknown_layers(model); !reason.empty())
+    return Outcome::skip(name, reason);
+  const Graph graph = import_keras(model, {.evaluation = preset_of(options)});
+  const std::string text = compare_call(
+      graph, {tensors(bundle, c["inputs"]), tensors(bundle, c["outputs"])}, false, options);
+  return text.empty() ? Outcome::pass(name) : Outcome::fail(name, text);
+}
+
+}  // namespace
+
+std::vector<Outcome> check_files(const Bundle& bundle, const RunOptions& options,
+                                 const Listener& listener) {
+  std::vector<Outcome> outcomes;
+  for (const Json& c : bundle.cases()) {
+    for (const auto& [form, file] : c["files"].items()) {
+      if (form == "json") continue;  // goes with the weights
+      try {
+        outcomes.push_back(check_form(bundle, c, form, options));
+      } catch (const std::exception& error) {
+        outcomes.push_back(Outcome::fail(c["name"].get<std::string>() + " [" + form + "]",
+                                         join_text("unexpected error: ", error.what())));
+      }
+      if (listener) listener(outcomes.back());
+    }
+  }
+  return outcomes;
+}
+
+}  // namespace qloom::golden

@@ -1,0 +1,41 @@
+// tests/golden/model_case.h: what the checks of layers, files and models share.
+#pragma once
+
+#include <string>
+#include <string_view>
+#include <vector>
+
+#include "bindings/golden/bundle.h"
+#include "bindings/import/keras_description.h"
+#include "graph/graph.h"
+#include "tests/golden/runner.h"
+
+namespace qloom::golden {
+
+/// Layers that no importer reads yet, as "layers: LSTM, QGRU"; "" when all are known. Throws
+/// UserError when a layer that must be known is among them.
+[[nodiscard]] std::string unknown_layers(const KerasModel& model);
+
+/// The preset to evaluate with: the one asked for, else eager, with which references are made.
+[[nodiscard]] std::string preset_of(const RunOptions& options);
+
+/// Expected outputs of one call.
+struct Call {
+  std::vector<Tensor> inputs;
+  std::vector<Tensor> outputs;
+};
+
+/// Compares every output of the call, in the interpreter (qkeras evaluation) and, unless the
+/// options leave it out, in the compiled model. `exact`: equal bits; else within 4 ulp or 1e-6 of
+/// the largest magnitude (1 at least). Empty, or the first difference.
+[[nodiscard]] std::string compare_call(const Graph& graph, const Call& call, bool exact,
+                                       const RunOptions& options);
+
+/// The file beside the bundle or under the root; "" when it is in neither.
+[[nodiscard]] std::string find_file(const Bundle& bundle, const RunOptions& options,
+                                    const std::string& file);
+
+/// All tensors of a list, as float32.
+[[nodiscard]] std::vector<Tensor> tensors(const Bundle& bundle, const Json& list);
+
+}  // namespace qloom::golden
