@@ -18,9 +18,9 @@ namespace qloom {
 
 /// Where a node comes from: a layer of a file, or a line of the caller's program.
 struct Origin {
-  std::string layer;        ///< Keras layer name; "" if not from a file
-  std::string layer_class;  ///< Keras class name
-  std::string file;         ///< the caller's source file
+  std::string layer = {};        ///< Keras layer name; "" if not from a file
+  std::string layer_class = {};  ///< Keras class name
+  std::string file = {};         ///< the caller's source file
   int line = 0;
   bool operator==(const Origin&) const = default;
   [[nodiscard]] std::string to_string() const;  ///< "conv1 (QConv2D)" or "train.cc:41"

@@ -444,7 +444,9 @@ Numeric join(const Numeric& a, const Numeric& b) {
   if (!ga || !gb) return Numeric::float32();
   // {−1, +1} with 0 is ternary: what zero padding makes of binary activations.
   const Numeric three = Numeric::ternary(std::max(ga->fraction, gb->fraction));
-  if (three.contains(a) && three.contains(b)) return three;
+  if (three.contains(a) && three.contains(b) && std::min(a.min(), b.min()) == three.min() &&
+      std::max(a.max(), b.max()) == three.max())
+    return three;
   if (a.is_power_of_two() && b.is_power_of_two() && a.stride() == 1 && b.stride() == 1) {
     const Numeric p = Numeric::power_of_two(
         std::min(a.min_exponent(), b.min_exponent()), std::max(a.max_exponent(), b.max_exponent()),

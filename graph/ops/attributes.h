@@ -132,8 +132,8 @@ struct BatchNorm {
   double epsilon = 1e-3;
   int64_t axis = -1;
   BatchNormForm form = BatchNormForm::affine;
-  std::string inverse_quantizer;  ///< class name, "" for none
-  Attributes inverse_arguments;
+  std::string inverse_quantizer = {};  ///< class name, "" for none
+  Attributes inverse_arguments = {};
   void fields(auto&& f) {
     f("epsilon", epsilon); f("axis", axis); f("form", form);
     f("inverse_quantizer", inverse_quantizer); f("inverse_arguments", inverse_arguments);
@@ -148,7 +148,7 @@ struct BatchNorm {
 /// relu: `max_value` where x >= max_value, x where threshold < x, else negative_slope·(x - threshold).
 struct Activation {
   std::string function = "linear";
-  std::optional<double> max_value;
+  std::optional<double> max_value = std::nullopt;
   double negative_slope = 0;
   double threshold = 0;
   double alpha = 1;  ///< elu
