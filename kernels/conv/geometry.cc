@@ -237,6 +237,11 @@ Verdict has_constant_codes(const Query& q) {
   if (q.weight_codes == nullptr)
     return Verdict::no("weights are ", q.weights, ", this kernel needs constant codes");
   if (q.tail == nullptr) return Verdict::no("the tail is not lowered");
+  const Geometry g = geometry_of(q.window, Storage::words());
+  constexpr int64_t kLargestSample = std::numeric_limits<int32_t>::max() / 4;
+  if (g.rows * g.columns * q.window.c > kLargestSample || g.positions() > kLargestSample)
+    return Verdict::no("a sample of ", g.rows, "×", g.columns, "×", q.window.c,
+                       " is beyond the 32-bit offsets of this kernel");
   return Verdict::yes();
 }
 

@@ -82,6 +82,40 @@ TEST(Example, ConvolutionFromQueryToResult) {
     }
 }
 
+TEST(Example, RefusalsSayWhy) {
+  const Tensor codes({3, 3, 4, 8}, std::vector<int64_t>(3 * 3 * 4 * 8, 40000));
+  kernels::Tail tail;
+  kernels::Query query;
+  query.root = &ops::conv;
+  query.window = {
+      .h = 8, .w = 8, .c = 4, .out_h = 6, .out_w = 6, .n = 8, .kernel_h = 3, .kernel_w = 3};
+  query.input = {{Dim::batch(), 8, 8, 4}, Numeric::float32(), {}};
+  query.weights = {{3, 3, 4, 8}, Numeric::fixed(17, 0, true), {}};
+  auto reason = [&](const char* name) { return kernels::find_kernel(name)->match(query).reason(); };
+  auto expect = [&](const char* name, const std::string& part) {
+    EXPECT_NE(reason(name).find(part), std::string::npos) << name << ": " << reason(name);
+  };
+  for (const char* name : {"conv_pairs", "conv_xnor", "conv_table_binary", "depthwise_pairs"})
+    expect(name, "float32, this kernel needs codes");
+  expect("elementwise_chain", "root is conv");
+  query.input.numeric = Numeric::fixed(4, 0, true);
+  expect("conv_pairs", "needs constant codes");
+  query.weight_codes = &codes;
+  expect("conv_pairs", "the tail is not lowered");
+  query.tail = &tail;
+  query.accumulator_lo.assign(8, 0);
+  query.accumulator_hi.assign(8, int64_t{1} << 31);
+  expect("conv_pairs", "accumulator of channel 0 reaches [0, 2147483648]");
+  query.accumulator_hi.assign(8, 1000);
+  expect("conv_pairs", "weight codes reach [0, 40000]");
+  expect("depthwise_pairs", "1 groups of 4 channels");
+  expect("conv_xnor", "this kernel needs binary");
+  query.input.numeric = Numeric::binary();
+  expect("conv_xnor", "with code 40000");
+  query.window.h = query.window.w = 60000;
+  expect("conv_pairs", "beyond the 32-bit offsets");
+}
+
 TEST(Example, EveryKernelHasNameAndDoc) {
   for (const KernelDef* kernel : kernels::all_kernels()) {
     EXPECT_FALSE(kernel->name.empty());
