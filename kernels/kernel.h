@@ -75,8 +75,7 @@ struct ReferenceSpec {
   std::vector<std::pair<int, Storage>> outputs;  ///< (result index, storage), in buffer order
   /// Constant operands by position (f32 values or i64 codes per type).
   std::vector<std::pair<int, Tensor>> constants;
-  /// Switches of the evaluation that was compiled for (graph/interpret.h), as text of
-  /// to_attributes.
+  /// Switches of the evaluation that was compiled for: to_attributes(EvaluationOptions).
   Attributes options;
 };
 

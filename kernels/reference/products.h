@@ -1,0 +1,39 @@
+// kernels/reference/products.h: sums of products, for convolutions and dense layers.
+//
+// Both operands coded and the result too: integers, exact. x is on one step, w on one step per output
+// channel, after codes whose step varies within a sum were multiplied by step / smallest step:
+//   Σ x·w = (x step)·(w step)·Σ (x code)·(w code)
+// Sums wrap modulo 2^32 or 2^64 on the way; the result lies in its interval, which fits.
+// Else: float64 sums of the float32 values, in ascending order of (row, column, input channel),
+// rounded once. This order is the definition, see graph/ops/conv.cc.
+#pragma once
+
+#include "kernels/reference/reference.h"
+
+namespace qloom::kernels::reference {
+
+/// One spatial axis: output i and tap p meet input i·stride + p·dilation − before.
+struct Axis {
+  int64_t in = 1, out = 1, taps = 1, stride = 1, dilation = 1, before = 0;
+  [[nodiscard]] int64_t first_tap(int64_t i) const;  ///< taps in [first, end) lie inside
+  [[nodiscard]] int64_t end_tap(int64_t i) const;
+  [[nodiscard]] int64_t at(int64_t i, int64_t tap) const {
+    return i * stride + tap * dilation - before;
+  }
+};
+/// Keras's padding; `out` is taken from the declared result.
+[[nodiscard]] Axis axis_of(int64_t in, int64_t out, int64_t taps, int64_t stride, int64_t dilation,
+                           std::string_view padding);
+
+struct ProductShape {
+  Axis rows, columns;
+  int64_t inputs = 1;   ///< of one group
+  int64_t outputs = 1;  ///< of all groups
+  int64_t groups = 1;
+};
+
+/// x: operand 0, rows × columns × (inputs·groups); w: operand 1, taps × inputs × outputs.
+[[nodiscard]] std::unique_ptr<ReferenceCall> make_products(const ReferenceSpec& spec,
+                                                           const ProductShape& shape);
+
+}  // namespace qloom::kernels::reference
