@@ -44,19 +44,19 @@ class Products final : public Call {
   Products(const ReferenceSpec& spec, const ProductShape& shape)
       : Call(spec), shape_(shape), x_(*this, 0), w_(*this, 1) {
     const int64_t channels = shape.inputs * shape.groups;
-    qloom_assert(
-        x_.layout().elements == shape.rows.in * shape.columns.in * channels &&
-            w_.layout().elements ==
-                shape.rows.taps * shape.columns.taps * shape.inputs * shape.outputs &&
-            elements_per_sample(result_type().shape) ==
-                shape.rows.out * shape.columns.out * shape.outputs,
-        spec.kernel, ": ", type(0), " and ", type(1), " do not make ", result_type());
+    qloom_assert(x_.layout().elements == shape.rows.in * shape.columns.in * channels &&
+                     w_.layout().elements ==
+                         shape.rows.taps * shape.columns.taps * shape.inputs * shape.outputs &&
+                     elements_per_sample(result_type().shape) ==
+                         shape.rows.out * shape.columns.out * shape.outputs,
+                 spec.kernel, ": ", type(0), " and ", type(1), " do not make ", result_type());
     if constexpr (std::integral<T>) align_steps();
   }
 
  private:
   /// Finds the steps left outside of the sums, and checks that they make the declared ones.
-  void align_steps() requires std::integral<T>
+  void align_steps()
+    requires std::integral<T>
   {
     const Layout &x = x_.layout(), &w = w_.layout(), out(result_type(), Storage::f32());
     double x_step = x.steps[0];
@@ -85,7 +85,8 @@ class Products final : public Call {
     bool changes = false;
     for (size_t i = 0; i < from.size(); ++i) {
       const double factor = from[i] == to[i] ? 1 : from[i] / to[i];
-      qloom_assert(factor >= 1 && factor < 0x1p62 && factor == static_cast<double>(static_cast<int64_t>(factor)),
+      qloom_assert(factor >= 1 && factor < 0x1p62 &&
+                       factor == static_cast<double>(static_cast<int64_t>(factor)),
                    spec().kernel, ": steps of ", type(0), " and ", type(1),
                    " do not factor out of the sum");
       factors.push_back(static_cast<int64_t>(factor));

@@ -1,7 +1,8 @@
 // kernels/reference/products.h: sums of products, for convolutions and dense layers.
 //
-// Both operands coded and the result too: integers, exact. x is on one step, w on one step per output
-// channel, after codes whose step varies within a sum were multiplied by step / smallest step:
+// Both operands coded and the result too: integers, exact. x is on one step, w on one step per
+// output channel, after codes whose step varies within a sum were multiplied by step / smallest
+// step:
 //   Σ x·w = (x step)·(w step)·Σ (x code)·(w code)
 // Sums wrap modulo 2^32 or 2^64 on the way; the result lies in its interval, which fits.
 // Else: float64 sums of the float32 values, in ascending order of (row, column, input channel),

@@ -17,9 +17,9 @@ struct QuantizerTable {
 };
 
 /// One table, or one per channel where the quantizer has so many constant scales. Each step of the
-/// code is found by bisection over all finite floats on the quantizer's own `forward`, and the tables
-/// are checked on other points. None where the quantizer is not monotone, has its scale from data, no
-/// codes, or more than `kMostThresholds` steps.
+/// code is found by bisection over all finite floats on the quantizer's own `forward`, and the
+/// tables are checked on other points. None where the quantizer is not monotone, has its scale from
+/// data, no codes, or more than `kMostThresholds` steps.
 [[nodiscard]] std::optional<std::vector<QuantizerTable>> quantizer_tables(
     const Quantizer& quantizer, const QuantizeOptions& options);
 inline constexpr size_t kMostThresholds = 1 << 16;

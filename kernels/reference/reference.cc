@@ -79,7 +79,7 @@ int64_t signed_code(T code) {
 }  // namespace
 
 Layout::Layout(const TensorType& t, Storage s) : type(t), storage(s) {
-  extents = bind(type.shape, 1);
+  extents = qloom::bind(type.shape, 1);
   elements = elements_per_sample(type.shape);
   last = last_extent(type.shape);
   bytes = bytes_per_sample(type.shape, storage);
@@ -95,7 +95,8 @@ Layout::Layout(const TensorType& t, Storage s) : type(t), storage(s) {
   const std::vector<int64_t> own = strides_of(extents);
   for (int64_t i = 0; i < elements; ++i) {
     int64_t at = 0;
-    for (size_t axis = 0; axis < own.size(); ++axis) at += i / own[axis] % extents[axis] * from[axis];
+    for (size_t axis = 0; axis < own.size(); ++axis)
+      at += i / own[axis] % extents[axis] * from[axis];
     steps.push_back(step.f64()[static_cast<size_t>(at)]);
   }
 }
@@ -119,8 +120,11 @@ void decode(const Layout& l, const void* data, T* out) noexcept {
 template <Element T>
 void encode(const Layout& l, const T* in, void* data) noexcept {
   if constexpr (std::floating_point<T>) {
-    if (l.storage.kind == Kind::f32)
+    if (l.storage.kind == Kind::f32 && l.steps.empty())
       return write<float>(data, l.elements, [&](int64_t i) { return in[i]; });
+    // The value of code 0 is +0, whatever the sign of the float.
+    if (l.storage.kind == Kind::f32)
+      return write<float>(data, l.elements, [&](int64_t i) { return in[i] + T{0}; });
     write_codes(l, data, [&](int64_t i) {
       const double step = l.step(i);
       return step == 0 ? int64_t{0}
@@ -133,8 +137,7 @@ void encode(const Layout& l, const T* in, void* data) noexcept {
 
 Call::Call(const ReferenceSpec& given) : spec_(given) {
   qloom_assert(spec_.operands.size() == spec_.operand_storages.size(), spec_.kernel, " has ",
-               spec_.operands.size(), " operands and ", spec_.operand_storages.size(),
-               " storages");
+               spec_.operands.size(), " operands and ", spec_.operand_storages.size(), " storages");
   qloom_assert(!spec_.results.empty(), spec_.kernel, " has no result");
   for (const auto& [position, tensor] : spec_.constants) {
     qloom_assert(position >= 0 && static_cast<size_t>(position) < spec_.operands.size(),
@@ -149,7 +152,8 @@ Call::Call(const ReferenceSpec& given) : spec_(given) {
   for (const auto& [result, storage] : spec_.outputs) {
     qloom_assert(result >= 0 && static_cast<size_t>(result) < spec_.results.size(), spec_.kernel,
                  " stores result ", result, " of ", spec_.results.size());
-    outputs_.push_back({result, buffer++, Layout(spec_.results[static_cast<size_t>(result)], storage)});
+    outputs_.push_back(
+        {result, buffer++, Layout(spec_.results[static_cast<size_t>(result)], storage)});
     batched_ = batched_ || outputs_.back().layout.batched;
   }
   scratch_buffer_ = buffer;
@@ -236,12 +240,13 @@ void Input<T>::multiply_by(std::vector<int64_t> factors)
   factors_ = std::move(factors);
   if (factors_.empty()) return;
   in_place_ = false;
-  rescale(constant_.data());
+  if (is_constant_) rescale(constant_.data());
 }
 
 std::vector<int64_t> factors_between(const Layout& from, const Layout& to) {
-  qloom_assert(to.steps.size() == 1 || to.steps.size() == from.steps.size() || from.steps.size() == 1,
-               "steps of ", from.type, " and ", to.type, " do not correspond");
+  qloom_assert(
+      to.steps.size() == 1 || to.steps.size() == from.steps.size() || from.steps.size() == 1,
+      "steps of ", from.type, " and ", to.type, " do not correspond");
   const size_t n = std::max(from.steps.size(), to.steps.size());
   std::vector<int64_t> factors;
   bool changes = false;

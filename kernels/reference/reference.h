@@ -1,6 +1,6 @@
-// kernels/reference/reference.h: what the reference kernels share. A sample is decoded from whatever
-// storages it lies in to plain arrays of codes or values, the op is a plain loop on those, and its
-// result is encoded in whatever storages are asked for. Nothing of this is shared with the
+// kernels/reference/reference.h: what the reference kernels share. A sample is decoded from
+// whatever storages it lies in to plain arrays of codes or values, the op is a plain loop on those,
+// and its result is encoded in whatever storages are asked for. Nothing of this is shared with the
 // interpreter, which judges it.
 #pragma once
 
@@ -20,19 +20,19 @@ struct Layout {
   Layout(const TensorType& type, Storage storage);
   TensorType type;
   Storage storage;
-  Extents extents;       ///< batch symbol = 1
+  Extents extents;  ///< batch symbol = 1
   int64_t elements = 0;
-  int64_t last = 1;      ///< extent of the last axis
+  int64_t last = 1;  ///< extent of the last axis
   int64_t bytes = 0;
-  bool batched = false;  ///< has the batch symbol; else there is one for all samples
+  bool batched = false;       ///< has the batch symbol; else there is one for all samples
   std::vector<double> steps;  ///< none without codes; one; or one per element
   [[nodiscard]] double step(int64_t i) const {
     return steps.size() == 1 ? steps[0] : steps[static_cast<size_t>(i)];
   }
 };
 
-/// T integral: codes (of types that have them); a wider code wraps modulo 2^bits. T floating: values,
-/// the float32 nearest to code × step.
+/// T integral: codes (of types that have them); a wider code wraps modulo 2^bits. T floating:
+/// values, the float32 nearest to code × step.
 template <class T>
 concept Element = std::same_as<T, float> || std::same_as<T, double> || std::same_as<T, int64_t> ||
                   std::same_as<T, uint64_t> || std::same_as<T, uint32_t>;
@@ -61,7 +61,8 @@ class Input {
   [[nodiscard]] bool is_constant() const { return is_constant_; }
   [[nodiscard]] const std::vector<T>& constant() const { return constant_; }
   /// Changes the codes to code · factors[i] (one factor, or one per element).
-  void multiply_by(std::vector<int64_t> factors) requires std::integral<T>;
+  void multiply_by(std::vector<int64_t> factors)
+    requires std::integral<T>;
 
  private:
   void rescale(T* codes) const noexcept;
@@ -145,10 +146,10 @@ class Call : public ReferenceCall {
 
 /// For a kernel whose meaning does not depend on whether it moves codes or values: codes where the
 /// result has them.
-template <template <class> class C>
+template <class OnCodes, class OnValues>
 std::unique_ptr<ReferenceCall> codes_or_values(const ReferenceSpec& spec) {
-  if (spec.results.at(0).has_codes()) return std::make_unique<C<int64_t>>(spec);
-  return std::make_unique<C<float>>(spec);
+  if (spec.results.at(0).has_codes()) return std::make_unique<OnCodes>(spec);
+  return std::make_unique<OnValues>(spec);
 }
 
 /// Predicted cost: far above any emitted kernel's.

@@ -125,7 +125,9 @@ class Values final : public reference::Call {
 class Codes final : public reference::Call {
  public:
   explicit Codes(const ReferenceSpec& spec)
-      : Call(spec), x_(*this, 0), clips_(attributes<ops::Activation>().function == "relu"),
+      : Call(spec),
+        x_(*this, 0),
+        clips_(attributes<ops::Activation>().function == "relu"),
         top_(result_type().numeric.grid()->hi) {
     const reference::Layout out(result_type(), Storage::f32());
     qloom_assert(reference::factors_between(x_.layout(), out).empty(), spec.kernel, ": ", type(0),

@@ -19,8 +19,13 @@ using reference::Frame;
 class BatchNorm final : public reference::Call {
  public:
   explicit BatchNorm(const ReferenceSpec& spec)
-      : Call(spec), x_(*this, 0), gamma_(*this, 1), beta_(*this, 2), mean_(*this, 3),
-        variance_(*this, 4), attributes_(attributes<ops::BatchNorm>()) {
+      : Call(spec),
+        x_(*this, 0),
+        gamma_(*this, 1),
+        beta_(*this, 2),
+        mean_(*this, 3),
+        variance_(*this, 4),
+        attributes_(attributes<ops::BatchNorm>()) {
     const Extents& extents = x_.layout().extents;
     const auto rank = static_cast<int64_t>(extents.size());
     const int64_t axis = attributes_.axis < 0 ? attributes_.axis + rank : attributes_.axis;
@@ -29,8 +34,8 @@ class BatchNorm final : public reference::Call {
     channels_ = extents[static_cast<size_t>(axis)];
     for (auto a = static_cast<size_t>(axis) + 1; a < extents.size(); ++a) inner_ *= extents[a];
     for (const auto* p : {&gamma_, &beta_, &mean_, &variance_})
-      qloom_assert(p->layout().elements == channels_, spec.kernel, ": ", p->layout().type,
-                   " for ", channels_, " channels");
+      qloom_assert(p->layout().elements == channels_, spec.kernel, ": ", p->layout().type, " for ",
+                   channels_, " channels");
     const bool fused = options().batch_norm == BatchNormRounding::fused_multiply_add;
     form_ = attributes_.form == ops::BatchNormForm::affine ? Form::affine
             : fused                                        ? Form::fused

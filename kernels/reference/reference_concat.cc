@@ -16,7 +16,7 @@ class Concat final : public reference::Call {
     const int64_t axis = attributes<ops::Concat>().axis;
     qloom_assert(axis >= 0 && axis < result_type().rank(), spec.kernel, ": axis ", axis, " of ",
                  result_type());
-    const Extents to = bind(result_type().shape, 1);
+    const Extents to = qloom::bind(result_type().shape, 1);
     for (int64_t a = 0; a < axis; ++a) outer_ *= to[static_cast<size_t>(a)];
     for (size_t i = 0; i < spec.operands.size(); ++i) {
       parts_.emplace_back(*this, i);
@@ -62,7 +62,7 @@ extern constinit const KernelDef reference_concat{
     .doc = "Operands one after the other along an axis.",
     .source = "own",
     .reference_op = &ops::concat,
-    .reference = reference::codes_or_values<Concat>,
+    .reference = reference::codes_or_values<Concat<int64_t>, Concat<float>>,
     .reference_ns = cost};
 
 }  // namespace qloom::kernels

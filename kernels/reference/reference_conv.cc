@@ -10,8 +10,9 @@ namespace {
 std::unique_ptr<ReferenceCall> prepare(const ReferenceSpec& spec) {
   const auto conv = from_attributes<ops::Conv>(spec.attributes);
   const std::string_view padding = names_of(conv.padding)[static_cast<size_t>(conv.padding)];
-  const Extents x = bind(spec.operands.at(0).shape, 1), w = bind(spec.operands.at(1).shape, 1),
-                y = bind(spec.results.at(0).shape, 1);
+  const Extents x = qloom::bind(spec.operands.at(0).shape, 1),
+                w = qloom::bind(spec.operands.at(1).shape, 1),
+                y = qloom::bind(spec.results.at(0).shape, 1);
   const size_t rank = x.size();
   qloom_assert((rank == 3 || rank == 4) && w.size() == rank && y.size() == rank &&
                    conv.strides.size() == rank - 2 && conv.dilations.size() == rank - 2,
@@ -35,8 +36,9 @@ double cost(const Query& query) { return 2.0 * static_cast<double>(query.window.
 
 extern constinit const KernelDef reference_conv{
     .name = "reference_conv",
-    .doc = "Convolution in plain loops: exact integers where both operands have codes, else float64 "
-           "sums in ascending order.",
+    .doc =
+        "Convolution in plain loops: exact integers where both operands have codes, else float64 "
+        "sums in ascending order.",
     .source = "own",
     .reference_op = &ops::conv,
     .reference = prepare,

@@ -7,7 +7,7 @@ namespace qloom::kernels {
 namespace {
 
 std::unique_ptr<ReferenceCall> prepare(const ReferenceSpec& spec) {
-  const Extents w = bind(spec.operands.at(1).shape, 1);
+  const Extents w = qloom::bind(spec.operands.at(1).shape, 1);
   qloom_assert(w.size() == 2 && w[0] > 0, spec.kernel, ": kernel ", spec.operands[1]);
   reference::ProductShape s;
   s.inputs = w[0];
@@ -22,8 +22,9 @@ double cost(const Query& query) { return 2.0 * static_cast<double>(query.window.
 
 extern constinit const KernelDef reference_dense{
     .name = "reference_dense",
-    .doc = "Dense layer in plain loops: exact integers where both operands have codes, else float64 "
-           "sums in ascending order.",
+    .doc =
+        "Dense layer in plain loops: exact integers where both operands have codes, else float64 "
+        "sums in ascending order.",
     .source = "own",
     .reference_op = &ops::dense,
     .reference = prepare,

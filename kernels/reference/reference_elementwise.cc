@@ -1,6 +1,7 @@
-// kernels/reference/reference_elementwise.cc — one float32 operation per element, with broadcasting.
-// Where the result has codes, its type promises that both operands and it stay within 2^24 steps of a
-// power of two, so that the float32 operation is exact and the code is value / step.
+// kernels/reference/reference_elementwise.cc — one float32 operation per element, with
+// broadcasting. Where the result has codes, its type promises that both operands and it stay within
+// 2^24 steps of a power of two, so that the float32 operation is exact and the code is value /
+// step.
 #include "graph/ops/attributes.h"
 #include "graph/ops_table.h"
 #include "kernels/kernels_table.h"
@@ -17,7 +18,7 @@ class Binary final : public reference::Call {
       : Call(spec), a_(*this, 0), b_(*this, 1), attributes_(attributes<ops::ElementwiseOp>()) {
     by_reciprocal_ = attributes_.kind == Elementwise::divide && attributes_.constant_divisor &&
                      options().division == Division::reciprocal;
-    to_ = bind(result_type().shape, 1);
+    to_ = qloom::bind(result_type().shape, 1);
     elements_ = elements_per_sample(result_type().shape);
     a_at_ = places(a_.layout());
     b_at_ = places(b_.layout());
@@ -32,8 +33,7 @@ class Binary final : public reference::Call {
     std::vector<int64_t> out;
     for (int64_t i = 0; i < elements_; ++i) {
       int64_t at = 0;
-      for (size_t axis = 0; axis < to_.size(); ++axis)
-        at += i / own[axis] % to_[axis] * from[axis];
+      for (size_t axis = 0; axis < to_.size(); ++axis) at += i / own[axis] % to_[axis] * from[axis];
       out.push_back(at);
     }
     return out;

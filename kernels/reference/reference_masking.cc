@@ -1,4 +1,5 @@
-// kernels/reference/reference_masking.cc — time steps whose features all equal a value become zeros.
+// kernels/reference/reference_masking.cc — time steps whose features all equal a value become
+// zeros.
 #include <algorithm>
 
 #include "graph/ops/attributes.h"
@@ -13,7 +14,9 @@ template <class T>
 class Masking final : public reference::Call {
  public:
   explicit Masking(const ReferenceSpec& spec)
-      : Call(spec), values_(*this, 0), x_(*this, 0),
+      : Call(spec),
+        values_(*this, 0),
+        x_(*this, 0),
         mask_(static_cast<float>(attributes<ops::Masking>().mask_value)) {}
 
  private:
@@ -45,7 +48,7 @@ extern constinit const KernelDef reference_masking{
     .doc = "Time steps whose features all equal a value become zeros.",
     .source = "own",
     .reference_op = &ops::masking,
-    .reference = reference::codes_or_values<Masking>,
+    .reference = reference::codes_or_values<Masking<int64_t>, Masking<float>>,
     .reference_ns = cost};
 
 }  // namespace qloom::kernels

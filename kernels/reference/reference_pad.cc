@@ -14,7 +14,7 @@ class Pad final : public reference::Call {
  public:
   explicit Pad(const ReferenceSpec& spec) : Call(spec), x_(*this, 0) {
     const auto before = attributes<ops::Pad>().before;
-    const Extents &from = x_.layout().extents, to = bind(result_type().shape, 1);
+    const Extents &from = x_.layout().extents, to = qloom::bind(result_type().shape, 1);
     elements_ = elements_per_sample(result_type().shape);
     qloom_assert(before.size() == from.size() && to.size() == from.size(), spec.kernel, ": ",
                  before.size(), " entries for ", type(0));
@@ -51,11 +51,12 @@ double cost(const Query& query) { return reference::elements_ns(query, 5); }
 
 }  // namespace
 
-extern constinit const KernelDef reference_pad{.name = "reference_pad",
-                                               .doc = "Zeros around x.",
-                                               .source = "own",
-                                               .reference_op = &ops::pad,
-                                               .reference = reference::codes_or_values<Pad>,
-                                               .reference_ns = cost};
+extern constinit const KernelDef reference_pad{
+    .name = "reference_pad",
+    .doc = "Zeros around x.",
+    .source = "own",
+    .reference_op = &ops::pad,
+    .reference = reference::codes_or_values<Pad<int64_t>, Pad<float>>,
+    .reference_ns = cost};
 
 }  // namespace qloom::kernels

@@ -46,7 +46,7 @@ extern constinit const KernelDef reference_permute{
     .doc = "Axes in another order.",
     .source = "own",
     .reference_op = &ops::permute,
-    .reference = reference::codes_or_values<Permute>,
+    .reference = reference::codes_or_values<Permute<int64_t>, Permute<float>>,
     .reference_ns = cost};
 
 }  // namespace qloom::kernels

@@ -18,7 +18,8 @@ struct Windows {
   explicit Windows(const ReferenceSpec& spec) {
     const auto pool = from_attributes<ops::Pool>(spec.attributes);
     const std::string_view padding = names_of(pool.padding)[static_cast<size_t>(pool.padding)];
-    const Extents x = bind(spec.operands.at(0).shape, 1), y = bind(spec.results.at(0).shape, 1);
+    const Extents x = qloom::bind(spec.operands.at(0).shape, 1),
+                  y = qloom::bind(spec.results.at(0).shape, 1);
     const size_t rank = x.size();
     qloom_assert((rank == 3 || rank == 4) && y.size() == rank && x.back() == y.back() &&
                      pool.sizes.size() == rank - 2 && pool.strides.size() == rank - 2,
@@ -31,8 +32,8 @@ struct Windows {
     channels = x.back();
   }
 
-  /// first(pixel) for the first pixel of each window, next(pixel) for the others, done(cells, output)
-  /// after it; pixels and outputs as offsets of their first channel.
+  /// first(pixel) for the first pixel of each window, next(pixel) for the others, done(cells,
+  /// output) after it; pixels and outputs as offsets of their first channel.
   template <class First, class Next, class Done>
   void visit(const First& first, const Next& next, const Done& done) const noexcept {
     int64_t out = 0;
@@ -117,7 +118,7 @@ class Average final : public reference::Call {
 
 std::unique_ptr<ReferenceCall> prepare(const ReferenceSpec& spec) {
   if (from_attributes<ops::Pool>(spec.attributes).kind == ops::PoolKind::max)
-    return reference::codes_or_values<Maximum>(spec);
+    return reference::codes_or_values<Maximum<int64_t>, Maximum<float>>(spec);
   const TensorType& x = spec.operands.at(0);
   std::vector<int64_t> axes{1};
   if (x.rank() == 4) axes.push_back(2);

@@ -1,6 +1,6 @@
 // kernels/reference/reference_quantize.cc — a quantizer applied to a value.
-// Monotone quantizers: thresholds (quantizer_table.h), looked up by binary search. Others, and those
-// with a scale from the data: the quantizer's own `forward`, which allocates.
+// Monotone quantizers: thresholds (quantizer_table.h), looked up by binary search. Others, and
+// those with a scale from the data: the quantizer's own `forward`, which allocates.
 #include <cmath>
 #include <cstring>
 
@@ -19,8 +19,7 @@ class Lookup final : public reference::Call {
  public:
   Lookup(const ReferenceSpec& spec, std::vector<reference::QuantizerTable> tables)
       : Call(spec), x_(*this, 0), tables_(std::move(tables)) {
-    qloom_assert(tables_.size() == 1 ||
-                     static_cast<int64_t>(tables_.size()) == x_.layout().last,
+    qloom_assert(tables_.size() == 1 || static_cast<int64_t>(tables_.size()) == x_.layout().last,
                  spec.kernel, ": ", tables_.size(), " scales for ", type(0));
   }
 
@@ -40,7 +39,10 @@ class Lookup final : public reference::Call {
 class Direct final : public reference::Call {
  public:
   Direct(const ReferenceSpec& spec, Quantizer quantizer, const QuantizeOptions& options)
-      : Call(spec), x_(*this, 0), quantizer_(std::move(quantizer)), options_(options),
+      : Call(spec),
+        x_(*this, 0),
+        quantizer_(std::move(quantizer)),
+        options_(options),
         whole_batch_(spec.results.size() > 1) {
     const Shape& shape = type(0).shape;
     qloom_assert(!whole_batch_ || !x_.layout().batched || shape[0].is_batch(), spec.kernel,
@@ -51,15 +53,17 @@ class Direct final : public reference::Call {
 
   void run(void* const* buffers, int64_t count) const noexcept override {
     if (!whole_batch_) return Call::run(buffers, count);
-    Frame frame{buffers, 0, static_cast<char*>(buffers[spec().operands.size() -
-                                                       spec().constants.size() +
-                                                       spec().outputs.size()])};
+    Frame frame{
+        buffers, 0,
+        static_cast<char*>(
+            buffers[spec().operands.size() - spec().constants.size() + spec().outputs.size()])};
     const int64_t n = x_.layout().elements, samples = x_.layout().batched ? count : 1;
     std::vector<float> x(static_cast<size_t>(samples * n));
     for (; frame.sample < samples; ++frame.sample)
-      std::memcpy(x.data() + frame.sample * n, x_.at(frame), static_cast<size_t>(n) * sizeof(float));
+      std::memcpy(x.data() + frame.sample * n, x_.at(frame),
+                  static_cast<size_t>(n) * sizeof(float));
     const Quantized out = forward(std::move(x), samples);
-    for (frame.sample = 0; frame.sample < samples; ++frame.sample) 
+    for (frame.sample = 0; frame.sample < samples; ++frame.sample)
       store_from(frame, out, frame.sample * n);
     const std::vector<float> scale = scale_of(out);
     const int64_t per_sample = elements_per_sample(spec().results[1].shape);
@@ -70,7 +74,7 @@ class Direct final : public reference::Call {
 
  private:
   Quantized forward(std::vector<float> x, int64_t samples) const {
-    return quantizer_.forward(Tensor(bind(type(0).shape, samples), std::move(x)), options_);
+    return quantizer_.forward(Tensor(qloom::bind(type(0).shape, samples), std::move(x)), options_);
   }
 
   void sample(const Frame& frame) const noexcept override {
@@ -90,8 +94,7 @@ class Direct final : public reference::Call {
                                  own = reference::strides_of(extents);
       for (int64_t i = 0; i < n; ++i) {
         int64_t at = 0;
-        for (size_t a = 0; a < own.size(); ++a)
-          at += (begin + i) / own[a] % extents[a] * from[a];
+        for (size_t a = 0; a < own.size(); ++a) at += (begin + i) / own[a] % extents[a] * from[a];
         const auto code = static_cast<double>(out.codes->i64()[static_cast<size_t>(begin + i)]);
         y[i] = static_cast<float>(code * out.step->f64()[static_cast<size_t>(at)]);
       }

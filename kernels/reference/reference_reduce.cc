@@ -17,7 +17,7 @@ using reference::Frame;
 struct Targets {
   explicit Targets(const ReferenceSpec& spec) {
     const auto axes = from_attributes<ops::Reduce>(spec.attributes).axes;
-    const Extents x = bind(spec.operands.at(0).shape, 1);
+    const Extents x = qloom::bind(spec.operands.at(0).shape, 1);
     std::vector<int64_t> strides(x.size(), 0);
     const std::vector<int64_t> own = reference::strides_of(x);
     for (size_t a = x.size(); a-- > 0;)
@@ -68,7 +68,9 @@ template <class T>
 class Sum final : public reference::Call {
  public:
   explicit Sum(const ReferenceSpec& spec)
-      : Call(spec), x_(*this, 0), t_(spec),
+      : Call(spec),
+        x_(*this, 0),
+        t_(spec),
         mean_(attributes<ops::Reduce>().kind == ops::ReduceKind::mean) {
     values_ = reserve_array<float>(t_.results);
     if (mean_) return;
@@ -105,7 +107,8 @@ class Sum final : public reference::Call {
 
 std::unique_ptr<ReferenceCall> prepare(const ReferenceSpec& spec) {
   const auto r = from_attributes<ops::Reduce>(spec.attributes);
-  if (r.kind == ops::ReduceKind::max) return reference::codes_or_values<Maximum>(spec);
+  if (r.kind == ops::ReduceKind::max)
+    return reference::codes_or_values<Maximum<int64_t>, Maximum<float>>(spec);
   const TensorType& x = spec.operands.at(0);
   if (x.has_codes() &&
       reference::step_is_constant_along(reference::Layout(x, Storage::f32()), r.axes))

@@ -1,5 +1,5 @@
-// kernels/reference/reference_reshape.cc — the elements of x in the same order; so also any change of
-// storage.
+// kernels/reference/reference_reshape.cc — the elements of x in the same order; so also any change
+// of storage.
 #include "graph/ops_table.h"
 #include "kernels/kernels_table.h"
 #include "kernels/reference/reference.h"
@@ -29,7 +29,7 @@ extern constinit const KernelDef reference_reshape{
     .doc = "Copies elements in order, from any storage to any other.",
     .source = "own",
     .reference_op = &ops::reshape,
-    .reference = reference::codes_or_values<Reshape>,
+    .reference = reference::codes_or_values<Reshape<int64_t>, Reshape<float>>,
     .reference_ns = cost};
 
 }  // namespace qloom::kernels
