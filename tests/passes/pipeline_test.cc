@@ -33,7 +33,7 @@ void expect_same(const std::vector<Tensor>& got, const std::vector<Tensor>& want
   for (size_t i = 0; i < got.size(); ++i) EXPECT_TRUE(got[i].same_bits(want[i])) << what << ", output " << i;
 }
 
-class Pipeline : public testing::TestWithParam<Case> {};
+class Pipeline : public ::testing::TestWithParam<Case> {};
 
 TEST_P(Pipeline, EveryPrefixKeepsValues) {
   const Graph original = GetParam().build();
@@ -75,7 +75,7 @@ TEST_P(Pipeline, NothingIsLeftBehindARegion) {
   }
 }
 
-INSTANTIATE_TEST_SUITE_P(Networks, Pipeline, testing::ValuesIn(kCases),
+INSTANTIATE_TEST_SUITE_P(Networks, Pipeline, ::testing::ValuesIn(kCases),
                          [](const auto& info) { return info.param.name; });
 
 TEST(Fusion, KeepsASharedValueAsResult) {

@@ -1,0 +1,44 @@
+#include "tests/passes/run_model.h"
+
+#include <gtest/gtest.h>
+
+#include <cmath>
+
+#include "runtime/executor.h"
+
+namespace qloom::test {
+
+std::vector<Tensor> run_model(const passes::Compilation& compiled, const std::vector<Tensor>& inputs,
+                              int64_t samples, int threads, int64_t tile) {
+  runtime::Executor executor(compiled.model, {.threads = threads, .tile = tile});
+  std::vector<std::span<const float>> in;
+  for (const Tensor& t : inputs) in.push_back(t.f32());
+  std::vector<std::vector<float>> out;
+  for (const auto& port : compiled.program.outputs)
+    out.emplace_back(static_cast<size_t>(element_count(bind(port.shape, samples))));
+  std::vector<std::span<float>> spans(out.begin(), out.end());
+  const Status status = executor.run(in, spans, samples);
+  EXPECT_TRUE(status.ok()) << status.message();
+  std::vector<Tensor> result;
+  for (size_t i = 0; i < out.size(); ++i)
+    result.emplace_back(bind(compiled.program.outputs[i].shape, samples), std::move(out[i]));
+  return result;
+}
+
+void expect_equal(const Tensor& got, const Tensor& want, const std::string& what) {
+  ASSERT_EQ(got.extents(), want.extents()) << what;
+  for (size_t k = 0; k < got.f32().size(); ++k)
+    ASSERT_EQ(got.f32()[k], want.f32()[k]) << what << ": element " << k;
+}
+
+void expect_equal_or_ulps(const Tensor& got, const Tensor& want, const std::string& what) {
+  ASSERT_EQ(got.extents(), want.extents()) << what;
+  for (size_t k = 0; k < got.f32().size(); ++k) {
+    const float g = got.f32()[k], w = want.f32()[k];
+    const float ulp = std::nextafterf(std::fabs(w), HUGE_VALF) - std::fabs(w);
+    ASSERT_TRUE(g == w || (g != g && w != w) || std::fabs(g - w) <= 4 * ulp || std::fabs(g - w) <= 1e-6F)
+        << what << ": element " << k << " is " << g << " instead of " << w;
+  }
+}
+
+}  // namespace qloom::test

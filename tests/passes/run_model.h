@@ -1,0 +1,21 @@
+#pragma once
+
+#include <string>
+#include <vector>
+
+#include "graph/tensor.h"
+#include "passes/compile.h"
+
+namespace qloom::test {
+
+/// Runs a compiled model; fails the test where the run fails.
+[[nodiscard]] std::vector<Tensor> run_model(const passes::Compilation& compiled, const std::vector<Tensor>& inputs,
+                                            int64_t samples, int threads = 1, int64_t tile = 0);
+
+/// Equal numbers (-0 equals 0), element by element.
+void expect_equal(const Tensor& got, const Tensor& want, const std::string& what);
+
+/// Equal, or within 4 ulp or 1e-6 where exp and the like leave room (a softmax, sigmoid or tanh).
+void expect_equal_or_ulps(const Tensor& got, const Tensor& want, const std::string& what);
+
+}  // namespace qloom::test
