@@ -25,6 +25,7 @@ class BodyFunction {
   [[nodiscard]] bool is_function(ValueId value) const;
   /// True when no constant between source and value, nor the source's step, differs between channels.
   [[nodiscard]] bool is_uniform(ValueId value) const;
+  [[nodiscard]] ValueId source() const { return source_; }
   [[nodiscard]] bool source_is_f32() const { return !type_.has_codes(); }
   [[nodiscard]] int64_t channels() const { return type_.shape.back().extent(); }
 
@@ -53,8 +54,5 @@ class BodyFunction {
 
 [[nodiscard]] int64_t ordinal_of(float value);
 [[nodiscard]] float float_of(int64_t ordinal);
-/// Largest float32 magnitude for which tails are proved: beyond it a quantizer's own scaling may
-/// overflow, and the reference answers NaN.
-inline constexpr float kLargestFloat = 0x1p64F;
 
 }  // namespace qloom::passes

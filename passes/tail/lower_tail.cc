@@ -57,7 +57,6 @@ class Lowering {
       : request_(request),
         body_(*request.region->body),
         source_(tail_source(body_)),
-        main_(body_, source_, request.options),
         operands_(tail_operands(body_)),
         builder_(channels()) {}
 
@@ -135,23 +134,37 @@ class Lowering {
       return builder_.constant(std::move(codes));
     }
     const Node& node = body_.producer(value);
-    if (node.op == &ops::quantize || !has_reference_form(node)) {
-      // Of the source as a whole, where that says it all in one step …
-      if (main_.is_function(value))
-        if (const auto step = code_function(main_, source_, source_interval(request_), value)) return *step;
-      // … else of what the node takes.
-      const ValueId x = node.operands[0];
-      if (x != source_) {
-        const BodyFunction own(body_, x, request_.options);
-        if (own.is_function(value))
-          if (const auto step = code_function(own, x, whole_interval(body_.type(x)), value)) return *step;
-      }
-      refuse(node.op->name, " '", node.name, "' of ", body_.type(x),
-             ": its codes are neither monotone nor few enough to enumerate, or no form agrees with them");
-    }
+    if (node.op == &ops::quantize || !has_reference_form(node)) return function_code(node, value);
     if (const auto step = common_grid(node, value)) return *step;
     if (const auto step = integer_relu(node, value)) return *step;
     return code_of(f32(value), type);
+  }
+
+  /// A code that no float32 operations of the tail make: a function of the source, or of a value in
+  /// between.
+  int function_code(const Node& node, ValueId value) {
+    const auto attempt = [&](ValueId source, int max_rows, int max_changes) -> std::optional<int> {
+      try {
+        return code_function(source, value, max_rows, max_changes);
+      } catch (const Refusal&) {
+        return std::nullopt;  // the source itself has no form
+      }
+    };
+    // Of the source as a whole, where that is short …
+    if (const auto step = attempt(source_, kThresholds, 0)) return *step;
+    // … of what comes before, the nearest first …
+    for (ValueId x = node.operands[0]; x != source_ && operand_index(x) < 0;) {
+      if (const auto step = attempt(x, kAnyThresholds, kChanges)) return *step;
+      const Node& before = body_.producer(x);
+      const auto variable = std::find_if(before.operands.begin(), before.operands.end(),
+                                         [&](ValueId v) { return !is_constant(body_, v); });
+      if (variable == before.operands.end()) break;
+      x = *variable;
+    }
+    // … or of the source however long it is.
+    if (const auto step = attempt(source_, kAnyThresholds, kChanges)) return *step;
+    refuse(node.op->name, " '", node.name, "' of ", body_.type(node.operands[0]),
+           ": its codes are neither monotone nor few enough to enumerate, or no form agrees with them");
   }
 
   static bool has_reference_form(const Node& node) {
@@ -264,45 +277,53 @@ class Lowering {
     return step;
   }
 
-  static Interval whole_interval(const TensorType& type) {
-    if (!type.has_codes()) return {{ordinal_of(-kLargestFloat)}, {ordinal_of(kLargestFloat)}};
+  /// Transitions of `value` as a function of `source`; none where it is no such function or they cannot
+  /// be found.
+  const std::optional<Transitions>& transitions(ValueId source, ValueId value) {
+    const auto key = std::pair{source, value};
+    if (const auto it = transitions_.find(key); it != transitions_.end()) return it->second;
+    std::optional<Transitions> found;
+    const BodyFunction function(body_, source, request_.options);
+    if (function.is_function(value)) {
+      const Interval interval = source == source_ ? source_interval(request_) : value_interval(function, value);
+      found = find_transitions(function, value, interval, request_.exhaustive_limit);
+    }
+    return transitions_.emplace(key, std::move(found)).first->second;
+  }
+
+  [[nodiscard]] Interval value_interval(const BodyFunction& function, ValueId value) const {
+    const TensorType& type = body_.type(function.source());
+    if (!type.has_codes()) return float_interval(function, {{value}});
     const auto grid = *type.numeric.grid();
     return {{grid.lo}, {grid.hi}};
   }
 
-  std::optional<int> code_function(const BodyFunction& function, ValueId source, const Interval& interval,
-                                   ValueId value) {
-    const auto found = find_transitions(function, value, interval, request_.exhaustive_limit);
+  std::optional<int> code_function(ValueId source, ValueId value, int max_rows, int max_changes) {
+    const auto& found = transitions(source, value);
     if (!found) return std::nullopt;
     const int rows = threshold_rows(*found);
     const double unit = steps_of(body_.type(value))[0];
     const auto x = [&] { return found->source_is_f32 ? f32(source) : code(source); };
     std::optional<int> step;
-    std::string form;
-    if (rows >= 0 && rows <= kCheapThresholds) {
-      step = lower_thresholds(builder_, x(), *found, kCheapThresholds);
-      form = "thresholds";
-    }
+    std::string form = "thresholds";
+    if (rows >= 0 && rows <= kCheapThresholds) step = lower_thresholds(builder_, x(), *found, kCheapThresholds);
     if (!step) {
       step = lower_scale_and_round(builder_, x(), *found, unit);
       form = "scale and round";
     }
-    if (!step && rows >= 0) {
-      // A chain of float operations that can be followed is cheaper than many thresholds.
-      const bool followed = source == source_ && body_.producer(value).op == &ops::quantize &&
-                            body_.producer(value).operands[0] != source_ && rows > kThresholds;
-      step = lower_thresholds(builder_, x(), *found, followed ? kThresholds : kAnyThresholds);
+    if (!step) {
+      step = lower_thresholds(builder_, x(), *found, max_rows);
       form = "thresholds";
     }
-    if (!step && rows < 0) {
-      step = lower_changes(builder_, x(), *found, kChanges);
+    if (!step) {
+      step = lower_changes(builder_, x(), *found, max_changes);
       form = "thresholds of rising and falling codes";
     }
     if (!step) return std::nullopt;
     note(form);
-    int64_t transitions = 0;
-    for (const auto& channel : found->channels) transitions += static_cast<int64_t>(channel.steps.size());
-    proofs_.push_back(join_text(found->monotone ? "monotone, bisected" : "enumerated", ": ", transitions,
+    int64_t thresholds = 0;
+    for (const auto& channel : found->channels) thresholds += static_cast<int64_t>(channel.steps.size());
+    proofs_.push_back(join_text(found->monotone ? "monotone, bisected" : "enumerated", ": ", thresholds,
                                 " thresholds in ", found->channels.size(), " channels, ", found->evaluated,
                                 " points"));
     return step;
@@ -311,10 +332,10 @@ class Lowering {
   const TailRequest& request_;
   const Graph& body_;
   ValueId source_;
-  BodyFunction main_;
   std::vector<int> operands_;
   TailBuilder builder_;
   std::map<ValueId, int> codes_, floats_;
+  std::map<std::pair<ValueId, ValueId>, std::optional<Transitions>> transitions_;
   std::vector<std::string> forms_, proofs_;
 };
 
@@ -340,12 +361,23 @@ std::vector<int> tail_operands(const Graph& body) {
 }
 
 Interval source_interval(const TailRequest& request) {
-  if (!request.accumulator.lo.empty()) return request.accumulator;
   const Graph& body = *request.region->body;
-  const TensorType& type = body.type(tail_source(body));
-  if (!type.has_codes()) return {{ordinal_of(-kLargestFloat)}, {ordinal_of(kLargestFloat)}};
+  const ValueId source = tail_source(body);
+  const TensorType& type = body.type(source);
+  if (!type.has_codes()) {
+    const BodyFunction function(body, source, request.options);
+    std::vector<ValueId> values;
+    for (const auto& output : body.outputs())
+      if (function.is_function(output.value)) values.push_back(output.value);
+    return float_interval(function, values);
+  }
   const auto grid = *type.numeric.grid();
-  return {{grid.lo}, {grid.hi}};
+  if (request.accumulator.lo.empty()) return {{grid.lo}, {grid.hi}};
+  // The graph may know more: taps that no position of a small image meets.
+  Interval out = request.accumulator;
+  for (int64_t& lo : out.lo) lo = std::max(lo, grid.lo);
+  for (int64_t& hi : out.hi) hi = std::min(hi, grid.hi);
+  return out;
 }
 
 LoweredTail lower_tail(const TailRequest& request) {

@@ -1,6 +1,7 @@
 #include "passes/tail/transitions.h"
 
 #include <algorithm>
+#include <cmath>
 
 #include "graph/support/error.h"
 
@@ -118,6 +119,23 @@ bool enumerate(Asker& asker, std::vector<Transitions::Channel>& channels, size_t
 }
 
 }  // namespace
+
+Interval float_interval(const BodyFunction& function, const std::vector<ValueId>& values) {
+  const bool uniform = std::all_of(values.begin(), values.end(), [&](ValueId v) { return function.is_uniform(v); });
+  const int64_t columns = uniform ? 1 : function.channels();
+  for (const int exponent : {64, 48, 32, 24, 16, 8}) {
+    const int64_t hi = ordinal_of(std::ldexp(1.0F, exponent)), lo = ~hi;
+    std::vector<int64_t> points(static_cast<size_t>(columns), lo);
+    points.resize(static_cast<size_t>(2 * columns), hi);
+    try {
+      static_cast<void>(function.evaluate(values, points, columns));
+      return {{lo}, {hi}};
+    } catch (const UserError&) {
+      continue;
+    }
+  }
+  return {{ordinal_of(-1.0F)}, {ordinal_of(1.0F)}};
+}
 
 std::optional<Transitions> find_transitions(const BodyFunction& function, ValueId value,
                                             const Interval& interval, int64_t limit, size_t max_steps) {

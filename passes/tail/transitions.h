@@ -35,6 +35,10 @@ struct Interval {
   std::vector<int64_t> lo, hi;
 };
 
+/// The floats for which tails are proved: all up to 2^64, or to a smaller power of two where the
+/// reference overflows (it refuses to quantize infinities).
+[[nodiscard]] Interval float_interval(const BodyFunction& function, const std::vector<ValueId>& values);
+
 /// Finds every transition: by bisection where the chain of operations proves that codes are monotone,
 /// else by evaluating every point of intervals of at most `limit` integers. None where neither is
 /// possible, or a channel has more than `max_steps` transitions.

@@ -103,7 +103,7 @@ class Verifier {
     if (function_.source_is_f32()) {
       // Mostly of ordinary size: few networks see 1e19.
       std::normal_distribution<float> normal(0.0F, 4.0F);
-      return ordinal_of(normal(random_));
+      return std::clamp(ordinal_of(normal(random_)), lo(c), hi(c));
     }
     return std::uniform_int_distribution<int64_t>(lo(c), hi(c))(random_);
   }
