@@ -5,19 +5,38 @@
 #include <exception>
 #include <string>
 
+#include "bindings/cli/command.h"
+#include "bindings/cli/commands_table.h"
+#include "graph/support/error.h"
 #include "graph/support/version.h"
 
 int main(int argc, char** argv) {
+  using namespace qloom;
   CLI::App app{"qloom: runs and measures deeply quantised neural networks on CPUs", "qloom"};
-  app.set_version_flag("--version", "qloom " + std::string(qloom::version()));
+  app.set_version_flag("--version", "qloom " + std::string(version()));
+  app.footer(
+      "Each command explains itself: qloom COMMAND --help\nExit codes: 0 yes, 1 no, 2 wrong usage "
+      "or input");
+  app.require_subcommand(0, 1);
+  std::function<int()> action;
+  for (const cli::CommandDef* command : cli::commands::all_commands()) {
+    CLI::App* sub = app.add_subcommand(std::string(command->name), std::string(command->doc));
+    sub->footer("Example:\n  " + std::string(command->example));
+    sub->final_callback([&action, run = command->add(*sub)] { action = run; });
+  }
   try {
     app.parse(argc, argv);
-    if (argc == 1) std::fputs(app.help().c_str(), stdout);
-    return 0;
+    if (!action) {
+      std::fputs(app.help().c_str(), stdout);
+      return argc == 1 ? cli::kSuccess : cli::kUsage;
+    }
+    return action();
   } catch (const CLI::ParseError& error) {
-    return app.exit(error) == 0 ? 0 : 2;
-  } catch (const std::exception& error) {
+    return app.exit(error) == 0 ? cli::kSuccess : cli::kUsage;
+  } catch (const UserError& error) {
     std::fprintf(stderr, "qloom: %s\n", error.what());
-    return 2;
+  } catch (const std::exception& error) {
+    std::fprintf(stderr, "qloom: internal error: %s\n", error.what());
   }
+  return cli::kUsage;
 }

@@ -40,6 +40,7 @@ struct Condition {
   template <class T>
     requires std::constructible_from<bool, const T&>
   // Implicit, because the conversion at the call is what records the caller's line.
+  // NOLINTNEXTLINE(google-explicit-constructor)
   constexpr Condition(const T& value,
                       std::source_location location = std::source_location::current())
       : holds(static_cast<bool>(value)), where(location) {}

@@ -1,0 +1,30 @@
+#include "bindings/cli/command.h"
+
+#include "bindings/cli/support/progress.h"
+#include "bindings/cpp/load.h"
+
+namespace qloom::cli {
+
+Graph ModelArguments::load(bool split_softmax) const {
+  const Progress progress("reading " + path);
+  return load_graph(path, weights, {.evaluation = evaluation, .split_softmax = split_softmax});
+}
+
+void add_json_flag(CLI::App& app, bool& json) {
+  app.add_flag("--json", json, "print JSON for machines");
+}
+
+void add_model_arguments(CLI::App& app, ModelArguments& arguments) {
+  app.add_option("MODEL", arguments.path,
+                 "a Keras .h5 model, or an architecture .json together with --weights")
+      ->required();
+  app.add_option("--weights", arguments.weights,
+                 "weights .h5 that belongs to an architecture .json");
+  app.add_option("--evaluation", arguments.evaluation,
+                 "how TensorFlow was run: eager calls, `predict`, or `predict` with oneDNN")
+      ->check(CLI::IsMember({"eager", "predict", "predict_onednn"}))
+      ->capture_default_str();
+  add_json_flag(app, arguments.json);
+}
+
+}  // namespace qloom::cli

@@ -1,0 +1,36 @@
+// bindings/cli/command.h: a command of `qloom`. One file each in commands/, one line in the list.
+#pragma once
+
+#include <CLI/CLI.hpp>
+#include <functional>
+#include <string>
+#include <string_view>
+
+#include "bindings/import/keras_import.h"
+#include "graph/graph.h"
+
+namespace qloom::cli {
+
+/// Exit codes: the answer is yes, the answer is no, wrong usage or unreadable input.
+inline constexpr int kSuccess = 0, kNo = 1, kUsage = 2;
+
+struct CommandDef {
+  std::string_view name;
+  std::string_view doc;      ///< one line
+  std::string_view example;  ///< what `--help` ends with
+  /// Adds options to the subcommand; returns what runs after parsing and gives the exit code.
+  std::function<int()> (*add)(CLI::App&) = nullptr;
+};
+
+/// A model on the command line: MODEL, --weights, --evaluation.
+struct ModelArguments {
+  std::string path, weights;
+  std::string evaluation = "predict";
+  bool json = false;
+  [[nodiscard]] Graph load(bool split_softmax) const;
+};
+void add_model_arguments(CLI::App& app, ModelArguments& arguments);
+/// --json
+void add_json_flag(CLI::App& app, bool& json);
+
+}  // namespace qloom::cli

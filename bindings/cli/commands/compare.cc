@@ -1,0 +1,139 @@
+// qloom compare: a model against reference results.
+#include "bindings/golden/compare.h"
+
+#include <fmt/format.h>
+
+#include <cmath>
+#include <cstdio>
+#include <memory>
+#include <nlohmann/json.hpp>
+
+#include "bindings/cli/command.h"
+#include "bindings/cli/support/npy.h"
+#include "bindings/cli/support/progress.h"
+#include "bindings/cli/support/table.h"
+#include "graph/support/error.h"
+
+namespace qloom::cli::commands {
+namespace {
+
+using Json = nlohmann::ordered_json;
+
+struct Arguments {
+  ModelArguments model;
+  std::string golden, input, expected;
+  int threads = 1;
+};
+
+Json to_json(const std::vector<golden::OutputComparison>& outputs) {
+  Json list = Json::array();
+  for (const golden::OutputComparison& o : outputs)
+    list.push_back({{"name", o.name},
+                    {"values", o.values},
+                    {"bit_equal", o.bit_equal()},
+                    {"bit_equal_values", o.equal_values},
+                    {"max_ulp", o.max_ulp},
+                    {"max_abs", o.max_abs},
+                    {"argmax_equal", o.argmax_equal},
+                    {"certificate", o.certificate}});
+  return list;
+}
+
+void print(const golden::Comparison& c) {
+  fmt::print("{}: {} samples\n\n", c.model, grouped(c.samples));
+  Table table({"output", "in", "values", "bit-equal", "max ulp", "max abs", "argmax", "contract"});
+  const auto rows = [&](const std::vector<golden::OutputComparison>& outputs, const char* where) {
+    for (const golden::OutputComparison& o : outputs)
+      table.add({o.name, where, grouped(o.values), grouped(o.equal_values),
+                 std::to_string(o.max_ulp), fmt::format("{:.3g}", o.max_abs),
+                 o.argmax_equal ? "equal" : "differs", o.within ? "kept" : "BROKEN"});
+  };
+  rows(c.compiled, "compiled code");
+  rows(c.interpreter, "interpreter");
+  fmt::print("{}\n", table.to_string());
+  for (const golden::OutputComparison& o : c.compiled)
+    fmt::print("{}: {}\n", o.name, o.certificate);
+  if (c.layers_compared > 0)
+    fmt::print("layers: {} of {} bit-equal in the interpreter\n", c.layers_equal,
+               c.layers_compared);
+  if (c.first_difference)
+    fmt::print("first difference: layer '{}', index {}: got {}, expected {}\n",
+               c.first_difference->layer, c.first_difference->index, c.first_difference->got,
+               c.first_difference->expected);
+  fmt::print("{}\n", c.within_contract ? "within the contract" : "BEYOND THE CONTRACT");
+}
+
+golden::Expected expected_from_arrays(const Arguments& a, const Graph& graph) {
+  golden::Expected out;
+  out.name = graph.name;
+  const NamedArrays inputs = read_arrays(a.input), outputs = read_arrays(a.expected);
+  for (const ValueId v : graph.inputs()) {
+    const std::string& name = graph.producer(v).name;
+    for (const auto& [array_name, array] : inputs)
+      if (array_name == name || (inputs.size() == 1 && graph.inputs().size() == 1))
+        out.inputs.push_back(array);
+  }
+  qloom_check(out.inputs.size() == graph.inputs().size(), a.input, ": ", inputs.size(),
+              " arrays, the model has ", graph.inputs().size(),
+              " inputs; name the arrays of an .npz like the inputs");
+  for (const auto& [name, array] : outputs) out.outputs.push_back({name, array});
+  return out;
+}
+
+int run(const Arguments& a) {
+  qloom_check(a.golden.empty() != (a.input.empty() || a.expected.empty()),
+              "give either --golden BUNDLE or both --input X.npy and --expected Y.npy");
+  const Graph graph = a.model.load(true);
+  golden::Comparison c;
+  {
+    const Progress progress("comparing");
+    if (a.golden.empty()) {
+      c = golden::compare(graph, expected_from_arrays(a, graph), a.threads);
+    } else {
+      const golden::Bundle bundle(a.golden);
+      qloom_check(bundle.cases().size() == 1, a.golden, ": ", bundle.cases().size(),
+                  " cases; a model's bundle has one. For the others: qloom-golden");
+      c = golden::compare(graph, golden::expected_of(bundle, bundle.cases()[0]), a.threads);
+    }
+  }
+  if (a.model.json) {
+    Json difference;
+    if (c.first_difference)
+      difference = {{"layer", c.first_difference->layer},
+                    {"index", c.first_difference->index},
+                    {"got", c.first_difference->got},
+                    {"expected", c.first_difference->expected}};
+    const Json out{{"model", c.model},
+                   {"samples", c.samples},
+                   {"outputs", to_json(c.compiled)},
+                   {"interpreter", to_json(c.interpreter)},
+                   {"first_difference", difference},
+                   {"within_contract", c.within_contract}};
+    std::puts(out.dump(2).c_str());
+  } else {
+    print(c);
+  }
+  return c.within_contract ? kSuccess : kNo;
+}
+
+}  // namespace
+
+extern const CommandDef compare{
+    .name = "compare",
+    .doc = "Compare a model with reference results, in compiled code and in the interpreter",
+    .example =
+        "qloom compare model.h5 --input x.npy --expected y.npy\n"
+        "  qloom compare model.h5 --golden model_ref.json --evaluation eager",
+    .add = [](CLI::App& app) -> std::function<int()> {
+      auto a = std::make_shared<Arguments>();
+      add_model_arguments(app, a->model);
+      app.add_option("--golden", a->golden, "bundle of reference results (.json with its .bin)");
+      app.add_option("--input", a->input, "samples (.npy, .npz)");
+      app.add_option("--expected", a->expected, "what the model should give for them (.npy, .npz)");
+      app.add_option("--threads", a->threads, "threads that share the batch")
+          ->check(CLI::Range(1, 1024))
+          ->capture_default_str();
+      return [a] { return run(*a); };
+    }};
+
+}  // namespace qloom::cli::commands

@@ -1,0 +1,11 @@
+#include "bindings/cli/support/zip.h"
+
+#include "graph/support/plugin.h"
+
+namespace qloom::cli {
+
+ZipLibrary& zip_library() {
+  return *Plugin::open("qloom_zip").function<ZipLibrary*()>("qloom_zip_library")();
+}
+
+}  // namespace qloom::cli
