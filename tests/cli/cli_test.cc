@@ -1,0 +1,241 @@
+// The command line as a person uses it: fresh processes, exit codes, text and JSON.
+#include <gtest/gtest.h>
+
+#include <fstream>
+#include <nlohmann/json.hpp>
+#include <sstream>
+
+#include "bindings/cli/support/npy.h"
+#include "bindings/golden/bundle.h"
+#include "tests/cli/process.h"
+
+namespace qloom::testing {
+namespace {
+
+using Json = nlohmann::json;
+
+const std::string& model() {
+  static const std::string path = data_file("models/digits_cnn_w4a4.h5");
+  return path;
+}
+const std::string& bundle_path() {
+  static const std::string path = data_file("models/digits_cnn_w4a4_ref.json");
+  return path;
+}
+
+Finished qloom(const std::vector<std::string>& arguments,
+               const std::vector<std::string>& environment = {}) {
+  return run_program("qloom", arguments, environment);
+}
+
+void write_npy(const std::string& path, const Tensor& tensor) {
+  const std::vector<uint8_t> bytes = cli::format_npy(tensor);
+  std::ofstream(path, std::ios::binary)
+      .write(reinterpret_cast<const char*>(bytes.data()),
+             static_cast<std::streamsize>(bytes.size()));
+}
+
+TEST(Cli, HelpOfEveryCommandShowsAnExample) {
+  for (const char* command : {"summary", "run", "compare", "explain", "quantize", "demo"}) {
+    const Finished f = qloom({command, "--help"});
+    EXPECT_EQ(f.exit_code, 0) << command;
+    EXPECT_NE(f.out.find("Example:\n  qloom " + std::string(command)), std::string::npos) << f.out;
+  }
+}
+
+TEST(Cli, WrongUsageIsTwo) {
+  EXPECT_EQ(qloom({"sumary"}).exit_code, 2);
+  EXPECT_EQ(qloom({"run", model()}).exit_code, 2);  // no --input
+  EXPECT_EQ(qloom({"summary", model(), "--evaluation", "lazy"}).exit_code, 2);
+  const Finished missing = qloom({"summary", "no_such_model.h5"});
+  EXPECT_EQ(missing.exit_code, 2);
+  EXPECT_NE(missing.err.find("no_such_model.h5"), std::string::npos) << missing.err;
+}
+
+TEST(Cli, QuantizePrintsCodesStepsAndValues) {
+  const Finished f = qloom(
+      {"quantize", "quantized_bits(4,0,1,alpha=1)", "--json", "--", "0.1", "0.0625", "-0.9", "5"});
+  ASSERT_EQ(f.exit_code, 0) << f.err;
+  const Json out = Json::parse(f.out);
+  const std::vector<int> codes{1, 0, -7, 7};  // 0.0625 is half a step: to even
+  ASSERT_EQ(out["values"].size(), codes.size());
+  for (size_t i = 0; i < codes.size(); ++i) {
+    EXPECT_EQ(out["values"][i]["code"], codes[i]);
+    EXPECT_EQ(out["values"][i]["step"], 0.125);
+    EXPECT_EQ(out["values"][i]["value"], codes[i] * 0.125);
+  }
+  const Finished unknown = qloom({"quantize", "quantized_bits(4,symetric=1)", "1"});
+  EXPECT_EQ(unknown.exit_code, 2);
+  EXPECT_NE(unknown.err.find("symetric"), std::string::npos) << unknown.err;
+}
+
+TEST(Cli, SummaryCountsWhatTheReferenceCounts) {
+  const Finished f = qloom({"summary", model(), "--json"});
+  ASSERT_EQ(f.exit_code, 0) << f.err;
+  const Json out = Json::parse(f.out);
+  const golden::Bundle bundle(bundle_path());
+  EXPECT_EQ(out["parameters"], bundle.cases()[0]["parameters"].get<int64_t>());
+  EXPECT_EQ(out["macs"], bundle.cases()[0]["macs"].get<int64_t>());
+  const Finished text = qloom({"summary", model()});
+  EXPECT_NE(text.out.find("conv1 (QConv2D)"), std::string::npos) << text.out;
+}
+
+TEST(Cli, ExplainNamesKernelsReasonsAndProofs) {
+  const Finished f = qloom({"explain", model(), "--json"});
+  ASSERT_EQ(f.exit_code, 0) << f.err;
+  const Json out = Json::parse(f.out);
+  int with_accumulator = 0, refused_with_reason = 0;
+  for (const Json& node : out["nodes"]) {
+    EXPECT_FALSE(node["kernel"].get<std::string>().empty());
+    with_accumulator += node["accumulator"].is_array() ? 1 : 0;
+    for (const Json& c : node["candidates"])
+      refused_with_reason +=
+          c["verdict"] == "no" && !c["reason"].get<std::string>().empty() ? 1 : 0;
+  }
+  EXPECT_EQ(with_accumulator, 3);
+  EXPECT_GT(refused_with_reason, 3);
+}
+
+TEST(Cli, CompareAgreesAndSaysSo) {
+  const Finished f =
+      qloom({"compare", model(), "--golden", bundle_path(), "--evaluation", "eager", "--json"});
+  ASSERT_EQ(f.exit_code, 0) << f.err << f.out;
+  const Json out = Json::parse(f.out);
+  EXPECT_TRUE(out["within_contract"]);
+  EXPECT_TRUE(out["first_difference"].is_null());
+  ASSERT_EQ(out["outputs"].size(), 2);
+  EXPECT_EQ(out["outputs"][1]["name"], "logits");
+  for (const char* where : {"outputs", "interpreter"}) {
+    EXPECT_TRUE(out[where][1]["bit_equal"]);
+    EXPECT_EQ(out[where][1]["values"], 3600);
+  }
+}
+
+TEST(Cli, CompareFindsAChangedNumber) {
+  const golden::Bundle bundle(bundle_path());
+  const golden::Json& one = bundle.cases()[0];
+  const ScratchFolder scratch;
+  write_npy(scratch / "x.npy", bundle.f32(one["inputs"][0]["value"]));
+  const Tensor expected = bundle.f32(one["outputs"][0]["value"]);
+  write_npy(scratch / "y.npy", expected);
+  EXPECT_EQ(
+      qloom({"compare", model(), "--input", scratch / "x.npy", "--expected", scratch / "y.npy"})
+          .exit_code,
+      0);
+  std::vector<float> changed(expected.f32().begin(), expected.f32().end());
+  changed[1234] += 0.001F;
+  write_npy(scratch / "y.npy", Tensor(expected.extents(), changed));
+  const Finished f =
+      qloom({"compare", model(), "--input", scratch / "x.npy", "--expected", scratch / "y.npy"});
+  EXPECT_EQ(f.exit_code, 1) << f.out;
+  EXPECT_NE(f.out.find("BEYOND THE CONTRACT"), std::string::npos) << f.out;
+}
+
+TEST(Cli, RunWritesArraysAndAccuracy) {
+  const golden::Bundle bundle(bundle_path());
+  const golden::Json& one = bundle.cases()[0];
+  const ScratchFolder scratch;
+  write_npy(scratch / "x.npy", bundle.f32(one["inputs"][0]["value"]));
+  write_npy(scratch / "labels.npy", bundle.f32(one["labels"]));
+  const std::vector<std::string> cache{"QLOOM_CACHE_DIR=" + scratch / "cache"};
+  for (const char* name : {"y.npy", "y.npz"}) {
+    const Finished f =
+        qloom({"run", model(), "--input", scratch / "x.npy", "--output", scratch / name, "--labels",
+               scratch / "labels.npy", "--threads", "2", "--json"},
+              cache);
+    ASSERT_EQ(f.exit_code, 0) << f.err;
+    EXPECT_NEAR(Json::parse(f.out)["accuracy"].get<double>(), one["accuracy"].get<double>(), 1e-9);
+    const cli::NamedArrays written = cli::read_arrays(scratch / name);
+    ASSERT_EQ(written.size(), 1U);
+    EXPECT_EQ(written[0].second.extents(), (Extents{360, 10}));
+  }
+  write_npy(scratch / "bad.npy", Tensor::filled({2, 8, 7, 1}, 0));
+  const Finished shape = qloom({"run", model(), "--input", scratch / "bad.npy"}, cache);
+  EXPECT_EQ(shape.exit_code, 2);
+  EXPECT_NE(shape.err.find("[2, 8, 7, 1]"), std::string::npos) << shape.err;
+  std::vector<float> nan(64 * 3, 0.25F);
+  nan[64 + 7] = std::numeric_limits<float>::quiet_NaN();
+  write_npy(scratch / "nan.npy", Tensor({3, 8, 8, 1}, nan));
+  const Finished refused = qloom({"run", model(), "--input", scratch / "nan.npy"}, cache);
+  EXPECT_EQ(refused.exit_code, 2);
+  EXPECT_NE(refused.err.find("sample 1"), std::string::npos) << refused.err;
+}
+
+/// from_cache, milliseconds, first value, libraries.
+struct Probe {
+  int from_cache = -1;
+  double ms = 0, value = 0;
+  std::string libraries, notices;
+};
+
+Probe probe(const std::string& cache, const std::vector<std::string>& environment = {}) {
+  const Finished f = run_program("qloom-test-probe", {model(), cache}, environment);
+  EXPECT_EQ(f.exit_code, 0) << f.err;
+  Probe out;
+  std::istringstream in(f.out);
+  in >> out.from_cache >> out.ms >> out.value;
+  std::getline(in, out.libraries);
+  out.notices = f.err;
+  return out;
+}
+
+TEST(Start, WarmStartLoadsNeitherCompilerNorReader) {
+  const ScratchFolder scratch;
+  const Probe cold = probe(scratch / "cache"), warm = probe(scratch / "cache");
+  EXPECT_EQ(cold.from_cache, 0);
+  EXPECT_NE(cold.libraries.find("libLLVM"), std::string::npos)
+      << "the probe does not see what it should";
+  EXPECT_EQ(warm.from_cache, 1) << warm.notices;
+  for (const char* library : {"libLLVM", "Halide", "hdf5", "qloom_compiler", "libzip"})
+    EXPECT_EQ(warm.libraries.find(library), std::string::npos)
+        << library << " in " << warm.libraries;
+  EXPECT_EQ(warm.value, cold.value);
+  RecordProperty("cold_ms", std::to_string(cold.ms));
+  RecordProperty("warm_ms", std::to_string(warm.ms));
+}
+
+TEST(Start, EveryDefectOfTheCacheMeansCompilingAgain) {
+  const ScratchFolder scratch;
+  const double right = probe(scratch / "cache").value;
+  const auto entry_of = [&] {
+    for (const auto& file : std::filesystem::directory_iterator(scratch / "cache"))
+      if (file.is_regular_file()) return file.path();
+    return std::filesystem::path();
+  };
+  const std::filesystem::path entry = entry_of();
+  ASSERT_FALSE(entry.empty());
+  // A flipped byte anywhere, a cut file, a file others may write, a folder others may write.
+  const auto size = std::filesystem::file_size(entry);
+  for (const uintmax_t at : {uintmax_t{100}, size / 3, size / 2, size - 10}) {
+    std::fstream file(entry, std::ios::binary | std::ios::in | std::ios::out);
+    file.seekg(static_cast<std::streamoff>(at));
+    const char byte = static_cast<char>(file.get() ^ 0x55);
+    file.seekp(static_cast<std::streamoff>(at));
+    file.put(byte);
+    file.close();
+    const Probe p = probe(scratch / "cache");
+    EXPECT_EQ(p.from_cache, 0) << "byte " << at;
+    EXPECT_EQ(p.value, right);
+  }
+  std::filesystem::resize_file(entry_of(), size / 2);
+  EXPECT_EQ(probe(scratch / "cache").value, right);
+  std::filesystem::permissions(entry_of(), std::filesystem::perms(0666));
+  Probe p = probe(scratch / "cache");
+  EXPECT_EQ(p.from_cache, 0);
+  EXPECT_EQ(p.value, right);
+  std::filesystem::permissions(scratch / "cache", std::filesystem::perms(0777));
+  p = probe(scratch / "cache");
+  EXPECT_EQ(p.from_cache, 0);
+  EXPECT_EQ(p.value, right);
+  EXPECT_FALSE(p.notices.empty()) << "a cache that is not used says why";
+}
+
+TEST(Start, NoHomeFolderCompilesInMemory) {
+  const Finished f = run_program("qloom-test-probe", {model(), ""},
+                                 {"HOME=", "XDG_CACHE_HOME=", "QLOOM_CACHE_DIR="});
+  EXPECT_EQ(f.exit_code, 0) << f.err;
+  EXPECT_EQ(f.out[0], '0');
+}
+
+}  // namespace
+}  // namespace qloom::testing

@@ -1,0 +1,78 @@
+#include "tests/cli/process.h"
+
+#include <fcntl.h>
+#include <spawn.h>
+#include <sys/wait.h>
+#include <unistd.h>
+
+#include <cstdlib>
+#include <filesystem>
+#include <fstream>
+#include <iterator>
+#include <stdexcept>
+
+#include "graph/support/plugin.h"
+#include "tests/support/paths.h"
+
+namespace qloom::testing {
+namespace {
+
+std::string text_of(const std::string& path) {
+  std::ifstream in(path, std::ios::binary);
+  return {std::istreambuf_iterator<char>(in), std::istreambuf_iterator<char>()};
+}
+
+}  // namespace
+
+ScratchFolder::ScratchFolder() {
+  path_ = (std::filesystem::temp_directory_path() / "qloom-test-XXXXXX").string();
+  if (mkdtemp(path_.data()) == nullptr) throw std::runtime_error("no temporary folder");
+}
+
+ScratchFolder::~ScratchFolder() {
+  std::error_code ignored;
+  std::filesystem::remove_all(path_, ignored);
+}
+
+Finished run_program(const std::string& name, const std::vector<std::string>& arguments,
+                     const std::vector<std::string>& environment) {
+  const ScratchFolder scratch;
+  const std::string out = scratch / "out", err = scratch / "err",
+                    program = library_folder() + "/" + name;
+  std::vector<std::string> words{program}, variables;
+  words.insert(words.end(), arguments.begin(), arguments.end());
+  for (char** entry = environ; *entry != nullptr; ++entry) {
+    const std::string variable = *entry;
+    bool replaced = false;
+    for (const std::string& added : environment)
+      replaced = replaced || variable.starts_with(added.substr(0, added.find('=') + 1));
+    if (!replaced) variables.push_back(variable);
+  }
+  for (const std::string& added : environment)
+    if (added.back() != '=') variables.push_back(added);  // "NAME=" takes the variable away
+  std::vector<char*> argv, envp;
+  for (std::string& word : words) argv.push_back(word.data());
+  for (std::string& variable : variables) envp.push_back(variable.data());
+  argv.push_back(nullptr);
+  envp.push_back(nullptr);
+  posix_spawn_file_actions_t actions;
+  posix_spawn_file_actions_init(&actions);
+  posix_spawn_file_actions_addopen(&actions, 0, "/dev/null", O_RDONLY, 0);
+  posix_spawn_file_actions_addopen(&actions, 1, out.c_str(), O_WRONLY | O_CREAT, 0600);
+  posix_spawn_file_actions_addopen(&actions, 2, err.c_str(), O_WRONLY | O_CREAT, 0600);
+  pid_t child = 0;
+  const int failed =
+      posix_spawn(&child, program.c_str(), &actions, nullptr, argv.data(), envp.data());
+  posix_spawn_file_actions_destroy(&actions);
+  if (failed != 0) throw std::runtime_error(program + " cannot be started");
+  int status = 0;
+  waitpid(child, &status, 0);
+  return {WIFEXITED(status) ? WEXITSTATUS(status) : 128 + WTERMSIG(status), text_of(out),
+          text_of(err)};
+}
+
+std::string data_file(const std::string& name) {
+  return (source_dir() / "tests" / "data" / name).string();
+}
+
+}  // namespace qloom::testing

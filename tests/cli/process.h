@@ -1,0 +1,37 @@
+// tests/cli/process.h: programs as a person starts them.
+#pragma once
+
+#include <string>
+#include <vector>
+
+namespace qloom::testing {
+
+struct Finished {
+  int exit_code = -1;  ///< 128 + signal when killed
+  std::string out, err;
+};
+
+/// Runs build/<preset>/bin/NAME with arguments and extra environment ("NAME=value"), no standard
+/// input.
+[[nodiscard]] Finished run_program(const std::string& name,
+                                   const std::vector<std::string>& arguments,
+                                   const std::vector<std::string>& environment = {});
+
+/// A new folder, removed when the object goes.
+class ScratchFolder {
+ public:
+  ScratchFolder();
+  ~ScratchFolder();
+  ScratchFolder(const ScratchFolder&) = delete;
+  ScratchFolder& operator=(const ScratchFolder&) = delete;
+  [[nodiscard]] std::string operator/(const std::string& name) const { return path_ + "/" + name; }
+  [[nodiscard]] const std::string& path() const { return path_; }
+
+ private:
+  std::string path_;
+};
+
+/// A file below tests/data/.
+[[nodiscard]] std::string data_file(const std::string& name);
+
+}  // namespace qloom::testing
