@@ -5,10 +5,10 @@ PRESET ?= release
 CTEST_FLAGS ?=
 BIN := build/$(PRESET)/bin
 # What `make demo` builds and runs, and what `make bench` does.
-DEMO_TARGETS ?= qloom qloom-test-jit
-DEMO ?= $(BIN)/qloom --version && $(BIN)/qloom-test-jit --gtest_filter=Smoke.*
+DEMO_TARGETS ?= qloom qloom_compiler qloom_zip
+DEMO ?= $(BIN)/qloom demo tests/data/models/digits_cnn_w4a4.h5 --golden tests/data/models/digits_cnn_w4a4_ref.json
 BENCH_TARGETS ?= $(DEMO_TARGETS)
-BENCH ?= $(DEMO)
+BENCH ?= $(DEMO) --seconds 5
 NINJA = ninja -C build/$(PRESET) -j$(QLOOM_JOBS) $(if $(VERBOSE),-v,--quiet)
 
 export PATH := $(CURDIR)/build/venv/bin:$(PATH)
