@@ -33,21 +33,26 @@ int64_t cells_inside(const SpatialAxis& a, int64_t i) {
   return std::max<int64_t>(0, std::min(a.at(i, a.taps - 1) + 1, a.in) - begin);
 }
 
-// The numbers of cells that occur: rows × columns over all windows. Windows in the middle are
-// alike.
-std::vector<int64_t> counts_of(const Window& w) {
-  const auto of_axis = [](const SpatialAxis& a) {
-    std::vector<int64_t> out;
-    for (int64_t i = 0; i < a.out; ++i) {
-      const int64_t n = cells_inside(a, i);
-      if (std::find(out.begin(), out.end(), n) == out.end()) out.push_back(n);
-    }
-    return out;
+// The largest number of cells in a window along the axis; none when some number is no power of two.
+// Windows in the middle are full, so only those at the ends are visited; their numbers are an
+// arithmetic progression, which leaves the powers of two after a few terms.
+std::optional<int64_t> largest_power(const SpatialAxis& a) {
+  int64_t largest = 0;
+  const auto visit = [&](int64_t i) {
+    const int64_t n = cells_inside(a, i);
+    largest = std::max(largest, n);
+    return std::has_single_bit(static_cast<uint64_t>(n));
   };
-  std::vector<int64_t> out;
-  for (const int64_t r : of_axis(w.rows))
-    for (const int64_t c : of_axis(w.columns)) out.push_back(r * c);
-  return out;
+  int64_t begin = 0, end = a.out;
+  for (bool full = false; begin < end && !full; ++begin) {
+    full = cells_inside(a, begin) == a.taps;
+    if (!visit(begin)) return std::nullopt;
+  }
+  for (bool full = false; begin < end && !full; --end) {
+    full = cells_inside(a, end - 1) == a.taps;
+    if (!visit(end - 1)) return std::nullopt;
+  }
+  return largest;
 }
 
 std::vector<int64_t> spatial_axes(int rank) {
@@ -59,11 +64,9 @@ std::vector<int64_t> spatial_axes(int rank) {
 std::optional<PowerGrid> average_grid(const TensorType& x, const Window& w, int64_t* largest) {
   const auto grid = power_grid(x);
   if (!grid) return std::nullopt;
-  *largest = 1;
-  for (const int64_t n : counts_of(w)) {
-    if (n < 1 || !std::has_single_bit(static_cast<uint64_t>(n))) return std::nullopt;
-    *largest = std::max(*largest, n);
-  }
+  const auto rows = largest_power(w.rows), columns = largest_power(w.columns);
+  if (!rows || !columns) return std::nullopt;
+  *largest = *rows * *columns;
   const int shift = std::countr_zero(static_cast<uint64_t>(*largest));
   const auto finer = on_exponent(*grid, grid->exponent - shift);
   if (!finer || !finer->within(kExactCodes)) return std::nullopt;

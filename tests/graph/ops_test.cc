@@ -289,6 +289,23 @@ TEST(Pool, DividesOnceWhereCountsAreNoPowersOfTwo) {
   EXPECT_EQ(r.qkeras, r.canonical);
 }
 
+TEST(Pool, InfersHugeShapesAtOnce) {
+  Graph g;
+  const ValueId x =
+      g.add_input("x", {{Dim::batch(), int64_t{1} << 40, 4, 1}, Numeric::fixed(4, 0, true), {}});
+  const auto codes = [&](const char* name, int64_t size, int64_t stride) {
+    const Attributes a{{"kind", "average"},
+                       {"sizes", AttributeValue::Integers{size, 2}},
+                       {"strides", AttributeValue::Integers{stride, 2}},
+                       {"padding", "same"}};
+    return g.type(g.add(ops::pool, name, {x}, a).results[0]).has_codes();
+  };
+  EXPECT_TRUE(codes("two", 2, 1));
+  EXPECT_FALSE(codes("three", 3, 1));
+  EXPECT_FALSE(codes("many", int64_t{1} << 30, 1));
+  EXPECT_TRUE(codes("four", 4, 4));
+}
+
 TEST(Pool, OneDimension) {
   const Tensor x = tensor({1, 5, 2}, {1, 10, 2, 20, 5, 5, 3, 8, -1, -2});
   const auto pooled = [&](ops::PoolKind kind) {
