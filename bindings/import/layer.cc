@@ -36,7 +36,18 @@ void append_numbers(const ConfigView& v, AttributeValue::Reals& reals, bool& int
   }
 }
 
-// Nested lists (a scale of shape [1, 1, 1, C]) become flat ones.
+// The shape of a nested list.
+AttributeValue::Integers shape_of(ConfigView v) {
+  AttributeValue::Integers extents;
+  while (v.value().array() != nullptr) {
+    extents.push_back(static_cast<int64_t>(v.size()));
+    if (v.size() == 0) break;
+    v = v[size_t{0}];
+  }
+  return extents;
+}
+
+// Nested lists (a scale of shape [1, 1, 1, C]) keep their shape: {shape=…, values=…}.
 AttributeValue to_attribute(const ConfigView& v) {
   const ConfigValue& value = v.value();
   if (value.is_null()) return {};
@@ -48,6 +59,12 @@ AttributeValue to_attribute(const ConfigView& v) {
   AttributeValue::Reals reals;
   bool integral = true;
   append_numbers(v, reals, integral);
+  if (const AttributeValue::Integers extents = shape_of(v); extents.size() > 1) {
+    int64_t count = 1;
+    for (const int64_t extent : extents) count *= extent;
+    if (count != std::ssize(reals)) v.fail_expected("lists of equal length");
+    return Attributes{{"shape", extents}, {"values", reals}};
+  }
   if (!integral) return reals;
   AttributeValue::Integers integers;
   for (const double r : reals) integers.push_back(static_cast<int64_t>(r));
