@@ -40,7 +40,7 @@ Quantized forward(const Attributes& a, const Tensor& x, const QuantizeOptions& o
   return bits::forward(Settings(kName, a), x, options);
 }
 
-bool monotone(const Attributes& a) { return !a["alpha"].is_string(); }
+bool monotone(const Attributes& a) { return bits::has_fixed_scale(Settings(kName, a)); }
 
 Attributes config(const Attributes& a) {
   return pick(a, {"bits", "integer", "symmetric", "alpha", "keep_negative",

@@ -30,6 +30,7 @@ const std::vector<std::string> kFixed{
     "quantized_bits(6, -2, 0, False)",
     "quantized_bits(8, 8, 1)",
     "quantized_bits(4, alpha=0.25)",
+    "quantized_bits(4, alpha='auto', post_training_scale=0.75)",
     "binary()",
     "binary(use_01=True, alpha=2.0)",
     "stochastic_binary(alpha=0.5)",
@@ -409,6 +410,94 @@ TEST(QuantizerTextTest, ListsQuotesAndBlanksMeanWhatTheySay) {
             AttributeValue("a, b"));
   EXPECT_EQ(made("quantized_bits(1_0)"), made("quantized_bits(+10)"));
   EXPECT_EQ(parse_quantizer("silu"), QuantizerOrFunction(ActivationFunction{"swish"}));
+}
+
+// Texts made of pieces of valid ones: read or refused, and what is read can be used or refuses.
+TEST(QuantizerTextTest, AnyTextIsReadOrRefused) {
+  const std::vector<std::string> pieces{"quantized_bits",
+                                        "quantized_relu",
+                                        "quantized_po2",
+                                        "ternary",
+                                        "binary",
+                                        "quantized_linear",
+                                        "quantized_ulaw",
+                                        "quantized_hswish",
+                                        "quantized_tanh",
+                                        "quantized_sigmoid",
+                                        "quantized_relu_po2",
+                                        "(",
+                                        ")",
+                                        ",",
+                                        "=",
+                                        "[",
+                                        "]",
+                                        "{",
+                                        "}",
+                                        "'",
+                                        "\"",
+                                        " ",
+                                        "4",
+                                        "-1",
+                                        "0",
+                                        "1e9",
+                                        "99999999999999999999",
+                                        "nan",
+                                        "inf",
+                                        "0.25",
+                                        "True",
+                                        "None",
+                                        "alpha",
+                                        "'auto'",
+                                        "'auto_po2'",
+                                        "integer",
+                                        "bits",
+                                        "negative_slope",
+                                        "max_value",
+                                        "symmetric",
+                                        "scale_axis",
+                                        "elements_per_scale",
+                                        "post_training_scale",
+                                        "[1 2]",
+                                        "[0, 1]",
+                                        "{shape=[1, 2], values=[1, 2]}",
+                                        "relu_upper_bound",
+                                        "is_quantized_clip=False",
+                                        "quadratic_approximation=1",
+                                        "u",
+                                        "\xc3"};
+  std::mt19937 random(23);
+  const Tensor x({2, 2}, std::vector<float>{0.25f, -1.0f, 3.0f, 0.0f});
+  int read = 0;
+  for (int i = 0; i < 40000; ++i) {
+    // Half of the texts are well formed but for the values.
+    std::string text = pieces[random() % 11];
+    if (i % 2 == 0) {
+      for (unsigned k = random() % 9; k > 0; --k) text += pieces[random() % pieces.size()];
+    } else {
+      text += "(";
+      const unsigned count = random() % 4;
+      for (unsigned k = 0; k < count; ++k) text += (k == 0 ? "" : ",") + pieces[22 + random() % 11];
+      text += ")";
+    }
+    try {
+      const QuantizerOrFunction what = parse_quantizer(text);
+      const auto* q = std::get_if<Quantizer>(&what);
+      if (q == nullptr) continue;
+      ++read;
+      static_cast<void>(q->values());
+      static_cast<void>(q->scale());
+      static_cast<void>(q->is_monotone());
+      static_cast<void>(q->notes());
+      static_cast<void>(q->config());
+      static_cast<void>(parse_quantizer(q->to_string()));
+      const Quantized got = q->forward(x);
+      EXPECT_EQ(got.y.extents(), x.extents());
+    } catch (const UserError&) {
+    } catch (const std::exception& error) {
+      FAIL() << text << ": " << error.what();
+    }
+  }
+  EXPECT_GT(read, 1000);
 }
 
 TEST(QuantizersTest, RefusesWhatQKerasRefusesAtTheCall) {

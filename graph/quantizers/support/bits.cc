@@ -198,8 +198,19 @@ Numeric values(const Settings& s) {
   return integer_set(static_cast<int64_t>(lo), static_cast<int64_t>(m - 1.0f), fraction);
 }
 
+bool has_fixed_scale(const Settings& s) {
+  if (!s.is_text("alpha")) return true;
+  if (s.is_none("post_training_scale")) return false;
+  const Tensor fixed = s.array("post_training_scale");
+  return fixed.size() == 1 || fixed.extents().back() == fixed.size();
+}
+
 ScaleRule scale(const Settings& s) {
   ScaleRule rule = alpha_rule(s);
+  if (rule.kind == ScaleRule::Kind::data && has_fixed_scale(s)) {
+    const Tensor fixed = s.array("post_training_scale");
+    rule = constant_rule(fixed);
+  }
   if (!s["integer"].is_list() || rule.kind == ScaleRule::Kind::data) return rule;
   // One integer per channel: the factors 2^integer belong to the scale, not to the value set.
   const Tensor factor = integer_factor(s);

@@ -11,6 +11,9 @@ void set_trainable_parameter(Attributes& a);
 /// quantized_bits of x. `s` has all of quantized_bits's arguments.
 [[nodiscard]] Quantized forward(const Settings& s, const Tensor& x, const QuantizeOptions& options);
 [[nodiscard]] Numeric values(const Settings& s);
+/// The scale does not depend on the tensor: alpha is no text, or post_training_scale is given (one
+/// for all or one per channel of the last axis).
+[[nodiscard]] bool has_fixed_scale(const Settings& s);
 [[nodiscard]] ScaleRule scale(const Settings& s);
 [[nodiscard]] double max(const Settings& s);
 [[nodiscard]] double min(const Settings& s);

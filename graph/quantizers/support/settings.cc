@@ -53,9 +53,12 @@ ScaleRule alpha_rule(const Settings& s) {
   if (s.is_text("alpha"))
     return {.kind = ScaleRule::Kind::data,
             .power_of_two = s.text("alpha").find("po2") != std::string::npos};
-  const Tensor alpha = s.array("alpha");
+  return constant_rule(s.array("alpha"));
+}
+
+ScaleRule constant_rule(const Tensor& scale) {
   ScaleRule rule{.kind = ScaleRule::Kind::constant, .power_of_two = true};
-  for (const float v : alpha.f32()) {
+  for (const float v : scale.f32()) {
     rule.constant.push_back(v);
     int exponent = 0;
     rule.power_of_two = rule.power_of_two && std::frexp(v, &exponent) == 0.5f;
@@ -132,7 +135,8 @@ std::string python_text(const AttributeValue& value) {
 
 std::string python_integer(const Settings& s, std::string_view name) {
   const AttributeValue& v = s[name];
-  s.check(v.is_number(), name, " cannot be printed as an integer: it is ", v);
+  s.check(v.is_number() && std::fabs(v.as_real()) < 0x1p62, name,
+          " cannot be printed as an integer: it is ", v);
   return std::to_string(static_cast<int64_t>(v.as_real()));
 }
 

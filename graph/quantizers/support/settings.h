@@ -55,6 +55,7 @@ void check_alpha(const Settings& s);
 
 /// What alpha says about the scale: none for None, constant for numbers, data for a text.
 [[nodiscard]] ScaleRule alpha_rule(const Settings& s);
+[[nodiscard]] ScaleRule constant_rule(const Tensor& scale);
 
 /// Integers lo..hi × 2^-fraction in the sharpest kind: {-1, 0, 1} is ternary, {0, 1} a bit.
 [[nodiscard]] Numeric integer_set(int64_t lo, int64_t hi, int64_t fraction);
