@@ -50,16 +50,17 @@ std::optional<Call> reference(const Bundle& bundle, const std::string& file,
     if (name.find('/') == std::string::npos && !name.empty())
       stem = name.substr(0, std::min(name.find("_weights.h5"), name.find('.')));
   for (const Json& c : files.cases())
-    if (c["name"] == stem) return Call{tensors(files, c["inputs"]), tensors(files, c["outputs"])};
+    if (c.at("name") == stem)
+      return Call{tensors(files, c.at("inputs")), tensors(files, c.at("outputs"))};
   return std::nullopt;
 }
 
 Outcome check_file(const Bundle& bundle, const Json& c, const RunOptions& options) {
-  const auto file = c["file"].get<std::string>();
+  const auto file = c.at("file").get<std::string>();
   const std::string weights = c.value("weights", "");
   const std::string name = weights.empty() ? file : file + " + " + weights;
   if (file.ends_with(".keras")) return Outcome::skip(name, "form: keras");
-  const auto expect = c["expect"].get<std::string>();
+  const auto expect = c.at("expect").get<std::string>();
   const std::string path = find_file(bundle, options, "files/" + file);
   qloom_check(!path.empty(), bundle.path(), ": files/", file, " is missing");
   std::string weights_path;
@@ -89,7 +90,7 @@ Outcome check_file(const Bundle& bundle, const Json& c, const RunOptions& option
 
   if (!message.empty()) {
     if (expect == "accept") return Outcome::fail(name, join_text("refused: ", message));
-    for (const Json& word : c["names"])
+    for (const Json& word : c.at("names"))
       if (lower(message).find(lower(word.get<std::string>())) == std::string::npos)
         return Outcome::fail(name,
                              join_text("the refusal does not name ", word.dump(), ": ", message));
@@ -118,7 +119,7 @@ std::vector<Outcome> check_broken(const Bundle& bundle, const RunOptions& option
     try {
       outcomes.push_back(check_file(bundle, c, options));
     } catch (const std::exception& error) {
-      outcomes.push_back(Outcome::fail(c["file"].get<std::string>(),
+      outcomes.push_back(Outcome::fail(c.at("file").get<std::string>(),
                                        join_text("unexpected error: ", error.what())));
     }
     if (listener) listener(outcomes.back());

@@ -12,7 +12,7 @@ namespace {
 
 Outcome check_form(const Bundle& bundle, const Json& c, const std::string& form,
                    const RunOptions& options) {
-  const std::string name = c["name"].get<std::string>() + " [" + form + "]";
+  const std::string name = c.at("name").get<std::string>() + " [" + form + "]";
   if (form == "keras" || form == "weights_v3") return Outcome::skip(name, "form: " + form);
   // The files lie in the folder of the bundle's name.
   const auto folder = [&] {
@@ -20,7 +20,7 @@ Outcome check_form(const Bundle& bundle, const Json& c, const std::string& form,
     return stem.substr(0, stem.find('.')) + "/";
   }();
   const auto path = [&](const char* key) {
-    const auto file = c["files"][key].get<std::string>();
+    const auto file = c.at("files").at(key).get<std::string>();
     const std::string found = find_file(bundle, options, folder + file);
     qloom_check(!found.empty(), bundle.path(), ": ", folder, file, " is missing");
     return found;
@@ -32,7 +32,7 @@ Outcome check_form(const Bundle& bundle, const Json& c, const std::string& form,
     return Outcome::skip(name, reason);
   const Graph graph = import_keras(model, {.evaluation = preset_of(options)});
   const std::string text = compare_call(
-      graph, {tensors(bundle, c["inputs"]), tensors(bundle, c["outputs"])}, false, options);
+      graph, {tensors(bundle, c.at("inputs")), tensors(bundle, c.at("outputs"))}, false, options);
   return text.empty() ? Outcome::pass(name) : Outcome::fail(name, text);
 }
 
@@ -42,12 +42,12 @@ std::vector<Outcome> check_files(const Bundle& bundle, const RunOptions& options
                                  const Listener& listener) {
   std::vector<Outcome> outcomes;
   for (const Json& c : bundle.cases()) {
-    for (const auto& [form, file] : c["files"].items()) {
+    for (const auto& [form, file] : c.at("files").items()) {
       if (form == "json") continue;  // goes with the weights
       try {
         outcomes.push_back(check_form(bundle, c, form, options));
       } catch (const std::exception& error) {
-        outcomes.push_back(Outcome::fail(c["name"].get<std::string>() + " [" + form + "]",
+        outcomes.push_back(Outcome::fail(c.at("name").get<std::string>() + " [" + form + "]",
                                          join_text("unexpected error: ", error.what())));
       }
       if (listener) listener(outcomes.back());

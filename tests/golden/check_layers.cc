@@ -19,10 +19,10 @@ namespace {
 std::vector<KerasWeight> weights_of(const Bundle& bundle, const Json& c,
                                     const std::map<std::string, Json>& state) {
   std::vector<KerasWeight> weights;
-  for (const Json& w : c["weights"]) {
-    const auto name = w["name"].get<std::string>();
+  for (const Json& w : c.at("weights")) {
+    const auto name = w.at("name").get<std::string>();
     const auto changed = state.find(name);
-    const Tensor value = bundle.f32(changed == state.end() ? w["value"] : changed->second);
+    const Tensor value = bundle.f32(changed == state.end() ? w.at("value") : changed->second);
     weights.push_back({name, value.extents(), {value.f32().begin(), value.f32().end()}});
   }
   return weights;
@@ -31,11 +31,11 @@ std::vector<KerasWeight> weights_of(const Bundle& bundle, const Json& c,
 /// The state after a call: by name, as an object or as a list of names and values.
 void update_state(const Json& call, std::map<std::string, Json>& state) {
   if (!call.contains("state")) return;
-  for (const auto& [key, value] : call["state"].items()) {
+  for (const auto& [key, value] : call.at("state").items()) {
     if (Bundle::is_tensor(value))
       state[key] = value;
     else if (value.is_object() && value.contains("name"))
-      state[value["name"].get<std::string>()] = value["value"];
+      state[value.at("name").get<std::string>()] = value.at("value");
   }
 }
 
@@ -50,25 +50,25 @@ bool misreads(const Json& config) {
 }
 
 Outcome check_calls(const Bundle& bundle, const Json& c, const RunOptions& options) {
-  const auto name = c["name"].get<std::string>();
-  KerasModel model = parse_keras_architecture(c["json"].get<std::string>(), name);
+  const auto name = c.at("name").get<std::string>();
+  KerasModel model = parse_keras_architecture(c.at("json").get<std::string>(), name);
   if (const std::string reason = unknown_layers(model); !reason.empty())
     return Outcome::skip(name, reason);
   std::map<std::string, Json> state;
   int64_t index = 0;
-  for (const Json& call : c["calls"]) {
-    if (!call["training"].get<bool>()) {
+  for (const Json& call : c.at("calls")) {
+    if (!call.at("training").get<bool>()) {
       set_weights(model, weights_of(bundle, c, state));
       std::optional<Graph> graph;
       try {
         graph = import_keras(model, {.evaluation = preset_of(options)});
       } catch (const UserError&) {
-        if (misreads(c["config"])) return Outcome::pass(name);
+        if (misreads(c.at("config"))) return Outcome::pass(name);
         throw;
       }
-      const std::string text =
-          compare_call(*graph, {tensors(bundle, call["inputs"]), tensors(bundle, call["outputs"])},
-                       c["exact"].get<bool>(), options);
+      const std::string text = compare_call(
+          *graph, {tensors(bundle, call.at("inputs")), tensors(bundle, call.at("outputs"))},
+          c.at("exact").get<bool>(), options);
       if (!text.empty()) return Outcome::fail(name, join_text("call ", index, ", ", text));
     }
     update_state(call, state);
@@ -95,7 +95,7 @@ std::vector<KerasWeight> plausible_weights(const std::string& class_name, const 
   const int64_t groups = std::max<int64_t>(1, first_of(arguments, "groups", 0, 1));
   const bool bias = arguments.value("use_bias", true);
   if (class_name == "QConv2D") {
-    const int64_t filters = arguments["filters"].get<int64_t>();
+    const int64_t filters = arguments.at("filters").get<int64_t>();
     shapes = {{k0, k1, channels / groups, filters}};
     if (bias) shapes.push_back({filters});
     names = {"kernel", "bias"};
@@ -117,14 +117,14 @@ std::vector<KerasWeight> plausible_weights(const std::string& class_name, const 
 
 /// A layer that the library refuses: the configuration is made from its arguments.
 Outcome check_refusal(const Bundle&, const Json& c) {
-  const auto name = c["name"].get<std::string>();
-  if (c["arguments"].is_null() || c.value("class", Json()).is_null())
+  const auto name = c.at("name").get<std::string>();
+  if (c.value("arguments", Json()).is_null() || c.value("class", Json()).is_null())
     return Outcome::skip(name, "the library refused before there was a configuration");
-  const auto class_name = c["class"].get<std::string>();
+  const auto class_name = c.at("class").get<std::string>();
   if (keras::find_layer(class_name) == nullptr) return Outcome::skip(name, "layers: " + class_name);
-  Json config = c["arguments"];
+  Json config = c.at("arguments");
   config["name"] = "t";
-  Json input_shape = c["input_shapes"][0];
+  Json input_shape = c.at("input_shapes")[0];
   input_shape.insert(input_shape.begin(), nullptr);
   const Json model = {
       {"class_name", "Sequential"},
@@ -137,16 +137,16 @@ Outcome check_refusal(const Bundle&, const Json& c) {
   // Limits of the library, no faults of the model, so that accepting is fine: what TensorFlow's CPU
   // kernels cannot run when called, and a mixture of float32 and float64 in a functional model
   // (powers of two as average_quantizer) that an eager call accepts.
-  const Json& error = c["error"];
-  const auto cause = error["message"].get<std::string>();
-  const bool limit = (error["stage"] == "call" && error["type"] == "InvalidArgumentError") ||
-                     (error["type"] == "TypeError" &&
+  const Json& error = c.at("error");
+  const auto cause = error.at("message").get<std::string>();
+  const bool limit = (error.at("stage") == "call" && error.at("type") == "InvalidArgumentError") ||
+                     (error.at("type") == "TypeError" &&
                       cause.find("has type float64 that does not match") != std::string::npos);
   std::string message;
   try {
     KerasModel described = parse_keras_architecture(model.dump(), name);
-    set_weights(described,
-                plausible_weights(class_name, c["arguments"], c["input_shapes"][0].get<Extents>()));
+    set_weights(described, plausible_weights(class_name, c.at("arguments"),
+                                             c.at("input_shapes")[0].get<Extents>()));
     static_cast<void>(import_keras(described, {.evaluation = "eager"}));
     if (limit) return Outcome::pass(name);
     return Outcome::fail(name, join_text("accepted; the library refuses: ", cause));
@@ -155,7 +155,7 @@ Outcome check_refusal(const Bundle&, const Json& c) {
   }
   // The refusal names the layer and one of the arguments.
   bool argument = false;
-  for (const auto& [key, value] : c["arguments"].items())
+  for (const auto& [key, value] : c.at("arguments").items())
     argument = argument || message.find(key) != std::string::npos;
   if (message.find("'t'") == std::string::npos || !argument)
     return Outcome::fail(name,
@@ -169,7 +169,7 @@ std::vector<Outcome> check_layers(const Bundle& bundle, const RunOptions& option
                                   const Listener& listener) {
   std::vector<Outcome> outcomes;
   for (const Json& c : bundle.cases()) {
-    const auto name = c["name"].get<std::string>();
+    const auto name = c.at("name").get<std::string>();
     try {
       outcomes.push_back(c.contains("note")    ? Outcome::skip(name, "a defect of the library")
                          : c.contains("error") ? check_refusal(bundle, c)

@@ -21,7 +21,7 @@ bool ends(const std::string& text, std::string_view end) { return text.ends_with
 
 std::vector<Form> forms_of(const Json& c) {
   std::string weights;
-  const auto files = c["files"].get<std::vector<std::string>>();
+  const auto files = c.at("files").get<std::vector<std::string>>();
   for (const std::string& file : files)
     if (ends(file, "_weights.h5")) weights = file;
   std::vector<Form> forms;
@@ -53,7 +53,7 @@ std::string describe(const Comparison& result) {
 
 Outcome check_form(const Bundle& bundle, const Json& c, const Form& form,
                    const RunOptions& options) {
-  const std::string name = c["name"].get<std::string>() + " [" + form.name + "]";
+  const std::string name = c.at("name").get<std::string>() + " [" + form.name + "]";
   if (ends(form.file, ".keras")) return Outcome::skip(name, "form: keras");
   if (ends(form.file, ".weights.h5")) return Outcome::skip(name, "form: weights_v3");
   if (ends(form.file, ".onnx")) return Outcome::skip(name, "form: onnx");
@@ -88,7 +88,7 @@ std::vector<Outcome> check_models(const Bundle& bundle, const RunOptions& option
       try {
         outcomes.push_back(check_form(bundle, c, form, options));
       } catch (const std::exception& error) {
-        outcomes.push_back(Outcome::fail(c["name"].get<std::string>() + " [" + form.name + "]",
+        outcomes.push_back(Outcome::fail(c.at("name").get<std::string>() + " [" + form.name + "]",
                                          join_text("unexpected error: ", error.what())));
       }
       if (listener) listener(outcomes.back());

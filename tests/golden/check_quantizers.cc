@@ -38,10 +38,10 @@ InternalSigmoid sigmoid_of(const Json& c) {
 class Case {
  public:
   Case(const Bundle& bundle, const Json& c)
-      : bundle_(bundle), c_(c), family_(c["family"].get<std::string>()) {}
+      : bundle_(bundle), c_(c), family_(c.at("family").get<std::string>()) {}
 
   [[nodiscard]] Outcome check() {
-    const std::string name = c_["name"].get<std::string>();
+    const std::string name = c_.at("name").get<std::string>();
     try {
       if (const std::string reason = why_skipped(); !reason.empty())
         return Outcome::skip(name, reason);
@@ -55,15 +55,15 @@ class Case {
  private:
   /// Cases that need the training phase. The phase is 1 in some more cases, whose class ignores it.
   [[nodiscard]] std::string why_skipped() const {
-    if (c_["kind"] == "statistical") return "moments of random draws: no training phase yet";
+    if (c_.at("kind") == "statistical") return "moments of random draws: no training phase yet";
     if (c_.value("phase", Json()) == 1 && family_.starts_with("stochastic_"))
       return "training phase";
     return "";
   }
 
   [[nodiscard]] std::string function() const {
-    const Tensor x = bundle_.f32(c_["x"]);
-    const Tensor y = bundle_.f32(c_["y"]);
+    const Tensor x = bundle_.f32(c_.at("x"));
+    const Tensor y = bundle_.f32(c_.at("y"));
     const auto nonfinite = [](float v) { return !std::isfinite(v); };
     if (!family_.starts_with("binary_") || std::ranges::none_of(x.f32(), nonfinite))
       return compare("y", evaluate_function(x), y);
@@ -93,7 +93,7 @@ class Case {
 
   [[nodiscard]] Attributes arguments() const {
     Attributes result;
-    for (const auto& [key, value] : c_["kwargs"].items())
+    for (const auto& [key, value] : c_.at("kwargs").items())
       result.set(key, to_attribute(bundle_, value));
     return result;
   }
@@ -110,19 +110,19 @@ class Case {
       // Refusing when made what QKeras refuses at the call is as good.
       return error.is_null() ? join_text("refused: ", refusal.what()) : "";
     }
-    if (!error.is_null() && error["at"] == "construct")
-      return join_text("accepted; QKeras refuses: ", error["message"].get<std::string>());
+    if (!error.is_null() && error.at("at") == "construct")
+      return join_text("accepted; QKeras refuses: ", error.at("message").get<std::string>());
     if (c_.value("hook", false)) made->set_trainable_parameter();
     if (c_.contains("attributes_set_after_construction"))
-      for (const auto& [key, value] : c_["attributes_set_after_construction"].items())
+      for (const auto& [key, value] : c_.at("attributes_set_after_construction").items())
         made->set(key, to_attribute(bundle_, value, key == "integer"));
     quantizer_ = &*made;
     if (!error.is_null()) {
       if (std::string text = accessors(nullptr); !text.empty()) return text;
       return refusal_at_call(error);
     }
-    const Tensor x = bundle_.f32(c_["x"]);
-    if (c_["kind"] == "stateful") return three_calls(x);
+    const Tensor x = bundle_.f32(c_.at("x"));
+    if (c_.at("kind") == "stateful") return three_calls(x);
     const Quantized got = made->forward(x, {.internal_sigmoid = sigmoid_of(c_)});
     if (std::string text = numbers(x, got); !text.empty()) return text;
     return accessors(got.scale ? &*got.scale : nullptr);
@@ -130,20 +130,20 @@ class Case {
 
   /// The call must be refused, but for two limits of Python that are no limits here.
   [[nodiscard]] std::string refusal_at_call(const Json& error) const {
-    const std::string message = error["message"].get<std::string>();
-    const Tensor x = bundle_.f32(c_["x"]);
+    const std::string message = error.at("message").get<std::string>();
+    const Tensor x = bundle_.f32(c_.at("x"));
     // 1. QKeras compares alpha with a text, which an array, tensor or variable does not survive; a
     //    list of the same numbers works, and here there are only lists.
     const bool array_alpha = c_.contains("alpha_as");
     // 2. binary puts zeros to +1 through a tensor of the wrong shape when rounding is stochastic.
     const bool tie_shape = family_ == "binary" &&
                            quantizer_->arguments()["use_stochastic_rounding"].truthy() &&
-                           error["type"] == "InvalidArgumentError";
+                           error.at("type") == "InvalidArgumentError";
     try {
       const Quantized got = quantizer_->forward(x, {.internal_sigmoid = sigmoid_of(c_)});
       if (array_alpha || tie_shape)
         return got.y.extents() == x.extents() ? "" : "y has another shape than x";
-      return join_text("computed; QKeras refuses: ", error["type"].get<std::string>(), " ",
+      return join_text("computed; QKeras refuses: ", error.at("type").get<std::string>(), " ",
                        message);
     } catch (const UserError&) {
       return "";
@@ -154,8 +154,8 @@ class Case {
   /// on the same data repeat it.
   [[nodiscard]] std::string three_calls(const Tensor& x) const {
     const Quantized got = quantizer_->forward(x);
-    const Tensor y = bundle_.f32(c_["y"]);
-    const Tensor scale = bundle_.f32(c_["scale"]);
+    const Tensor y = bundle_.f32(c_.at("y"));
+    const Tensor scale = bundle_.f32(c_.at("scale"));
     for (int64_t call = 0; call < 3; ++call) {
       const auto part = [&](const Tensor& all) {
         const auto n = static_cast<size_t>(all.size() / 3);
@@ -177,14 +177,15 @@ class Case {
     const Attributes config = quantizer_->config();
     for (const auto& [key, value] : config.entries()) {
       const bool built = key == "scale_axis" && value.is_none();
-      if (!built && !equals(bundle_, value, c_["config"][key]))
-        return join_text("config: ", key, "=", value, ", expected ", c_["config"][key].dump());
+      if (!built && !equals(bundle_, value, c_.at("config").at(key)))
+        return join_text("config: ", key, "=", value, ", expected ",
+                         c_.at("config").at(key).dump());
     }
     const QuantizerDef& def = quantizer_->def();
     for (const auto& [key, f] : {std::pair{"max", def.max}, std::pair{"min", def.min}}) {
-      const Tensor expected = Bundle::is_tensor(c_[key])
-                                  ? bundle_.f32(c_[key])
-                                  : Tensor::filled(scale.extents(), c_[key].get<float>());
+      const Tensor expected = Bundle::is_tensor(c_.at(key))
+                                  ? bundle_.f32(c_.at(key))
+                                  : Tensor::filled(scale.extents(), c_.at(key).get<float>());
       const auto top = static_cast<float>(f(quantizer_->arguments()));
       std::vector<float> got;
       for (size_t i = 0; i < scale.f32().size(); ++i) {
@@ -207,11 +208,11 @@ class Case {
   }
 
   [[nodiscard]] std::string numbers(const Tensor& x, const Quantized& got) const {
-    Tensor y = bundle_.f32(c_["y"]);
+    Tensor y = bundle_.f32(c_.at("y"));
     constexpr double kMean = 3e-7;
     Tolerance tolerance;
     if (c_.contains("loose")) {
-      const Tensor loose = bundle_.f32(c_["loose"]);
+      const Tensor loose = bundle_.f32(c_.at("loose"));
       tolerance.ignore = [loose](int64_t i) { return loose.f32()[static_cast<size_t>(i)] != 0; };
     }
     if (family_ == "quantized_ulaw")
@@ -237,17 +238,17 @@ class Case {
       y = Tensor(x.extents(), std::move(first));
     }
     if (std::string text = compare("y", got.y, y, tolerance); !text.empty()) return text;
-    if (c_.contains("q") && c_["q"].is_object()) {
+    if (c_.contains("q") && c_.at("q").is_object()) {
       Tolerance same = tolerance;
       same.absolute = {};
       // The reference took q from (1 - 1)·x + 1·q, which an infinite x spoils.
       same.ignore = [&x, ignore = tolerance.ignore](int64_t i) {
         return !std::isfinite(x.f32()[static_cast<size_t>(i)]) || (ignore && ignore(i));
       };
-      if (std::string text = compare("q", *got.q, bundle_.f32(c_["q"]), same); !text.empty())
+      if (std::string text = compare("q", *got.q, bundle_.f32(c_.at("q")), same); !text.empty())
         return text;
     }
-    const Json& scale = c_["scale"];
+    const Json& scale = c_.at("scale");
     if (scale.is_null() != !got.scale.has_value())
       return got.scale ? "scale: there is none in QKeras" : "scale: missing";
     if (got.scale) {
@@ -265,8 +266,8 @@ class Case {
 
   /// Canonical values code × step, and codes where the steps are the same.
   [[nodiscard]] std::string codes(const Tensor& x, const Quantized& got) const {
-    const Tensor expected = bundle_.i64(c_["codes"]);
-    const Tensor step = bundle_.f64(c_["step"]);
+    const Tensor expected = bundle_.i64(c_.at("codes"));
+    const Tensor step = bundle_.f64(c_.at("step"));
     const auto strides = broadcast_strides(step.extents(), x.extents());
     const auto step_of = [&](const Tensor& t, const std::vector<int64_t>& by, int64_t index) {
       int64_t at = 0;
@@ -324,23 +325,23 @@ std::string Case::accessors(const Tensor* scale) const {
   const QuantizerDef& def = quantizer_->def();
   const Attributes& a = quantizer_->arguments();
   // QKeras cannot save a post_training_scale that is no array; there is nothing to compare with.
-  if (c_.contains("config") && !is_error(c_["config"])) {
+  if (c_.contains("config") && !is_error(c_.at("config"))) {
     const Attributes config = quantizer_->config();
-    if (config.entries().size() != c_["config"].size())
-      return join_text("config: ", config, ", expected ", c_["config"].dump());
-    for (const auto& [key, value] : c_["config"].items()) {
+    if (config.entries().size() != c_.at("config").size())
+      return join_text("config: ", config, ", expected ", c_.at("config").dump());
+    for (const auto& [key, value] : c_.at("config").items()) {
       const AttributeValue* have = config.find(key);
       if (have == nullptr || !equals(bundle_, *have, value))
-        return join_text("config: ", config, ", expected ", c_["config"].dump());
+        return join_text("config: ", config, ", expected ", c_.at("config").dump());
     }
   }
   // An array prints as NumPy or TensorFlow prints it; here there are only lists.
   if (c_.contains("str") && !c_.contains("alpha_as")) {
     try {
       const std::string text = def.to_string(a);
-      if (c_["str"] != text) return join_text("str: ", text, ", expected ", c_["str"].dump());
+      if (c_.at("str") != text) return join_text("str: ", text, ", expected ", c_.at("str").dump());
     } catch (const UserError& error) {
-      if (!is_error(c_["str"])) return join_text("str: ", error.what());
+      if (!is_error(c_.at("str"))) return join_text("str: ", error.what());
     }
   }
   if (std::string text = bound("max", def.max, scale); !text.empty()) return text;
@@ -351,7 +352,7 @@ std::string Case::accessors(const Tensor* scale) const {
 std::string Case::bound(std::string_view key, double (*f)(const Attributes&),
                         const Tensor* scale) const {
   if (!c_.contains(key)) return "";
-  const Json& expected = c_[std::string(key)];
+  const Json& expected = c_.at(std::string(key));
   double value = 0;
   try {
     value = f(quantizer_->arguments());
@@ -393,8 +394,8 @@ std::vector<float> Case::range_times_scale(const std::vector<float>& codes,
 }
 
 std::string Case::range(const Tensor* scale) const {
-  if (!c_.contains("range") || c_["range"] == "not stored") return "";
-  const Json& expected = c_["range"];
+  if (!c_.contains("range") || c_.at("range") == "not stored") return "";
+  const Json& expected = c_.at("range");
   const QuantizerDef& def = quantizer_->def();
   if (def.range == nullptr) return "range: missing";
   std::vector<float> got;

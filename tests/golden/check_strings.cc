@@ -52,19 +52,19 @@ const std::set<std::string, std::less<>> kFunctions{"hard_sigmoid",
 
 /// Why QKeras's reading of what it accepts is not what stands there; "" where it is.
 std::string misread(const Json& c) {
-  if (c["result"] == "other" ||
-      (c["result"] == "function" && !kFunctions.contains(c["name"].get<std::string>())))
+  if (c.at("result") == "other" ||
+      (c.at("result") == "function" && !kFunctions.contains(c.at("name").get<std::string>())))
     return "names something that is no quantizer and no activation function";
-  if (c["result"] == "object") {
-    const QuantizerDef* def = find_quantizer(c["class"].get<std::string>());
+  if (c.at("result") == "object") {
+    const QuantizerDef* def = find_quantizer(c.at("class").get<std::string>());
     if (def == nullptr) return "names a layer";
     for (const ArgumentDef& a : def->arguments())
-      if (a.default_value.is_number() && c["config"].contains(a.name) &&
-          c["config"][std::string(a.name)].is_string())
+      if (a.default_value.is_number() && c.at("config").contains(a.name) &&
+          c.at("config").at(std::string(a.name)).is_string())
         return "a text where a number is needed";
   }
   if (!c.contains("string")) return "";
-  return misread_text(c["string"].get<std::string>());
+  return misread_text(c.at("string").get<std::string>());
 }
 
 /// The text without blanks around "(", ")", "," and "=", and with single blanks in lists. `extends`
@@ -150,9 +150,9 @@ bool python_equal(const Attributes& a, const Attributes& b) {
 }
 
 std::string check_object(const Bundle& bundle, const Json& c, const Quantizer& q) {
-  if (c["class"] != q.name())
-    return join_text("class ", q.name(), ", expected ", c["class"].dump());
-  const Json& config = c["config"];
+  if (c.at("class") != q.name())
+    return join_text("class ", q.name(), ", expected ", c.at("class").dump());
+  const Json& config = c.at("config");
   const Attributes saved = q.config();
   if (!config.contains("error")) {
     bool same = saved.entries().size() == config.size();
@@ -162,13 +162,13 @@ std::string check_object(const Bundle& bundle, const Json& c, const Quantizer& q
     }
     if (!same) return join_text("config: ", saved, ", expected ", config.dump());
   }
-  for (const auto& [key, value] : c["attributes"].items()) {
+  for (const auto& [key, value] : c.at("attributes").items()) {
     // Attributes that a class inherits and its constructor does not take are not arguments.
     const AttributeValue* have = q.arguments().find(key);
     if (have != nullptr && !equals(bundle, *have, value))
       return join_text(key, ": ", *have, ", expected ", value.dump());
   }
-  const Json& printed = c["str"];
+  const Json& printed = c.at("str");
   try {
     const std::string text = q.def().to_string(q.arguments());
     if (printed != text) return join_text("str: ", text, ", expected ", printed.dump());
@@ -187,27 +187,28 @@ std::string check_object(const Bundle& bundle, const Json& c, const Quantizer& q
 /// Empty when the case passes, else why it does not.
 std::string check_case(const Bundle& bundle, const Json& c) {
   const bool is_text = c.contains("string");
-  const std::string text = is_text ? c["string"].get<std::string>() : "";
+  const std::string text = is_text ? c.at("string").get<std::string>() : "";
   QuantizerOrFunction got;
   try {
-    got = is_text ? parse_quantizer(text) : read_identifier(c["identifier"]);
+    got = is_text ? parse_quantizer(text) : read_identifier(c.at("identifier"));
   } catch (const UserError& refusal) {
     if (c.contains("error") || !misread(c).empty()) return "";
     return join_text("refused: ", refusal.what());
   }
   std::string difference;
   if (c.contains("error")) {
-    difference = join_text("accepted; QKeras refuses: ", c["error"]["message"].get<std::string>());
-  } else if (c["result"] == "none") {
+    difference =
+        join_text("accepted; QKeras refuses: ", c.at("error").at("message").get<std::string>());
+  } else if (c.at("result") == "none") {
     difference = std::holds_alternative<std::monostate>(got) ? "" : "expected nothing";
   } else if (const auto* function = std::get_if<ActivationFunction>(&got)) {
-    if (c["result"] != "function" || c["name"] != function->name)
+    if (c.at("result") != "function" || c.at("name") != function->name)
       difference = join_text("function ", function->name, ", expected ", c.dump());
   } else if (const auto* quantizer = std::get_if<Quantizer>(&got)) {
-    difference = c["result"] == "object" ? check_object(bundle, c, *quantizer)
-                                         : join_text("expected ", c["result"].dump());
+    difference = c.at("result") == "object" ? check_object(bundle, c, *quantizer)
+                                            : join_text("expected ", c.at("result").dump());
   } else {
-    difference = join_text("nothing, expected ", c["result"].dump());
+    difference = join_text("nothing, expected ", c.at("result").dump());
   }
   if (difference.empty() || !is_text) return difference;
   // One clear meaning that QKeras does not see: the same as that of the plain spelling.
@@ -222,8 +223,8 @@ std::vector<Outcome> check_strings(const Bundle& bundle, const RunOptions&,
                                    const Listener& listener) {
   std::vector<Outcome> outcomes;
   for (const Json& c : bundle.cases()) {
-    const std::string name = c.contains("string")       ? c["string"].dump()
-                             : c.contains("identifier") ? c["identifier"].dump()
+    const std::string name = c.contains("string")       ? c.at("string").dump()
+                             : c.contains("identifier") ? c.at("identifier").dump()
                                                         : "?";
     try {
       const std::string text = check_case(bundle, c);
