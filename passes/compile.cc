@@ -103,6 +103,14 @@ void update_reports(Selection& selection, const Emitted& emitted, std::vector<Re
 
 }  // namespace
 
+std::shared_ptr<const jit::Code> load_in_memory(std::span<const std::vector<uint8_t>> objects,
+                                                const std::string& name) {
+  std::vector<std::shared_ptr<const jit::Code>> parts;
+  for (const auto& object : objects) parts.push_back(jit::compiler().load(object, name));
+  if (parts.size() > 1) return std::make_shared<JoinedCode>(std::move(parts));
+  return parts.empty() ? nullptr : parts.front();
+}
+
 Compilation compile(Graph graph, const CompileOptions& options) {
   Compilation out;
   out.certificates = certificates(graph);
@@ -116,12 +124,8 @@ Compilation compile(Graph graph, const CompileOptions& options) {
   out.program.verify();
   update_reports(selection, emitted, out.regions);
   if (options.in_memory) {
-    std::vector<std::shared_ptr<const jit::Code>> parts;
-    for (const auto& object : emitted.objects) parts.push_back(jit::compiler().load(object, graph.name));
-    std::shared_ptr<const jit::Code> code;
-    if (parts.size() == 1) code = parts.front();
-    if (parts.size() > 1) code = std::make_shared<JoinedCode>(std::move(parts));
-    out.model = std::make_shared<const runtime::Model>(out.program, std::move(code));
+    out.model =
+        std::make_shared<const runtime::Model>(out.program, load_in_memory(emitted.objects, graph.name));
   }
   out.objects = emitted.objects;
   out.graph = std::move(graph);

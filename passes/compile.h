@@ -2,6 +2,7 @@
 
 #include <memory>
 #include <optional>
+#include <span>
 #include <string>
 #include <utility>
 #include <vector>
@@ -66,5 +67,9 @@ struct Compilation {
 /// Passes, lowering of tails, choice of kernels, memory plan, code. Throws UserError where the caller
 /// can help, InternalError (asks for a report) otherwise.
 [[nodiscard]] Compilation compile(Graph graph, const CompileOptions& options = {});
+
+/// Code of Compilation::objects through ORC, without touching the disk; null where there are none.
+[[nodiscard]] std::shared_ptr<const jit::Code> load_in_memory(std::span<const std::vector<uint8_t>> objects,
+                                                              const std::string& name);
 
 }  // namespace qloom::passes

@@ -1,51 +1,99 @@
 #include "bindings/cpp/load.h"
 
-#include <fstream>
-#include <span>
-#include <utility>
+#include <fcntl.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include <optional>
+#include <sstream>
 
 #include "bindings/import/read.h"
-#include "graph/support/error.h"
+#include "graph/support/plugin.h"
+#include "graph/support/version.h"
 #include "jit/cache.h"
-#include "jit/compiler.h"
+#include "jit/sha256.h"
 
 namespace qloom {
 namespace {
 
-/// Adds a file's bytes in blocks: large files are never held whole.
-void add_file(jit::CacheKey& key, const std::string& path) {
-  std::ifstream in(path, std::ios::binary);
-  qloom_check(in.good(), path, ": cannot be read");
+/// Digest of a file's bytes; none where it cannot be read (then reading it for import says why).
+std::optional<jit::Digest> digest_of(const std::string& path) {
+  const int file = open(path.c_str(), O_RDONLY | O_CLOEXEC | O_NONBLOCK);
+  if (file < 0) return std::nullopt;
+  struct stat status{};
+  bool good = fstat(file, &status) == 0 && S_ISREG(status.st_mode);
   jit::Sha256 hash;
-  std::vector<char> block(size_t{1} << 18);
-  while (in.read(block.data(), static_cast<std::streamsize>(block.size())) || in.gcount() > 0)
-    hash.add(std::span(reinterpret_cast<const uint8_t*>(block.data()),
-                       static_cast<size_t>(in.gcount())));
-  qloom_check(in.eof(), path, ": cannot be read to its end");
-  key.add(hash.digest());
+  std::vector<uint8_t> block(1 << 20);
+  while (good) {
+    const ssize_t n = read(file, block.data(), block.size());
+    good = n >= 0;
+    if (n <= 0) break;
+    hash.add(std::span(block).first(static_cast<size_t>(n)));
+  }
+  close(file);
+  return good ? std::optional(hash.digest()) : std::nullopt;
 }
 
-/// Everything that the compiled model depends on: two equal keys mean equal models.
-jit::CacheKey key_of(const std::string& path, const LoadOptions& options) {
+/// Content of the model: its file, and the one with its weights.
+struct Source {
+  Source(const std::string& path, const std::string& weights)
+      : model(digest_of(path)), weights(weights.empty() ? jit::Digest() : digest_of(weights)) {}
+  [[nodiscard]] bool readable() const { return model.has_value() && weights.has_value(); }
+  bool operator==(const Source&) const = default;
+  std::optional<jit::Digest> model, weights;
+};
+
+/// Which build of the library would compile it: another one may emit other code, though the version
+/// is the same.
+std::string build_text() {
+  std::ostringstream out;
+  out << version() << " code " << jit::kCodeVersion << " program " << runtime::kProgramVersion;
+  for (const char* name : {"/libqloom.so", "/libqloom_compiler.so"}) {
+    struct stat s{};
+    if (stat((library_folder() + name).c_str(), &s) == 0)
+      out << ' ' << s.st_size << ' ' << s.st_mtim.tv_sec << '.' << s.st_mtim.tv_nsec;
+  }
+  return out.str();
+}
+
+/// All options that change what is compiled. Names of nodes and kernels hold no newline.
+std::string options_text(const LoadOptions& o) {
+  std::ostringstream out;
+  const passes::CompileOptions& c = o.compile;
+  out << "evaluation " << o.import.evaluation << "\nsplit_softmax " << o.import.split_softmax
+      << "\nweights " << !o.weights.empty() << "\nfloat_mode " << static_cast<int>(c.float_mode)
+      << "\nstop_after " << c.passes.stop_after << "\nexhaustive_limit " << c.exhaustive_limit;
+  for (const std::string& name : c.passes.disabled) out << "\ndisabled_pass " << name;
+  for (const auto& [node, kernel] : c.pinned) out << "\npinned " << node << '\n' << kernel;
+  for (const std::string& name : c.disabled_kernels) out << "\ndisabled_kernel " << name;
+  return out.str();
+}
+
+/// What is asked for beside the model is made by compiling: dumps.
+bool wants_compilation(const passes::CompileOptions& c) {
+  return !c.passes.dump_directory.empty() || !c.compiler.dump_directory.empty() ||
+         c.compiler.assembly;
+}
+
+jit::CacheKey key_of(const Source& source, const LoadOptions& options) {
   jit::CacheKey key;
-  add_file(key, path);
-  key.add(options.weights.empty() ? "no weights file" : "weights file");
-  if (!options.weights.empty()) add_file(key, options.weights);
-  key.add(options.import.evaluation).add(options.import.split_softmax ? "logits" : "");
-  const passes::CompileOptions& compile = options.compile;
-  key.add(compile.target.to_string());
-  key.add(compile.float_mode == passes::FloatMode::fast ? "fast" : "reproducible");
-  key.add(join_text(runtime::kProgramVersion, " ", compile.exhaustive_limit, " ",
-                    compile.passes.stop_after));
-  for (const std::string& pass : compile.passes.disabled) key.add("-pass " + pass);
-  for (const std::string& kernel : compile.disabled_kernels) key.add("-kernel " + kernel);
-  for (const auto& [node, kernel] : compile.pinned) key.add("pin").add(node).add(kernel);
+  key.add("qloom model").add(build_text()).add(options_text(options));
+  key.add(options.compile.target.to_string());
+  key.add(std::span<const uint8_t>(*source.model));
+  key.add(std::span<const uint8_t>(*source.weights));
   return key;
 }
 
 std::shared_ptr<const runtime::Model> model_of(const jit::CacheEntry& entry) {
   return std::make_shared<const runtime::Model>(
-      runtime::deserialize(std::span(entry.payload.get(), entry.payload_bytes)), entry.code);
+      runtime::deserialize({entry.payload.get(), entry.payload_bytes}), entry.code);
+}
+
+passes::Compilation compile_file(const std::string& path, const LoadOptions& options,
+                                 bool in_memory) {
+  passes::CompileOptions compile = options.compile;
+  compile.in_memory = in_memory;
+  return passes::compile(load_graph(path, options.weights, options.import), compile);
 }
 
 }  // namespace
@@ -57,29 +105,48 @@ Graph load_graph(const std::string& path, const std::string& weights,
 
 LoadedModel load_model(const std::string& path, const LoadOptions& options) {
   LoadedModel out;
-  const jit::CacheKey key = key_of(path, options);
-  jit::Cache cache(options.cache_folder);
-  const bool use_cache = options.use_cache && cache.enabled();
-  if (use_cache) {
-    if (const std::optional<jit::CacheEntry> entry = cache.look_up(key)) {
-      out.model = model_of(*entry);
-      out.from_cache = true;
-      out.notices = cache.notices();
-      return out;
+  std::optional<jit::Cache> cache;
+  if (options.use_cache) cache.emplace(options.cache_folder);
+  const auto finish = [&] {
+    if (!cache) return;
+    out.notices.insert(out.notices.begin(), cache->notices().begin(), cache->notices().end());
+  };
+  const bool usable = cache && cache->enabled();
+  const std::optional<Source> source =
+      usable ? std::optional<Source>(std::in_place, path, options.weights) : std::nullopt;
+  if (!source || !source->readable()) {
+    out.model = compile_file(path, options, true).model;
+    finish();
+    return out;
+  }
+  const jit::CacheKey key = key_of(*source, options);
+  if (!wants_compilation(options.compile))
+    if (const auto entry = cache->look_up(key)) {
+      try {
+        out.model = model_of(*entry);
+        out.from_cache = true;
+        finish();
+        return out;
+      } catch (const InternalError& error) {  // checked bytes that we cannot read: compile anew
+        out.notices.push_back(join_text("a cached model is not used: ", error.what()));
+      }
+    }
+  passes::Compilation compiled = compile_file(path, options, false);
+  // A file that changed meanwhile must not be stored under the name of what it was. A model of
+  // reference calls alone has no code to store.
+  if (!compiled.objects.empty() && Source(path, options.weights) == *source) {
+    try {
+      if (const auto entry = cache->store(key, jit::compiler().link(compiled.objects),
+                                          runtime::serialize(compiled.program)))
+        out.model = model_of(*entry);
+    } catch (const InternalError& error) {
+      out.notices.push_back(join_text("the model is not cached: ", error.what()));
     }
   }
-  passes::CompileOptions compile = options.compile;
-  compile.in_memory = true;  // a cache that cannot be written must not stand in the way
-  const passes::Compilation compilation =
-      passes::compile(load_graph(path, options.weights, options.import), compile);
-  out.model = compilation.model;
-  // A file that changed while it was read must not be kept under the old bytes' key.
-  if (use_cache && !compilation.objects.empty() && key_of(path, options).digest() == key.digest()) {
-    const std::vector<uint8_t> linked = jit::compiler().link(compilation.objects);
-    (void)cache.store(key, linked,
-                      runtime::serialize(compilation.program));  // a failure is a notice
-  }
-  if (options.use_cache) out.notices = cache.notices();
+  if (out.model == nullptr)
+    out.model = std::make_shared<const runtime::Model>(
+        std::move(compiled.program), passes::load_in_memory(compiled.objects, compiled.graph.name));
+  finish();
   return out;
 }
 
