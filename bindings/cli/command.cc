@@ -1,13 +1,21 @@
 #include "bindings/cli/command.h"
 
+#include <cstdio>
+
 #include "bindings/cli/support/progress.h"
 #include "bindings/cpp/load.h"
 
 namespace qloom::cli {
 
 Graph ModelArguments::load(bool split_softmax) const {
-  const Progress progress("reading " + path);
-  return load_graph(path, weights, {.evaluation = evaluation, .split_softmax = split_softmax});
+  std::vector<std::string> notes;
+  Graph graph = [&] {
+    const Progress progress("reading " + path);
+    return load_graph(path, weights,
+                      {.evaluation = evaluation, .split_softmax = split_softmax, .notes = &notes});
+  }();
+  for (const std::string& note : notes) std::fprintf(stderr, "qloom: note: %s\n", note.c_str());
+  return graph;
 }
 
 void add_json_flag(CLI::App& app, bool& json) {
