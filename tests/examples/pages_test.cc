@@ -1,0 +1,113 @@
+// The C++ in the pages is the C++ that the tests compile.
+#include <gtest/gtest.h>
+
+#include <fstream>
+#include <set>
+#include <sstream>
+#include <string>
+#include <vector>
+
+#include "tests/support/paths.h"
+
+namespace qloom {
+namespace {
+
+std::string text_of(const std::filesystem::path& path) {
+  std::ifstream in(path);
+  EXPECT_TRUE(in) << "cannot read " << path;
+  std::ostringstream out;
+  out << in.rdbuf();
+  return std::move(out).str();
+}
+
+/// The insides of the ```cpp blocks of a page, in order.
+std::vector<std::string> cpp_blocks(const std::string& page) {
+  std::vector<std::string> blocks;
+  std::istringstream in(page);
+  bool inside = false;
+  for (std::string line; std::getline(in, line);) {
+    if (!inside && line == "```cpp") {
+      inside = true;
+      blocks.emplace_back();
+    } else if (inside && line == "```") {
+      inside = false;
+    } else if (inside) {
+      blocks.back() += line + "\n";
+    }
+  }
+  EXPECT_FALSE(inside) << "a block is not closed";
+  return blocks;
+}
+
+/// The path in a first line `// tests/examples/…`; "" for other blocks.
+std::string path_in(const std::string& block) {
+  const std::string mark = "// tests/examples/";
+  if (!block.starts_with(mark)) return {};
+  const size_t end = block.find(".cc");
+  return end == block.npos ? std::string() : block.substr(3, end);
+}
+
+/// The lines between `// [name]` and `// [/name]`; the whole text where there is no such line.
+std::string section(const std::string& text, const std::string& name) {
+  const std::string open = "// [" + name + "]\n", close = "// [/" + name + "]\n";
+  const size_t begin = text.find(open), end = text.find(close);
+  if (begin == text.npos || end == text.npos) return text;
+  return text.substr(begin + open.size(), end - begin - open.size());
+}
+
+TEST(Pages, ContributingShowsTheCompiledFiles) {
+  std::set<std::string> shown;
+  for (const std::string& block : cpp_blocks(text_of(testing::source_dir() / "CONTRIBUTING.md"))) {
+    const std::string path = path_in(block);
+    ASSERT_FALSE(path.empty()) << "a block that names no file in its first line:\n" << block;
+    EXPECT_EQ(block, text_of(testing::source_dir() / path))
+        << "CONTRIBUTING.md shows another " << path;
+    EXPECT_TRUE(shown.insert(path).second) << path << " is shown twice";
+  }
+  for (const auto& file :
+       std::filesystem::directory_iterator(testing::source_dir() / "tests/examples/contributing"))
+    EXPECT_TRUE(shown.contains("tests/examples/contributing/" + file.path().filename().string()))
+        << file.path() << " is not shown in CONTRIBUTING.md";
+}
+
+/// Every path that CONTRIBUTING.md names in `…` and that looks like a file of the project is one.
+TEST(Pages, ContributingNamesFilesThatExist) {
+  const std::string page = text_of(testing::source_dir() / "CONTRIBUTING.md");
+  int files = 0;
+  for (size_t at = page.find('`'); at != page.npos;) {
+    const size_t end = page.find('`', at + 1);
+    if (end == page.npos) break;
+    const std::string word = page.substr(at + 1, end - at - 1);
+    at = page.find('`', end + 1);
+    const bool plain = word.find_first_of(" <>*…$(){}=\n") == word.npos;
+    const bool path = word.find('/') != word.npos && word.find('.') != word.npos;
+    if (!plain || !path || word.starts_with("build/")) continue;
+    ++files;
+    EXPECT_TRUE(std::filesystem::exists(testing::source_dir() / word)) << word;
+  }
+  EXPECT_GT(files, 20);
+}
+
+TEST(Pages, ReadmeShowsTheExampleThatRuns) {
+  const std::filesystem::path readme = testing::source_dir() / "README.md";
+  ASSERT_TRUE(std::filesystem::exists(readme)) << "README.md is missing";
+  const auto blocks = cpp_blocks(text_of(readme));
+  ASSERT_EQ(blocks.size(), 1U) << "README.md has one ```cpp block, that of load_and_run.cc";
+  const std::string text = text_of(testing::source_dir() / "tests/examples/load_and_run.cc");
+  const std::string shown = section(text, "readme");
+  ASSERT_NE(shown, text) << "load_and_run.cc has no lines // [readme] and // [/readme]";
+  EXPECT_EQ(blocks[0], shown);
+}
+
+/// Tests of the reader of pages.
+TEST(Pages, BlocksAndSectionsAreFound) {
+  EXPECT_EQ(cpp_blocks("a\n```cpp\nx\ny\n```\n```\nz\n```\n```cpp\n```\n"),
+            (std::vector<std::string>{"x\ny\n", ""}));
+  EXPECT_EQ(path_in("// tests/examples/contributing/a.cc: b\n"),
+            "tests/examples/contributing/a.cc");
+  EXPECT_EQ(path_in("int x;\n"), "");
+  EXPECT_EQ(section("a\n// [m]\nb\n// [/m]\nc\n", "m"), "b\n");
+}
+
+}  // namespace
+}  // namespace qloom
