@@ -122,14 +122,14 @@ TEST(QuantizersTest, EveryClassIsComplete) {
     EXPECT_TRUE(names.insert(def->name).second);
     EXPECT_EQ(find_quantizer(def->name), def);
     EXPECT_FALSE(def->doc.empty());
-    EXPECT_TRUE(def->source.starts_with("QKeras "));
+    EXPECT_FALSE(def->source.empty());
     EXPECT_TRUE(tested.contains(def->name)) << "has no setting in this test";
     for (const bool has : {def->arguments != nullptr, def->values != nullptr,
                            def->forward != nullptr, def->config != nullptr,
                            def->to_string != nullptr, def->max != nullptr, def->min != nullptr})
       EXPECT_TRUE(has);
   }
-  EXPECT_EQ(names.size(), 16u);
+  EXPECT_GE(names.size(), 16u);
 }
 
 TEST(QuantizersTest, PrintedFormReadsBack) {
