@@ -27,20 +27,24 @@ class Builder {
     for (size_t i = 0; i < selection_.calls.size(); ++i) {
       const Selected& call = selection_.calls[i];
       const Choice& choice = call.choices[chosen[i]];
-      program_.calls.push_back(choice.kernel->is_reference() ? reference_call(call, choice)
-                                                              : emitted_call(call, choice, symbols[i]));
+      program_.calls.push_back(choice.kernel->is_reference()
+                                   ? reference_call(call, choice)
+                                   : emitted_call(call, choice, symbols[i]));
     }
     for (const auto& output : graph_.outputs()) {
       qloom_check(graph_.constant_of(output.value) == nullptr, "output '", output.name,
                   "' is a constant: it depends on no input");
       const TensorType& type = graph_.type(output.value);
-      program_.outputs.push_back({.name = output.name, .shape = type.shape,
-                                  .buffer = buffer({output.value, Storage::f32()}), .type = type,
+      program_.outputs.push_back({.name = output.name,
+                                  .shape = type.shape,
+                                  .buffer = buffer({output.value, Storage::f32()}),
+                                  .type = type,
                                   .check_finite = false});
     }
     for (NodeId id : graph_.order()) {
       const Node& node = graph_.node(id);
-      if (node.op->whole_batch != nullptr && node.op->whole_batch(node)) program_.whole_batch = true;
+      if (node.op->whole_batch != nullptr && node.op->whole_batch(node))
+        program_.whole_batch = true;
     }
     return std::move(program_);
   }
@@ -53,7 +57,8 @@ class Builder {
     const TensorType& type = graph_.type(stored.value);
     Buffer b;
     b.name = join_text(graph_.producer(stored.value).name, " ", stored.storage);
-    if (graph_.result_index(stored.value) > 0) b.name += join_text(" #", graph_.result_index(stored.value));
+    if (graph_.result_index(stored.value) > 0)
+      b.name += join_text(" #", graph_.result_index(stored.value));
     b.bytes_per_sample = kernels::bytes_per_sample(type.shape, stored.storage);
     program_.buffers.push_back(std::move(b));
     keys_.push_back(stored);
@@ -72,8 +77,11 @@ class Builder {
 
   runtime::Port input_port(ValueId input) {
     const Node& node = graph_.producer(input);
-    return {.name = node.name, .shape = graph_.type(input).shape, .buffer = buffer({input, Storage::f32()}),
-            .type = graph_.type(input), .check_finite = feeds_a_quantizer(input)};
+    return {.name = node.name,
+            .shape = graph_.type(input).shape,
+            .buffer = buffer({input, Storage::f32()}),
+            .type = graph_.type(input),
+            .check_finite = feeds_a_quantizer(input)};
   }
 
   /// NaN has no code. Where a quantizer lies further behind, NaN still reaches it.
@@ -113,7 +121,8 @@ class Builder {
     for (const Stored& output : selected.outputs) call.buffers.push_back(buffer(output));
     const auto& kernel = *choice.kernel;
     if (kernel.pack != nullptr) {
-      const std::vector<uint8_t> bytes = kernel.pack(*choice.query, choice.variant, options_.target);
+      const std::vector<uint8_t> bytes =
+          kernel.pack(*choice.query, choice.variant, options_.target);
       auto& constants = program_.constants;
       constants.resize((constants.size() + kAlignment - 1) / kAlignment * kAlignment);
       call.constants_offset = static_cast<int64_t>(constants.size());
@@ -162,8 +171,10 @@ class Builder {
 
 }  // namespace
 
-runtime::Program build_program(const Graph& graph, const Selection& selection, const std::vector<size_t>& chosen,
-                               const std::vector<std::string>& symbols, const CompileOptions& options) {
+runtime::Program build_program(const Graph& graph, const Selection& selection,
+                               const std::vector<size_t>& chosen,
+                               const std::vector<std::string>& symbols,
+                               const CompileOptions& options) {
   return Builder(graph, selection, options).run(chosen, symbols);
 }
 

@@ -17,13 +17,14 @@
 // Both evaluations of a value agree bit by bit when each node's condition holds, given that its
 // operands agree:
 //   quantize        step 2^k and |x| < 2^24 steps: then x + (q − x) = q in float32
-//   conv, dense     both operands on power-of-two grids, every partial sum below 2^24 grid units: then
+//   conv, dense     both operands on power-of-two grids, every partial sum below 2^24 grid units:
+//   then
 //                   float32 sums are exact in every order
 //   average, sum    the same for the sum; the division is one operation
 //   elementwise, batch_norm, piecewise-linear activations   one defined order of roundings
 //   exp and what is made of it: no two libraries agree to the bit
-// A failure taints what follows until a quantizer, behind which codes are compared and conditions are
-// asked anew; the output keeps the list.
+// A failure taints what follows until a quantizer, behind which codes are compared and conditions
+// are asked anew; the output keeps the list.
 
 namespace qloom::passes {
 namespace {
@@ -61,7 +62,8 @@ class Analysis {
     for (NodeId id : graph_.order()) {
       if (!state.failures.contains(id)) continue;
       const Node& node = graph_.node(id);
-      c.failures.push_back({.node = node.name, .layer = node.origins.empty() ? "" : node.origins.front().layer,
+      c.failures.push_back({.node = node.name,
+                            .layer = node.origins.empty() ? "" : node.origins.front().layer,
                             .condition = conditions_.at(id)});
     }
     return c;
@@ -75,8 +77,9 @@ class Analysis {
       states_[node.results[0]] = s;
       return;
     }
-    if (node.op == &ops::constant || std::all_of(node.operands.begin(), node.operands.end(),
-                                                 [&](ValueId v) { return constants_.contains(v); })) {
+    if (node.op == &ops::constant ||
+        std::all_of(node.operands.begin(), node.operands.end(),
+                    [&](ValueId v) { return constants_.contains(v); })) {
       constant(node);
       return;
     }
@@ -114,7 +117,8 @@ class Analysis {
       }
       std::vector<RuntimeValue> operands;
       for (ValueId v : node.operands)
-        operands.push_back(evaluation == Evaluation::canonical ? constants_.at(v) : qkeras_constants_.at(v));
+        operands.push_back(evaluation == Evaluation::canonical ? constants_.at(v)
+                                                               : qkeras_constants_.at(v));
       to = evaluate(graph_, node, operands, options);
     }
     State s;
@@ -128,8 +132,9 @@ class Analysis {
       if (!s.tainted && !a.same_bits(b)) {
         s.tainted = true;
         s.failures.insert(node.id);
-        conditions_[node.id] = join_text("constant ", graph_.type(node.results[i]),
-                                         ": x + (q - x) leaves a residue, its scale is no power of two");
+        conditions_[node.id] =
+            join_text("constant ", graph_.type(node.results[i]),
+                      ": x + (q - x) leaves a residue, its scale is no power of two");
       }
       s.bound = 0;
       for (float f : a.f32()) s.bound = std::max(s.bound, std::fabs(static_cast<double>(f)));
@@ -142,7 +147,8 @@ class Analysis {
   [[nodiscard]] static std::optional<double> type_bound(const TensorType& type) {
     if (!type.has_codes()) return std::nullopt;
     const auto grid = *type.numeric.grid();
-    const double code = std::max(std::fabs(static_cast<double>(grid.lo)), std::fabs(static_cast<double>(grid.hi)));
+    const double code =
+        std::max(std::fabs(static_cast<double>(grid.lo)), std::fabs(static_cast<double>(grid.hi)));
     double largest = 0;
     const Tensor step = type.step();
     for (double s : step.f64()) largest = std::max(largest, s);
@@ -155,10 +161,14 @@ class Analysis {
     if (node.op == &ops::elementwise) {
       switch (from_attributes<ops::ElementwiseOp>(node.attributes).kind) {
         case ops::Elementwise::add:
-        case ops::Elementwise::subtract: return of(0) + of(1);
-        case ops::Elementwise::multiply: return of(0) * of(1);
-        case ops::Elementwise::divide: return kInfinity;
-        default: return std::max(of(0), of(1));
+        case ops::Elementwise::subtract:
+          return of(0) + of(1);
+        case ops::Elementwise::multiply:
+          return of(0) * of(1);
+        case ops::Elementwise::divide:
+          return kInfinity;
+        default:
+          return std::max(of(0), of(1));
       }
     }
     if (node.op == &ops::batch_norm) return batch_norm_bound(node, of(0));
@@ -171,7 +181,8 @@ class Analysis {
       weights = &values;
       const auto channels = static_cast<size_t>(weights->extents().back());
       std::vector<double> sums(channels, 0);
-      for (size_t i = 0; i < weights->f32().size(); ++i) sums[i % channels] += std::fabs(weights->f32()[i]);
+      for (size_t i = 0; i < weights->f32().size(); ++i)
+        sums[i % channels] += std::fabs(weights->f32()[i]);
       return *std::max_element(sums.begin(), sums.end()) * of(0);
     }
     double largest = 0;
@@ -190,7 +201,8 @@ class Analysis {
     double largest = 0;
     for (size_t c = 0; c < p[0].f32().size(); ++c) {
       const double inverse = std::fabs(p[0].f32()[c]) / std::sqrt(p[3].f32()[c] + epsilon);
-      largest = std::max(largest, (x + std::fabs(p[2].f32()[c])) * inverse + std::fabs(p[1].f32()[c]));
+      largest =
+          std::max(largest, (x + std::fabs(p[2].f32()[c])) * inverse + std::fabs(p[1].f32()[c]));
     }
     return largest * 1.001;  // roundings
   }
@@ -215,7 +227,8 @@ class Analysis {
       if (reduce.kind == ops::ReduceKind::max) return std::nullopt;
       double cells = 1;
       for (int64_t axis : reduce.axes)
-        cells *= static_cast<double>(graph_.type(node.operands[0]).shape[static_cast<size_t>(axis)].extent());
+        cells *= static_cast<double>(
+            graph_.type(node.operands[0]).shape[static_cast<size_t>(axis)].extent());
       return sum(node, cells);
     }
     return std::nullopt;
@@ -223,7 +236,8 @@ class Analysis {
 
   [[nodiscard]] std::optional<std::string> activation(const Node& node) const {
     const auto function = from_attributes<ops::Activation>(node.attributes).function;
-    for (const char* transcendental : {"sigmoid", "tanh", "exponential", "elu", "selu", "softplus", "swish", "gelu", "mish"})
+    for (const char* transcendental :
+         {"sigmoid", "tanh", "exponential", "elu", "selu", "softplus", "swish", "gelu", "mish"})
       if (function == transcendental) return function + ": made of exp, within 4 ulp or 1e-6";
     return std::nullopt;
   }
@@ -234,27 +248,33 @@ class Analysis {
     const Quantizer q = Quantizer::from_config(attributes.quantizer, attributes.arguments);
     if (node.results.size() == 2) {
       if (q.scale().power_of_two) return std::nullopt;
-      return join_text(attributes.quantizer, ": its scale comes from data and is no power of two, so x + (q - x) leaves a residue");
+      return join_text(
+          attributes.quantizer,
+          ": its scale comes from data and is no power of two, so x + (q - x) leaves a residue");
     }
-    if (!type.has_codes()) return join_text(attributes.quantizer, ": its values ", type, " lie on no grid");
+    if (!type.has_codes())
+      return join_text(attributes.quantizer, ": its values ", type, " lie on no grid");
     if (!power_of_two_steps(type))
-      return join_text(attributes.quantizer, ": its scale ", type, " is no power of two, so x + (q - x) leaves a residue");
+      return join_text(attributes.quantizer, ": its scale ", type,
+                       " is no power of two, so x + (q - x) leaves a residue");
     if (leaves_residue(q, type))
-      return join_text(attributes.quantizer, ": codes of the other sign than x, where x + (q - x) rounds");
+      return join_text(attributes.quantizer,
+                       ": codes of the other sign than x, where x + (q - x) rounds");
     const double x = states_.at(node.operands[0]).bound;
     double finest = kInfinity;
     const Tensor step = type.step();
     for (double s : step.f64()) finest = std::min(finest, s);
     if (std::isfinite(x) && x >= kExact * finest)
-      return join_text("operand ", name(node.operands[0]), " reaches ", x, ", which is 2^24 steps of ", finest, " or more");
+      return join_text("operand ", name(node.operands[0]), " reaches ", x,
+                       ", which is 2^24 steps of ", finest, " or more");
     return std::nullopt;
   }
 
-  /// On a power-of-two grid x + (q − x) = q as long as q has x's sign: then |q − x| <= max(|q|, |x|) is a
-  /// multiple of the finer unit in the last place, and exact or rounded to half a unit of q. A q of the
-  /// other sign makes the difference larger than x, which may lose x's last bit; unless the class adds
-  /// to something else than x (a clipped x). Which of these holds is asked of the quantizer itself, at
-  /// points with all 24 bits set.
+  /// On a power-of-two grid x + (q − x) = q as long as q has x's sign: then |q − x| <= max(|q|,
+  /// |x|) is a multiple of the finer unit in the last place, and exact or rounded to half a unit of
+  /// q. A q of the other sign makes the difference larger than x, which may lose x's last bit;
+  /// unless the class adds to something else than x (a clipped x). Which of these holds is asked of
+  /// the quantizer itself, at points with all 24 bits set.
   [[nodiscard]] bool leaves_residue(const Quantizer& q, const TensorType& type) const {
     double finest = kInfinity;
     const Tensor step = type.step();
@@ -268,23 +288,28 @@ class Analysis {
       }
     // Scales per channel stand along the last axis.
     const int64_t channels = step.size();
-    points.resize((points.size() + static_cast<size_t>(channels) - 1) / static_cast<size_t>(channels) *
-                      static_cast<size_t>(channels),
+    points.resize((points.size() + static_cast<size_t>(channels) - 1) /
+                      static_cast<size_t>(channels) * static_cast<size_t>(channels),
                   0.5F);
-    const Quantized out = q.forward(Tensor({static_cast<int64_t>(points.size()) / channels, channels}, points),
-                                    {.internal_sigmoid = graph_.options().internal_sigmoid,
-                                     .division = graph_.options().division});
-    return out.q.has_value() && !std::equal(out.q->f32().begin(), out.q->f32().end(), out.y.f32().begin());
+    const Quantized out =
+        q.forward(Tensor({static_cast<int64_t>(points.size()) / channels, channels}, points),
+                  {.internal_sigmoid = graph_.options().internal_sigmoid,
+                   .division = graph_.options().division});
+    return out.q.has_value() &&
+           !std::equal(out.q->f32().begin(), out.q->f32().end(), out.y.f32().begin());
   }
 
   /// The reason why an operand lies on no power-of-two grid.
   [[nodiscard]] std::optional<std::string> off_grid(ValueId v) const {
     const TensorType& type = graph_.type(v);
     if (type.is_float32() && type.scale.is_none())
-      return join_text("operand ", name(v), " is float32 and not quantized: a float sum in some order");
-    if (!type.has_codes()) return join_text("operand ", name(v), " ", type, " has no codes: a float sum in some order");
+      return join_text("operand ", name(v),
+                       " is float32 and not quantized: a float sum in some order");
+    if (!type.has_codes())
+      return join_text("operand ", name(v), " ", type, " has no codes: a float sum in some order");
     if (!power_of_two_steps(type))
-      return join_text("operand ", name(v), " ", type, " is on no power-of-two grid: a float sum in some order");
+      return join_text("operand ", name(v), " ", type,
+                       " is on no power-of-two grid: a float sum in some order");
     return std::nullopt;
   }
 
@@ -315,7 +340,8 @@ class Analysis {
     const double activation = units_of(graph_.type(node.operands[0]));
     const auto found = constants_.find(node.operands[1]);
     if (found == constants_.end()) {
-      const auto terms = static_cast<double>(elements_per_sample(w.shape) / w.shape.back().extent());
+      const auto terms =
+          static_cast<double>(elements_per_sample(w.shape) / w.shape.back().extent());
       return too_large(w, terms * activation);
     }
     // Per output channel, in units of its own finest weight step.
@@ -337,7 +363,8 @@ class Analysis {
     }
     for (size_t c = 0; c < channels; ++c) {
       const double units = sums[c] / finest[c] * activation;
-      if (units >= kExact) return join_text("sums of channel ", c, " reach ", units, " grid units, 2^24 or more");
+      if (units >= kExact)
+        return join_text("sums of channel ", c, " reach ", units, " grid units, 2^24 or more");
     }
     return std::nullopt;
   }
@@ -352,8 +379,10 @@ class Analysis {
 
 std::string Certificate::to_string() const {
   if (exact)
-    return join_text(output, ": bit-equal to QKeras for every finite input below 2^24 steps of the input's quantizer: "
-                             "common power-of-two grids, sums below 2^24 units, one order of roundings");
+    return join_text(
+        output,
+        ": bit-equal to QKeras for every finite input below 2^24 steps of the input's quantizer: "
+        "common power-of-two grids, sums below 2^24 units, one order of roundings");
   std::string text = output + ": codes are compared where float values may differ:";
   for (const Failure& f : failures) {
     text += "\n  " + f.node;

@@ -13,9 +13,10 @@ struct Certificate {
   /// Bit-equal for every finite input below 2^24 steps of the input's quantizer.
   bool exact = false;
   struct Failure {
-    std::string node;      ///< node name
-    std::string layer;     ///< its Keras layer, if any
-    std::string condition; ///< "operand image is float32 and not quantized: a float sum in some order"
+    std::string node;   ///< node name
+    std::string layer;  ///< its Keras layer, if any
+    std::string
+        condition;  ///< "operand image is float32 and not quantized: a float sum in some order"
   };
   /// Nodes at which a condition first fails on a path to this output (not their consequences).
   std::vector<Failure> failures;

@@ -14,7 +14,8 @@ namespace {
 /// Code of several objects.
 class JoinedCode : public jit::Code {
  public:
-  explicit JoinedCode(std::vector<std::shared_ptr<const jit::Code>> parts) : parts_(std::move(parts)) {}
+  explicit JoinedCode(std::vector<std::shared_ptr<const jit::Code>> parts)
+      : parts_(std::move(parts)) {}
   [[nodiscard]] void* symbol(std::string_view name) const override {
     for (const auto& part : parts_)
       if (void* address = part->symbol(name)) return address;
@@ -39,11 +40,12 @@ struct Emitted {
   std::vector<std::vector<uint8_t>> objects;
 };
 
-/// Compiles the first choice of every call; where registers ran out in an inner loop, the next choice,
-/// until none is left: then the one with the fewest stack accesses.
+/// Compiles the first choice of every call; where registers ran out in an inner loop, the next
+/// choice, until none is left: then the one with the fewest stack accesses.
 Emitted emit(Selection& selection, const CompileOptions& options, std::vector<std::string>& notes) {
   const size_t n = selection.calls.size();
-  Emitted out{.chosen = std::vector<size_t>(n, 0), .symbols = std::vector<std::string>(n), .objects = {}};
+  Emitted out{
+      .chosen = std::vector<size_t>(n, 0), .symbols = std::vector<std::string>(n), .objects = {}};
   struct Best {
     size_t choice = 0;
     int accesses = -1;
@@ -61,9 +63,11 @@ Emitted emit(Selection& selection, const CompileOptions& options, std::vector<st
       const Choice& choice = call.choices[out.chosen[i]];
       out.symbols[i] = symbol_of(i, call.name, out.chosen[i]);
       call_of[out.symbols[i]] = i;
-      functions.push_back(kernels::source_of(*choice.kernel, *choice.query, choice.variant, out.symbols[i]));
+      functions.push_back(
+          kernels::source_of(*choice.kernel, *choice.query, choice.variant, out.symbols[i]));
     }
-    jit::CompiledObject object = jit::compiler().compile(functions, options.target, options.compiler);
+    jit::CompiledObject object =
+        jit::compiler().compile(functions, options.target, options.compiler);
     out.objects.push_back(std::move(object.elf));
     std::vector<size_t> rejected;
     for (const jit::FunctionReport& report : object.functions) {
@@ -80,7 +84,8 @@ Emitted emit(Selection& selection, const CompileOptions& options, std::vector<st
       } else {
         out.chosen[i] = best[i].choice;
         out.symbols[i] = best[i].symbol;
-        notes.push_back(join_text("'", selection.calls[i].name, "': every variant uses the stack in its inner loop; ",
+        notes.push_back(join_text("'", selection.calls[i].name,
+                                  "': every variant uses the stack in its inner loop; ",
                                   best[i].accesses, " accesses remain"));
       }
     }
@@ -90,7 +95,8 @@ Emitted emit(Selection& selection, const CompileOptions& options, std::vector<st
   return out;
 }
 
-void update_reports(Selection& selection, const Emitted& emitted, std::vector<RegionReport>& reports) {
+void update_reports(Selection& selection, const Emitted& emitted,
+                    std::vector<RegionReport>& reports) {
   for (size_t i = 0; i < selection.calls.size(); ++i) {
     Selected& call = selection.calls[i];
     const Choice& choice = call.choices[emitted.chosen[i]];
@@ -118,14 +124,15 @@ Compilation compile(Graph graph, const CompileOptions& options) {
   Selection selection = select_kernels(graph, options, out.notes);
   const Emitted emitted = emit(selection, options, out.notes);
   out.program = build_program(graph, selection, emitted.chosen, emitted.symbols, options);
-  for (const Certificate& certificate : out.certificates) out.program.certificates.push_back(certificate.to_string());
+  for (const Certificate& certificate : out.certificates)
+    out.program.certificates.push_back(certificate.to_string());
   out.program.notes = out.notes;
   plan_memory(out.program);
   out.program.verify();
   update_reports(selection, emitted, out.regions);
   if (options.in_memory) {
-    out.model =
-        std::make_shared<const runtime::Model>(out.program, load_in_memory(emitted.objects, graph.name));
+    out.model = std::make_shared<const runtime::Model>(out.program,
+                                                       load_in_memory(emitted.objects, graph.name));
   }
   out.objects = emitted.objects;
   out.graph = std::move(graph);

@@ -28,44 +28,45 @@ struct CompileOptions {
   std::vector<std::string> disabled_kernels;
   int64_t exhaustive_limit = int64_t{1} << 20;  ///< points per channel of exhaustive verification
   jit::CompilerFlags compiler;
-  bool in_memory = true;   ///< load the code through ORC; false: leave `objects` for the cache to link
+  bool in_memory =
+      true;  ///< load the code through ORC; false: leave `objects` for the cache to link
 };
 
 struct Candidate {
   std::string kernel;
   bool matches = false;
-  std::string reason;           ///< why not
-  double predicted_ns = 0;      ///< per sample, if it matches
+  std::string reason;       ///< why not
+  double predicted_ns = 0;  ///< per sample, if it matches
 };
 /// What `explain` prints for one region (or a node that stayed alone).
 struct RegionReport {
   std::string name, op;
   std::vector<std::string> layers;
-  std::vector<std::string> inputs;       ///< value set and storage of each
-  std::string output;                    ///< value set and storage
+  std::vector<std::string> inputs;  ///< value set and storage of each
+  std::string output;               ///< value set and storage
   std::optional<std::pair<int64_t, int64_t>> accumulator;
-  std::string tail_form, tail_proof;     ///< "" where there is none
+  std::string tail_form, tail_proof;  ///< "" where there is none
   std::string kernel, variant;
   double predicted_ns = 0;
   int64_t macs = 0;
-  bool both_quantized = false;           ///< root conv or dense whose two operands have codes
+  bool both_quantized = false;  ///< root conv or dense whose two operands have codes
   bool emitted = false;
   std::vector<Candidate> candidates;
 };
 
 struct Compilation {
-  Graph graph;                           ///< after the passes
+  Graph graph;  ///< after the passes
   runtime::Program program;
-  std::shared_ptr<const runtime::Model> model;       ///< null when in_memory is false
-  std::vector<std::vector<uint8_t>> objects;         ///< relocatable objects
+  std::shared_ptr<const runtime::Model> model;  ///< null when in_memory is false
+  std::vector<std::vector<uint8_t>> objects;    ///< relocatable objects
   std::vector<RegionReport> regions;
   std::vector<Certificate> certificates;
   std::vector<PassRecord> passes;
   std::vector<std::string> notes;
 };
 
-/// Passes, lowering of tails, choice of kernels, memory plan, code. Throws UserError where the caller
-/// can help, InternalError (asks for a report) otherwise.
+/// Passes, lowering of tails, choice of kernels, memory plan, code. Throws UserError where the
+/// caller can help, InternalError (asks for a report) otherwise.
 [[nodiscard]] Compilation compile(Graph graph, const CompileOptions& options = {});
 
 /// Code of Compilation::objects through ORC, without touching the disk; null where there are none.

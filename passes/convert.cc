@@ -14,8 +14,8 @@ using kernels::Storage;
 using kernels::Tail;
 using kernels::TailOp;
 
-/// The step of each channel, or its inverse. Codes of at most 22 bits: a product that is rounded once
-/// or twice is still nearest to the right integer.
+/// The step of each channel, or its inverse. Codes of at most 22 bits: a product that is rounded
+/// once or twice is still nearest to the right integer.
 std::vector<float> factors(const TensorType& type, bool inverse) {
   std::vector<float> out;
   const Tensor step = type.step();
@@ -37,8 +37,8 @@ Tail conversion_tail(const TensorType& type, Storage from, Storage to, int64_t c
 
 }  // namespace
 
-std::vector<Choice> conversion_choices(const TensorType& type, Storage from, Storage to, const std::string& name,
-                                       const CompileOptions& options) {
+std::vector<Choice> conversion_choices(const TensorType& type, Storage from, Storage to,
+                                       const std::string& name, const CompileOptions& options) {
   auto query = std::make_shared<Query>();
   query->name = name;
   query->input = type;
@@ -46,19 +46,26 @@ std::vector<Choice> conversion_choices(const TensorType& type, Storage from, Sto
   const bool has_channels = !type.shape.empty() && type.shape.back().is_static();
   const int64_t channels = has_channels ? type.shape.back().extent() : 1;
   query->window.n = query->window.c = channels;
-  query->window.h = query->window.out_h = elements_per_sample(type.shape) / std::max<int64_t>(channels, 1);
+  query->window.h = query->window.out_h =
+      elements_per_sample(type.shape) / std::max<int64_t>(channels, 1);
   const auto tail = std::make_shared<const Tail>(conversion_tail(type, from, to, channels));
   query->tail = tail.get();
   std::vector<Choice> choices;
   for (const kernels::KernelDef* kernel : kernels::all_kernels()) {
     if (kernel->is_reference() || kernel->experimental || !kernel->match(*query)) continue;
     for (const auto& variant : kernel->variants(*query, options.target))
-      choices.push_back({.kernel = kernel, .variant = variant, .query = query, .tail = tail,
-                         .predicted_ns = kernels::predicted_ns(*kernel, *query, variant, options.target)});
+      choices.push_back(
+          {.kernel = kernel,
+           .variant = variant,
+           .query = query,
+           .tail = tail,
+           .predicted_ns = kernels::predicted_ns(*kernel, *query, variant, options.target)});
   }
-  qloom_assert(!choices.empty(), "no kernel converts '", name, "' (", type, ") from ", from, " to ", to);
-  std::stable_sort(choices.begin(), choices.end(),
-                   [](const Choice& a, const Choice& b) { return a.predicted_ns < b.predicted_ns; });
+  qloom_assert(!choices.empty(), "no kernel converts '", name, "' (", type, ") from ", from, " to ",
+               to);
+  std::stable_sort(choices.begin(), choices.end(), [](const Choice& a, const Choice& b) {
+    return a.predicted_ns < b.predicted_ns;
+  });
   return choices;
 }
 

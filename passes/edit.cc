@@ -15,7 +15,8 @@ using ValueMap = std::map<ValueId, ValueId>;
 ValueId copy_constant(const Graph& from, const Node& constant, Graph& to) {
   const TensorType& type = from.type(constant.results[0]);
   const Origin origin = constant.origins.empty() ? Origin{} : constant.origins.front();
-  const ValueId copy = to.add_constant(to.fresh_name(constant.name), *constant.constant, type, origin);
+  const ValueId copy =
+      to.add_constant(to.fresh_name(constant.name), *constant.constant, type, origin);
   to.node(to.producer(copy).id).origins = constant.origins;
   return copy;
 }
@@ -26,14 +27,15 @@ void copy_node(const Graph& from, const Node& node, Graph& to, ValueMap& map) {
   for (ValueId operand : node.operands) {
     if (!map.contains(operand)) {
       const Node* constant = from.constant_of(operand);
-      qloom_assert(constant != nullptr, "operand ", operand, " of '", node.name, "' was not copied");
+      qloom_assert(constant != nullptr, "operand ", operand, " of '", node.name,
+                   "' was not copied");
       map[operand] = copy_constant(from, *constant, to);
     }
     operands.push_back(map.at(operand));
   }
   if (node.op == &ops::region) {
-    const Node& copy =
-        to.add_region(to.fresh_name(node.name), std::move(operands), node.body->clone(), node.origins);
+    const Node& copy = to.add_region(to.fresh_name(node.name), std::move(operands),
+                                     node.body->clone(), node.origins);
     for (size_t i = 0; i < node.results.size(); ++i) map[node.results[i]] = copy.results[i];
     return;
   }

@@ -13,14 +13,14 @@ namespace qloom::passes {
 /// True when the value is a constant's.
 [[nodiscard]] bool is_constant(const Graph& graph, ValueId value);
 
-/// A region whose body is this one node; its constant operands move into the body, all others become
-/// operands of the region, in order. Returns the region.
+/// A region whose body is this one node; its constant operands move into the body, all others
+/// become operands of the region, in order. Returns the region.
 NodeId wrap(Graph& graph, NodeId node);
 
 /// Moves `node`, which uses at least one result of `region`, to the end of the region's body.
-/// Results of the region that only the node used disappear; the node's results are appended. Constants
-/// move along. The caller has made sure that no other operand of the node depends on the region.
-/// Returns the new region (the old ids of region and node are gone).
+/// Results of the region that only the node used disappear; the node's results are appended.
+/// Constants move along. The caller has made sure that no other operand of the node depends on the
+/// region. Returns the new region (the old ids of region and node are gone).
 NodeId absorb(Graph& graph, NodeId region, NodeId node);
 
 /// Replaces a region by the nodes of its body. Returns how many there are.
@@ -32,8 +32,8 @@ int dissolve(Graph& graph, NodeId region);
 /// The node of a body that does the work (conv or dense), or null where it is elementwise.
 [[nodiscard]] const Node* root_of(const Graph& body);
 
-/// The extent along the last axis when `value` varies along no other axis, 1 for a scalar, -1 when it
-/// varies elsewhere.
+/// The extent along the last axis when `value` varies along no other axis, 1 for a scalar, -1 when
+/// it varies elsewhere.
 [[nodiscard]] int64_t channels_of_constant(const Extents& extents);
 
 }  // namespace qloom::passes

@@ -4,8 +4,8 @@
 #include "passes/edit.h"
 #include "passes/pass.h"
 
-// Every operand constant → the result is one. The reference interpreter computes it, so that the value
-// is by definition the one that the unfolded graph has.
+// Every operand constant → the result is one. The reference interpreter computes it, so that the
+// value is by definition the one that the unfolded graph has.
 
 namespace qloom::passes {
 namespace {
@@ -41,9 +41,9 @@ int run(Graph& graph, const PassContext&) {
     for (size_t i = 0; i < results.size(); ++i) {
       // The declared type is kept: a tighter one would let later inference carry codes where the
       // imported graph computes in float32.
-      const ValueId folded = graph.add_constant(i == 0 ? name : graph.fresh_name(name), values[i].data,
-                                                graph.type(results[i]),
-                                                origins.empty() ? Origin{} : origins.front());
+      const ValueId folded =
+          graph.add_constant(i == 0 ? name : graph.fresh_name(name), values[i].data,
+                             graph.type(results[i]), origins.empty() ? Origin{} : origins.front());
       graph.node(graph.producer(folded).id).origins = origins;
       graph.replace_all_uses(results[i], folded);
     }

@@ -27,7 +27,8 @@ int run(Graph& graph, const PassContext&) {
 
 extern constinit const PassDef form_elementwise_regions{
     .name = "form_elementwise_regions",
-    .doc = R"(Makes regions of the elementwise ops that no conv or dense took in: input quantizers, what
+    .doc =
+        R"(Makes regions of the elementwise ops that no conv or dense took in: input quantizers, what
               follows pooling, float layers and concatenations.
               quantize(batch_norm(x))  →  region{quantize(batch_norm(x))}
               Needs: fuse_pointwise and fuse_residual have run.  Gives: each chain is one region.)",

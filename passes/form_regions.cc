@@ -10,10 +10,11 @@ int run(Graph& graph, const PassContext&) {
   for (NodeId id : graph.order()) {
     const Node& node = graph.node(id);
     if (node.op != &ops::conv && node.op != &ops::dense) continue;
-    // Codes on both sides: the sum is an exact integer, and what follows is a function of it. Sums of
-    // floats stay alone, and so do sums over activations whose step differs between channels.
+    // Codes on both sides: the sum is an exact integer, and what follows is a function of it. Sums
+    // of floats stay alone, and so do sums over activations whose step differs between channels.
     if (!graph.type(node.results[0]).has_codes() || !is_constant(graph, node.operands[1]) ||
-        is_constant(graph, node.operands[0]) || !graph.type(node.operands[0]).scale.is_per_tensor() ||
+        is_constant(graph, node.operands[0]) ||
+        !graph.type(node.operands[0]).scale.is_per_tensor() ||
         channels_of_constant(graph.type(node.operands[1]).scale.values().extents()) < 0)
       continue;
     wrap(graph, id);

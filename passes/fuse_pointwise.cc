@@ -10,7 +10,8 @@ int run(Graph& graph, const PassContext&) { return fuse_chains(graph); }
 
 extern constinit const PassDef fuse_pointwise{
     .name = "fuse_pointwise",
-    .doc = R"(Moves bias, batch normalization, activation and quantizer into the region that feeds them.
+    .doc =
+        R"(Moves bias, batch normalization, activation and quantizer into the region that feeds them.
               quantize(batch_norm(region{conv(x, w)}))  →  region{quantize(batch_norm(conv(x, w)))}
               A value that others use as well stays a result of the region.
               Needs: regions.  Gives: none of these ops directly after a region, but where the node's

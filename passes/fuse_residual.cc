@@ -25,8 +25,10 @@ std::optional<NodeId> region_for(const Graph& graph, const Node& node) {
     const Node& region = graph.node(id);
     if (region.op != &ops::region) continue;
     for (int i = 0; i < 2; ++i) {
-      const ValueId here = variables[static_cast<size_t>(i)], other = variables[static_cast<size_t>(1 - i)];
-      if (graph.producer(here).id == id && graph.producer(other).id != id && !depends_on(graph, other, id))
+      const ValueId here = variables[static_cast<size_t>(i)],
+                    other = variables[static_cast<size_t>(1 - i)];
+      if (graph.producer(here).id == id && graph.producer(other).id != id &&
+          !depends_on(graph, other, id))
         found = id;
     }
   }
@@ -54,7 +56,8 @@ int run(Graph& graph, const PassContext&) {
 
 extern constinit const PassDef fuse_residual{
     .name = "fuse_residual",
-    .doc = R"(Moves an addition (or other elementwise op) of two values into the region that computes one
+    .doc =
+        R"(Moves an addition (or other elementwise op) of two values into the region that computes one
               of them; the other value becomes an operand of the region.
               add(region{conv(x, w)}, shortcut)  →  region{add(conv(x, w), shortcut)}
               Needs: regions with their own chains fused (fuse_pointwise).  Gives: residual sums are

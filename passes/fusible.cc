@@ -17,7 +17,8 @@ namespace {
 constexpr int64_t kEnumerable = int64_t{1} << 20;
 
 Verdict known_numbers(const TensorType& type) {
-  if (type.scale.is_dynamic()) return Verdict::no("its scale ", type, " comes from data at run time");
+  if (type.scale.is_dynamic())
+    return Verdict::no("its scale ", type, " comes from data at run time");
   if (type.is_float32() && type.scale.is_none()) return Verdict::yes();
   if (!type.has_codes()) return Verdict::no("its values ", type, " lie on no grid of 62 bits");
   if (channels_of_constant(type.step().extents()) < 0)
@@ -71,11 +72,14 @@ Verdict pointwise(const Graph& graph, const Node& node) {
     const TensorType& type = graph.type(operand);
     if (const Node* constant = graph.constant_of(operand)) {
       if (channels_of_constant(constant->constant->extents()) < 0)
-        return Verdict::no("constant '", constant->name, "' ", type, " varies along another axis than the last");
+        return Verdict::no("constant '", constant->name, "' ", type,
+                           " varies along another axis than the last");
       continue;
     }
-    if (Verdict v = known_numbers(type); !v) return Verdict::no("operand ", operand, ": ", v.reason());
-    if (type.shape != result.shape) return Verdict::no("operand ", type, " is broadcast to ", result);
+    if (Verdict v = known_numbers(type); !v)
+      return Verdict::no("operand ", operand, ": ", v.reason());
+    if (type.shape != result.shape)
+      return Verdict::no("operand ", type, " is broadcast to ", result);
   }
   if (Verdict v = known_numbers(result); !v) return v;
   if (node.results.size() != 1) return Verdict::no("it has several results");
@@ -103,16 +107,19 @@ std::vector<NodeId> quantizers_of(const Graph& graph, const Node& activation) {
 
 namespace {
 
-/// Can the node's code be found when compiling? `enumerable`: the tail has one source, an integer of
-/// few values.
+/// Can the node's code be found when compiling? `enumerable`: the tail has one source, an integer
+/// of few values.
 Verdict has_form(const Graph& graph, const Node& node, bool enumerable) {
   if (node.op == &ops::quantize && !is_monotone(node) && !enumerable)
-    return Verdict::no("the quantizer's codes are not monotone, and what feeds it cannot be enumerated");
+    return Verdict::no(
+        "the quantizer's codes are not monotone, and what feeds it cannot be enumerated");
   if (node.op == &ops::activation && !has_tail_form(node)) {
     if (quantizers_of(graph, node).empty())
-      return Verdict::no("the activation has no float32 form in a tail, and not only quantizers use it");
+      return Verdict::no(
+          "the activation has no float32 form in a tail, and not only quantizers use it");
     if (!enumerable)
-      return Verdict::no("the activation has no float32 form in a tail, and what feeds it cannot be enumerated");
+      return Verdict::no(
+          "the activation has no float32 form in a tail, and what feeds it cannot be enumerated");
   }
   return Verdict::yes();
 }
@@ -155,7 +162,8 @@ std::optional<Match> find_match(const Graph& graph) {
       const Node& region = graph.producer(operand);
       if (region.op != &ops::region || !fusible(graph, region, node)) continue;
       Match match{.region = region.id, .node = id, .followers = {}};
-      if (node.op == &ops::activation && !has_tail_form(node)) match.followers = quantizers_of(graph, node);
+      if (node.op == &ops::activation && !has_tail_form(node))
+        match.followers = quantizers_of(graph, node);
       return match;
     }
   }

@@ -10,8 +10,8 @@ namespace qloom::passes {
 /// monotone chain.
 [[nodiscard]] bool has_tail_form(const Node& activation);
 
-/// Can this node be part of a tail, seen on its own: an elementwise op whose constants vary along the
-/// last axis only, whose other operands have the shape of its result, with a scale known when
+/// Can this node be part of a tail, seen on its own: an elementwise op whose constants vary along
+/// the last axis only, whose other operands have the shape of its result, with a scale known when
 /// compiling? The reason says which of these fails.
 [[nodiscard]] Verdict pointwise(const Graph& graph, const Node& node);
 

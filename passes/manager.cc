@@ -74,8 +74,8 @@ std::vector<PassRecord> run_passes(Graph& graph, std::span<const PassDef* const>
       if (before) {
         const std::string path = dump(*before, options, i, pass.name, "failed");
         if (!path.empty())
-          text += join_text("\n  the graph before it is in ", path, "; replay with stop_after = ",
-                            i + 1);
+          text += join_text("\n  the graph before it is in ", path,
+                            "; replay with stop_after = ", i + 1);
       }
       if (dynamic_cast<const UserError*>(&failure) != nullptr) throw UserError(text);
       throw InternalError(text);

@@ -4,9 +4,9 @@
 #include "passes/build_program.h"
 
 // A buffer lies at  offset_per_sample · tile + offset_fixed.  The per-sample parts are packed as if
-// tile were 1; the fixed parts grow by more than the slack from one per-sample offset to the next, so
-// whatever lies behind another at tile 1 does so, with room between, at every tile. All scratch shares
-// one place in front.
+// tile were 1; the fixed parts grow by more than the slack from one per-sample offset to the next,
+// so whatever lies behind another at tile 1 does so, with room between, at every tile. All scratch
+// shares one place in front.
 
 namespace qloom::passes {
 namespace {
@@ -69,7 +69,8 @@ void plan_memory(Program& program) {
     int64_t at = 0;
     for (const Buffer* p : others) {
       if (at + size <= p->offset_per_sample) break;
-      at = std::max(at, p->offset_per_sample + std::max<int64_t>(aligned(p->bytes_per_sample, 8), 8));
+      at = std::max(at,
+                    p->offset_per_sample + std::max<int64_t>(aligned(p->bytes_per_sample, 8), 8));
     }
     b->offset_per_sample = at;
     placed.push_back(b);
@@ -81,10 +82,12 @@ void plan_memory(Program& program) {
   program.arena_bytes_per_sample = 0;
   program.arena_bytes_fixed = scratch;
   for (Buffer* b : buffers) {
-    const auto rank = std::lower_bound(offsets.begin(), offsets.end(), b->offset_per_sample) - offsets.begin();
+    const auto rank =
+        std::lower_bound(offsets.begin(), offsets.end(), b->offset_per_sample) - offsets.begin();
     b->offset_fixed = scratch + kGap * (rank + 1);
     program.arena_bytes_per_sample =
-        std::max(program.arena_bytes_per_sample, b->offset_per_sample + std::max<int64_t>(aligned(b->bytes_per_sample, 8), 8));
+        std::max(program.arena_bytes_per_sample,
+                 b->offset_per_sample + std::max<int64_t>(aligned(b->bytes_per_sample, 8), 8));
     program.arena_bytes_fixed = std::max(program.arena_bytes_fixed, b->offset_fixed + kGap);
   }
 }

@@ -15,8 +15,8 @@ namespace {
 using kernels::Window;
 
 /// Zeros before the first element along one axis.
-int64_t padding_before(ops::Padding padding, int64_t in, int64_t out, int64_t kernel, int64_t stride,
-                       int64_t dilation) {
+int64_t padding_before(ops::Padding padding, int64_t in, int64_t out, int64_t kernel,
+                       int64_t stride, int64_t dilation) {
   const int64_t reach = (kernel - 1) * dilation + 1;
   if (padding == ops::Padding::causal) return reach - 1;
   if (padding == ops::Padding::valid) return 0;

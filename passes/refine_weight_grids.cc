@@ -8,10 +8,11 @@
 #include "passes/edit.h"
 #include "passes/pass.h"
 
-// Weights whose scale differs along an axis that the sum runs over (automatic scales per input channel,
-// groups of elements) are no common integers. Where all scales are powers of two, every weight of an
-// output channel is an integer multiple of that channel's smallest step:
-//   Σ a·w = step_a · step_c · Σ code_a · code'      code' = code · (scale / smallest scale), an integer
+// Weights whose scale differs along an axis that the sum runs over (automatic scales per input
+// channel, groups of elements) are no common integers. Where all scales are powers of two, every
+// weight of an output channel is an integer multiple of that channel's smallest step:
+//   Σ a·w = step_a · step_c · Σ code_a · code'      code' = code · (scale / smallest scale), an
+//   integer
 // The reference sums on this grid too, so nothing changes but that kernels can multiply codes.
 
 namespace qloom::passes {
@@ -64,8 +65,8 @@ int run(Graph& graph, const PassContext&) {
                             .scale = Scale::constant(Tensor(scale_extents, refined.scales))};
     const Extents extents = kernel->constant->extents();
     const std::vector<Origin> origins = kernel->origins;
-    const ValueId fine = graph.add_constant(graph.fresh_name(kernel->name), Tensor(extents, refined.codes),
-                                            std::move(refined_type));
+    const ValueId fine = graph.add_constant(
+        graph.fresh_name(kernel->name), Tensor(extents, refined.codes), std::move(refined_type));
     graph.node(graph.producer(fine).id).origins = origins;
     graph.set_operand(id, 1, fine);
     ++rewrites;

@@ -53,7 +53,8 @@ int run(Graph& graph, const PassContext&) {
 
 extern constinit const PassDef remove_identities{
     .name = "remove_identities",
-    .doc = R"(Removes nodes that hand their operand on: linear activations, reshapes to the same shape,
+    .doc =
+        R"(Removes nodes that hand their operand on: linear activations, reshapes to the same shape,
               permutations that move nothing, concatenations of one, padding by nothing.
               activation(x) {linear}  →  x
               Needs: operand and result have the same type.  Gives: none of these.)",

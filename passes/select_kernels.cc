@@ -35,8 +35,8 @@ void check_names(const CompileOptions& options) {
     qloom_check(kernels::find_kernel(name) != nullptr, "cannot disable kernel '", name,
                 "': the kernels are ", kernel_names());
   for (const auto& [node, name] : options.pinned)
-    qloom_check(kernels::find_kernel(name) != nullptr, "cannot pin node '", node, "' to kernel '", name,
-                "': the kernels are ", kernel_names());
+    qloom_check(kernels::find_kernel(name) != nullptr, "cannot pin node '", node, "' to kernel '",
+                name, "': the kernels are ", kernel_names());
 }
 
 /// Storage in which a value is handed to a reference kernel or a tail: the narrowest.
@@ -86,7 +86,8 @@ class Selector {
  private:
   void need(ValueId value, Storage storage) {
     auto& storages = needs_[value];
-    if (std::find(storages.begin(), storages.end(), storage) == storages.end()) storages.push_back(storage);
+    if (std::find(storages.begin(), storages.end(), storage) == storages.end())
+      storages.push_back(storage);
   }
   [[nodiscard]] bool is_needed(const Node& node) const {
     return std::any_of(node.results.begin(), node.results.end(),
@@ -150,8 +151,8 @@ class Selector {
       report.op = root != nullptr ? std::string(root->op->name) : "elementwise";
     }
     for (const Origin& origin : node.origins)
-      if (!origin.layer.empty() &&
-          std::find(report.layers.begin(), report.layers.end(), origin.layer) == report.layers.end())
+      if (!origin.layer.empty() && std::find(report.layers.begin(), report.layers.end(),
+                                             origin.layer) == report.layers.end())
         report.layers.push_back(origin.layer);
     report.macs = macs_of(graph_, node);
     report.both_quantized = both_quantized(graph_, node);
@@ -165,8 +166,8 @@ class Selector {
   }
 
   [[nodiscard]] bool disabled(const KernelDef& kernel) const {
-    return std::find(options_.disabled_kernels.begin(), options_.disabled_kernels.end(), kernel.name) !=
-           options_.disabled_kernels.end();
+    return std::find(options_.disabled_kernels.begin(), options_.disabled_kernels.end(),
+                     kernel.name) != options_.disabled_kernels.end();
   }
   [[nodiscard]] const std::string* pin(const std::string& node) const {
     for (const auto& [name, kernel] : options_.pinned)
@@ -207,11 +208,14 @@ class Selector {
     std::string reason;
     for (const KernelDef* kernel : kernels::all_kernels()) {
       if (kernel->is_reference()) continue;
-      Candidate candidate{.kernel = std::string(kernel->name), .matches = false, .reason = ruled_out(*kernel, node.name)};
+      Candidate candidate{.kernel = std::string(kernel->name),
+                          .matches = false,
+                          .reason = ruled_out(*kernel, node.name)};
       auto query = std::make_shared<Query>(base);
       query->input_storage = plain(query->input);
       if (candidate.reason.empty()) {
-        auto tail = tail_for(request, rooted ? Storage::dwords() : query->input_storage, tails, reason);
+        auto tail =
+            tail_for(request, rooted ? Storage::dwords() : query->input_storage, tails, reason);
         if (tail == nullptr) return reason;
         query->tail = tail.get();
         const Verdict verdict = kernel->match(*query);
@@ -224,8 +228,7 @@ class Selector {
           }
           qloom_assert(query->input_storage.kind == Storage::Kind::f32 ||
                            kernels::fits(query->input, query->input_storage),
-                       kernel->name, " asks for ", query->input,
-                       " as ", query->input_storage);
+                       kernel->name, " asks for ", query->input, " as ", query->input_storage);
           candidate.matches = true;
           add_variants(*kernel, query, tail, call, candidate);
         } else {
@@ -236,27 +239,33 @@ class Selector {
     }
     if (call.choices.empty()) {
       std::string all;
-      for (const Candidate& c : call.report.candidates) all += (all.empty() ? "" : "; ") + c.kernel + ": " + c.reason;
+      for (const Candidate& c : call.report.candidates)
+        all += (all.empty() ? "" : "; ") + c.kernel + ": " + c.reason;
       return "no emitted kernel takes it: " + all;
     }
-    std::stable_sort(call.choices.begin(), call.choices.end(),
-                     [](const Choice& a, const Choice& b) { return a.predicted_ns < b.predicted_ns; });
+    std::stable_sort(
+        call.choices.begin(), call.choices.end(),
+        [](const Choice& a, const Choice& b) { return a.predicted_ns < b.predicted_ns; });
     // Variants of other kernels, or that want another input storage, are no replacement once
     // producers know what to store.
     const Choice& best = call.choices.front();
-    std::erase_if(call.choices, [&](const Choice& c) { return c.query->input_storage != best.query->input_storage; });
+    std::erase_if(call.choices, [&](const Choice& c) {
+      return c.query->input_storage != best.query->input_storage;
+    });
     call.inputs.push_back({node.operands[0], call.choices.front().query->input_storage});
     for (size_t i = 0; i < operands.size(); ++i)
-      call.inputs.push_back({node.operands[static_cast<size_t>(operands[i])], request.operand_storages[i]});
-    for (const Stored& input : call.inputs) call.report.inputs.push_back(describe(input.value, input.storage));
+      call.inputs.push_back(
+          {node.operands[static_cast<size_t>(operands[i])], request.operand_storages[i]});
+    for (const Stored& input : call.inputs)
+      call.report.inputs.push_back(describe(input.value, input.storage));
     call.report.emitted = true;
     adopt(call);
     return {};
   }
 
-  std::shared_ptr<const Tail> tail_for(TailRequest& request, Storage input,
-                                       std::vector<std::pair<Storage, std::shared_ptr<const Tail>>>& tails,
-                                       std::string& reason) {
+  std::shared_ptr<const Tail> tail_for(
+      TailRequest& request, Storage input,
+      std::vector<std::pair<Storage, std::shared_ptr<const Tail>>>& tails, std::string& reason) {
     for (const auto& [storage, tail] : tails)
       if (storage == input) return tail;
     request.input_storage = input;
@@ -265,8 +274,10 @@ class Selector {
       reason = "its tail cannot be lowered: " + lowered.reason;
       return nullptr;
     }
-    const bool f32_source = root_of(*request.region->body) == nullptr && input.kind == Storage::Kind::f32;
-    kernels::check_tail(*lowered.tail, graph_.type(request.region->results[0]).shape.back().extent(), f32_source);
+    const bool f32_source =
+        root_of(*request.region->body) == nullptr && input.kind == Storage::Kind::f32;
+    kernels::check_tail(*lowered.tail,
+                        graph_.type(request.region->results[0]).shape.back().extent(), f32_source);
     const std::string verified = verify_tail(request, *lowered.tail);
     lowered.tail->proof += (lowered.tail->proof.empty() ? "" : "; ") + verified;
     return tails.emplace_back(input, std::make_shared<const Tail>(std::move(*lowered.tail))).second;
@@ -278,7 +289,11 @@ class Selector {
     for (const Variant& variant : kernel.variants(*query, options_.target)) {
       const double ns = kernels::predicted_ns(kernel, *query, variant, options_.target);
       if (best < 0 || ns < best) best = ns;
-      call.choices.push_back({.kernel = &kernel, .variant = variant, .query = query, .tail = tail, .predicted_ns = ns});
+      call.choices.push_back({.kernel = &kernel,
+                              .variant = variant,
+                              .query = query,
+                              .tail = tail,
+                              .predicted_ns = ns});
     }
     candidate.predicted_ns = best;
   }
@@ -288,7 +303,9 @@ class Selector {
     query->input_storage = plain(query->input);
     for (const KernelDef* kernel : kernels::all_kernels()) {
       if (!kernel->is_reference() || kernel->reference_op != node.op) continue;
-      Candidate candidate{.kernel = std::string(kernel->name), .matches = false, .reason = ruled_out(*kernel, node.name)};
+      Candidate candidate{.kernel = std::string(kernel->name),
+                          .matches = false,
+                          .reason = ruled_out(*kernel, node.name)};
       if (candidate.reason.empty() && kernel->match != nullptr) {
         const Verdict verdict = kernel->match(*query);
         if (!verdict) candidate.reason = verdict.reason();
@@ -296,7 +313,10 @@ class Selector {
       if (candidate.reason.empty()) {
         candidate.matches = true;
         candidate.predicted_ns = kernel->reference_ns(*query);
-        call.choices.push_back({.kernel = kernel, .variant = {}, .query = query, .tail = nullptr,
+        call.choices.push_back({.kernel = kernel,
+                                .variant = {},
+                                .query = query,
+                                .tail = nullptr,
                                 .predicted_ns = candidate.predicted_ns});
       }
       call.report.candidates.push_back(std::move(candidate));
@@ -307,8 +327,10 @@ class Selector {
       throw UserError(join_text(node.op->name, " '", node.name, "': no kernel takes it", all));
     }
     for (ValueId operand : node.operands)
-      if (!is_constant(graph_, operand)) call.inputs.push_back({operand, plain(graph_.type(operand))});
-    for (const Stored& input : call.inputs) call.report.inputs.push_back(describe(input.value, input.storage));
+      if (!is_constant(graph_, operand))
+        call.inputs.push_back({operand, plain(graph_.type(operand))});
+    for (const Stored& input : call.inputs)
+      call.report.inputs.push_back(describe(input.value, input.storage));
     adopt(call);
   }
 
@@ -332,7 +354,8 @@ class Selector {
 
 /// Elementwise ops set free by a dissolved conv become chains of their own.
 void form_chains(Graph& graph) {
-  const PassDef* const passes[] = {&form_elementwise_regions, &fuse_pointwise, &fuse_residual, &fuse_pointwise};
+  const PassDef* const passes[] = {&form_elementwise_regions, &fuse_pointwise, &fuse_residual,
+                                   &fuse_pointwise};
   run_passes(graph, passes, {}, nullptr);
 }
 
@@ -354,7 +377,8 @@ Stored Selection::resolve(Stored s, const Graph& graph) const {
   return s;
 }
 
-Selection select_kernels(Graph& graph, const CompileOptions& options, std::vector<std::string>& notes) {
+Selection select_kernels(Graph& graph, const CompileOptions& options,
+                         std::vector<std::string>& notes) {
   check_names(options);
   while (true) {
     std::vector<Unfit> unfit;

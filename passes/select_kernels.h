@@ -16,7 +16,8 @@ struct Choice {
   const kernels::KernelDef* kernel = nullptr;
   kernels::Variant variant;
   std::shared_ptr<const kernels::Query> query;
-  std::shared_ptr<const kernels::Tail> tail;  ///< the query points to it; null for reference kernels
+  std::shared_ptr<const kernels::Tail>
+      tail;  ///< the query points to it; null for reference kernels
   double predicted_ns = 0;
 };
 
@@ -32,24 +33,24 @@ struct Stored {
 struct Selected {
   NodeId node;
   std::string name;
-  std::vector<Choice> choices;   ///< cheapest first
-  std::vector<Stored> inputs;    ///< in the kernel's buffer order
+  std::vector<Choice> choices;  ///< cheapest first
+  std::vector<Stored> inputs;   ///< in the kernel's buffer order
   std::vector<Stored> outputs;
   std::vector<std::pair<int, kernels::Storage>> results;  ///< reference kernels: (result, storage)
   RegionReport report;
 };
 
 struct Selection {
-  std::vector<Selected> calls;   ///< in order
+  std::vector<Selected> calls;  ///< in order
   /// The value whose memory this one shares (reshapes), for storages that keep no padding.
   std::map<ValueId, ValueId> alias;
   [[nodiscard]] Stored resolve(Stored s, const Graph& graph) const;
 };
 
-/// Chooses a kernel for every region and node, from the outputs backwards, so that each producer knows
-/// in which storages its value is needed. Regions that cannot be lowered, or that no emitted kernel
-/// takes, are dissolved (with a note) into nodes on reference kernels. Throws UserError for unknown
-/// names in `pinned` and `disabled_kernels`, and for a node that no kernel takes.
+/// Chooses a kernel for every region and node, from the outputs backwards, so that each producer
+/// knows in which storages its value is needed. Regions that cannot be lowered, or that no emitted
+/// kernel takes, are dissolved (with a note) into nodes on reference kernels. Throws UserError for
+/// unknown names in `pinned` and `disabled_kernels`, and for a node that no kernel takes.
 [[nodiscard]] Selection select_kernels(Graph& graph, const CompileOptions& options,
                                        std::vector<std::string>& notes);
 

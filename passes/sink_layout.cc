@@ -48,7 +48,8 @@ std::optional<ValueId> constant_before(Graph& graph, ValueId value, const Node& 
   moved_type.shape.assign(moved->begin(), moved->end());
   const Tensor data = constant.constant->reshaped(*moved);
   const std::vector<Origin> origins = constant.origins;
-  const ValueId out = graph.add_constant(graph.fresh_name(constant.name), data, std::move(moved_type));
+  const ValueId out =
+      graph.add_constant(graph.fresh_name(constant.name), data, std::move(moved_type));
   graph.node(graph.producer(out).id).origins = origins;
   return out;
 }
@@ -127,12 +128,13 @@ int run(Graph& graph, const PassContext&) {
       const OpDef* layout_op = layout->op;
       const Attributes layout_attributes = layout->attributes;
       const std::string layout_name = layout->name;
+      graph.node(layout->id).name = graph.fresh_name(layout_name + ".before");
       const ValueId old = node.results[0];
       Node& moved = graph.add(*node.op, name, swap->operands, swap->attributes,
                               origins.empty() ? Origin{} : origins.front());
       moved.origins = origins;
-      Node& relaid = graph.add(*layout_op, graph.fresh_name(layout_name), {moved.results[0]},
-                               layout_attributes, layout_origins.empty() ? Origin{} : layout_origins.front());
+      Node& relaid = graph.add(*layout_op, layout_name, {moved.results[0]}, layout_attributes,
+                               layout_origins.empty() ? Origin{} : layout_origins.front());
       relaid.origins = layout_origins;
       graph.replace_all_uses(old, relaid.results[0]);
       graph.erase(id);
@@ -149,7 +151,8 @@ int run(Graph& graph, const PassContext&) {
 
 extern constinit const PassDef sink_layout{
     .name = "sink_layout",
-    .doc = R"(Moves reshapes and permutations behind elementwise ops, so that what follows a convolution
+    .doc =
+        R"(Moves reshapes and permutations behind elementwise ops, so that what follows a convolution
               follows it directly.
               quantize(reshape(conv(x, w)))  →  reshape(quantize(conv(x, w)))
               Needs: no other user of the reshape; scales and constants that the move does not shuffle.

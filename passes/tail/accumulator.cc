@@ -15,7 +15,8 @@ Interval accumulator_interval(const Graph& body, const Node& root) {
   const auto channels = static_cast<size_t>(weights.constant->extents().back());
   auto grid = *body.type(root.operands[0]).numeric.grid();
   // A value set without 0 (binary) still meets zeros where taps lie in the padding.
-  if (root.op == &ops::conv && from_attributes<ops::Conv>(root.attributes).padding != ops::Padding::valid) {
+  if (root.op == &ops::conv &&
+      from_attributes<ops::Conv>(root.attributes).padding != ops::Padding::valid) {
     grid.lo = std::min<int64_t>(grid.lo, 0);
     grid.hi = std::max<int64_t>(grid.hi, 0);
   }

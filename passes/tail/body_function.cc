@@ -14,14 +14,16 @@ namespace qloom::passes {
 namespace {
 
 /// A source of the given type with one value per point and column.
-RuntimeValue crafted(const TensorType& declared, std::span<const int64_t> ordinals, int64_t columns) {
+RuntimeValue crafted(const TensorType& declared, std::span<const int64_t> ordinals,
+                     int64_t columns) {
   TensorType type = declared;
   Extents extents(type.shape.size(), 1);
   extents.front() = static_cast<int64_t>(ordinals.size()) / columns;
   extents.back() = columns;
   type.shape.assign(extents.begin(), extents.end());
   if (type.has_codes())
-    return {.type = type, .data = Tensor(extents, std::vector<int64_t>(ordinals.begin(), ordinals.end()))};
+    return {.type = type,
+            .data = Tensor(extents, std::vector<int64_t>(ordinals.begin(), ordinals.end()))};
   std::vector<float> values(ordinals.size());
   std::transform(ordinals.begin(), ordinals.end(), values.begin(), float_of);
   return {.type = type, .data = Tensor(extents, std::move(values))};
@@ -41,7 +43,11 @@ float float_of(int64_t ordinal) {
 }
 
 BodyFunction::BodyFunction(const Graph& body, ValueId source, const EvaluationOptions& options)
-    : body_(body), source_(source), type_(body.type(source)), options_(options), order_(body.order()) {
+    : body_(body),
+      source_(source),
+      type_(body.type(source)),
+      options_(options),
+      order_(body.order()) {
   options_.evaluation = Evaluation::canonical;
 }
 
@@ -49,7 +55,8 @@ bool BodyFunction::is_function(ValueId value) const {
   if (value == source_ || is_constant(body_, value)) return true;
   const Node& node = body_.producer(value);
   if (node.op == &ops::input) return false;
-  return std::all_of(node.operands.begin(), node.operands.end(), [&](ValueId v) { return is_function(v); });
+  return std::all_of(node.operands.begin(), node.operands.end(),
+                     [&](ValueId v) { return is_function(v); });
 }
 
 bool BodyFunction::is_uniform(ValueId value) const {
@@ -59,7 +66,8 @@ bool BodyFunction::is_uniform(ValueId value) const {
   const Node& node = body_.producer(value);
   const TensorType& type = body_.type(value);
   if (type.has_codes() && !type.scale.is_per_tensor()) return false;
-  return std::all_of(node.operands.begin(), node.operands.end(), [&](ValueId v) { return is_uniform(v); });
+  return std::all_of(node.operands.begin(), node.operands.end(),
+                     [&](ValueId v) { return is_uniform(v); });
 }
 
 std::optional<std::vector<int>> BodyFunction::directions(ValueId value) const {
@@ -85,9 +93,15 @@ std::optional<std::vector<int>> BodyFunction::directions(ValueId value) const {
       const int before = (*inner)[inner->size() == 1 ? 0 : c];
       int d = 0;
       switch (own[own.size() == 1 ? 0 : c]) {
-        case Direction::up: d = before; break;
-        case Direction::down: d = -before; break;
-        case Direction::constant: d = 0; break;
+        case Direction::up:
+          d = before;
+          break;
+        case Direction::down:
+          d = -before;
+          break;
+        case Direction::constant:
+          d = 0;
+          break;
         default:
           if (before == 0) break;
           return std::nullopt;
@@ -106,39 +120,45 @@ std::vector<RuntimeValue> BodyFunction::evaluate(std::span<const ValueId> values
   std::set<ValueId> needed(values.begin(), values.end());
   std::map<ValueId, RuntimeValue> known;
   known.emplace(source_, crafted(type_, ordinals, columns));
-  for (const Further& f : further) known.emplace(f.input, crafted(body_.type(f.input), f.ordinals, columns));
+  for (const Further& f : further)
+    known.emplace(f.input, crafted(body_.type(f.input), f.ordinals, columns));
   for (auto it = order_.rbegin(); it != order_.rend(); ++it) {
     const Node& node = body_.node(*it);
     bool wanted = false;
-    for (ValueId result : node.results) wanted = wanted || (needed.contains(result) && !known.contains(result));
+    for (ValueId result : node.results)
+      wanted = wanted || (needed.contains(result) && !known.contains(result));
     if (wanted) needed.insert(node.operands.begin(), node.operands.end());
   }
   for (NodeId id : order_) {
     const Node& node = body_.node(id);
     bool wanted = false;
-    for (ValueId result : node.results) wanted = wanted || (needed.contains(result) && !known.contains(result));
+    for (ValueId result : node.results)
+      wanted = wanted || (needed.contains(result) && !known.contains(result));
     if (!wanted) continue;
     if (node.op == &ops::constant) {
       known.emplace(node.results[0], constant_value(body_, node, options_));
       continue;
     }
-    qloom_assert(node.op != &ops::input, "body '", body_.name, "': input '", node.name, "' has no value");
+    qloom_assert(node.op != &ops::input, "body '", body_.name, "': input '", node.name,
+                 "' has no value");
     std::vector<RuntimeValue> operands;
     for (ValueId operand : node.operands) operands.push_back(known.at(operand));
     std::vector<RuntimeValue> results = qloom::evaluate(body_, node, operands, options_);
-    for (size_t i = 0; i < node.results.size(); ++i) known.insert_or_assign(node.results[i], std::move(results[i]));
+    for (size_t i = 0; i < node.results.size(); ++i)
+      known.insert_or_assign(node.results[i], std::move(results[i]));
   }
   std::vector<RuntimeValue> out;
   for (ValueId value : values) out.push_back(known.at(value));
   return out;
 }
 
-std::vector<int64_t> BodyFunction::codes(ValueId value, std::span<const int64_t> ordinals, int64_t columns) const {
+std::vector<int64_t> BodyFunction::codes(ValueId value, std::span<const int64_t> ordinals,
+                                         int64_t columns) const {
   const ValueId values[] = {value};
   const auto result = evaluate(values, ordinals, columns);
   const auto codes = result[0].data.i64();
-  qloom_assert(codes.size() == ordinals.size(), "body '", body_.name, "': a tail value has ", codes.size(),
-               " elements for ", ordinals.size(), " points");
+  qloom_assert(codes.size() == ordinals.size(), "body '", body_.name, "': a tail value has ",
+               codes.size(), " elements for ", ordinals.size(), " points");
   return {codes.begin(), codes.end()};
 }
 

@@ -23,7 +23,8 @@ class BodyFunction {
 
   /// True when `value` depends on the source and constants alone.
   [[nodiscard]] bool is_function(ValueId value) const;
-  /// True when no constant between source and value, nor the source's step, differs between channels.
+  /// True when no constant between source and value, nor the source's step, differs between
+  /// channels.
   [[nodiscard]] bool is_uniform(ValueId value) const;
   [[nodiscard]] ValueId source() const { return source_; }
   [[nodiscard]] bool source_is_f32() const { return !type_.has_codes(); }
@@ -39,10 +40,13 @@ class BodyFunction {
     ValueId input;
     std::vector<int64_t> ordinals;
   };
-  [[nodiscard]] std::vector<RuntimeValue> evaluate(std::span<const ValueId> values, std::span<const int64_t> ordinals,
-                                                   int64_t columns, std::span<const Further> further = {}) const;
+  [[nodiscard]] std::vector<RuntimeValue> evaluate(std::span<const ValueId> values,
+                                                   std::span<const int64_t> ordinals,
+                                                   int64_t columns,
+                                                   std::span<const Further> further = {}) const;
   /// Codes of one value.
-  [[nodiscard]] std::vector<int64_t> codes(ValueId value, std::span<const int64_t> ordinals, int64_t columns) const;
+  [[nodiscard]] std::vector<int64_t> codes(ValueId value, std::span<const int64_t> ordinals,
+                                           int64_t columns) const;
 
  private:
   const Graph& body_;

@@ -14,20 +14,21 @@ namespace qloom::passes {
 /// Comparisons with thresholds, at most `max_rows` of them:
 ///   code = first + Σ_j delta_j · (x >= T_j)
 /// Codes that differ between channels are brought to common levels. None where there are too many.
-[[nodiscard]] std::optional<int> lower_thresholds(TailBuilder& builder, int source, const Transitions& t,
-                                                  int max_rows);
+[[nodiscard]] std::optional<int> lower_thresholds(TailBuilder& builder, int source,
+                                                  const Transitions& t, int max_rows);
 /// How many thresholds that takes; -1 where codes do not rise in every channel.
 [[nodiscard]] int threshold_rows(const Transitions& t);
 
 /// Every change on its own, for codes that rise and fall:
 ///   code = first + Σ_j change_j · (x >= T_j)        both per channel
 /// Integers only. None where a channel has more than `max_rows` changes.
-[[nodiscard]] std::optional<int> lower_changes(TailBuilder& builder, int source, const Transitions& t, int max_rows);
+[[nodiscard]] std::optional<int> lower_changes(TailBuilder& builder, int source,
+                                               const Transitions& t, int max_rows);
 
 /// code = clamp(round(f32(x)·m + b), lo, hi), m and b per channel, checked on both sides of every
-/// transition: both functions are monotone, so they agree everywhere. `step`: the code's step, a first
-/// guess of 1 / m. None where no m and b agree.
-[[nodiscard]] std::optional<int> lower_scale_and_round(TailBuilder& builder, int source, const Transitions& t,
-                                                       double step);
+/// transition: both functions are monotone, so they agree everywhere. `step`: the code's step, a
+/// first guess of 1 / m. None where no m and b agree.
+[[nodiscard]] std::optional<int> lower_scale_and_round(TailBuilder& builder, int source,
+                                                       const Transitions& t, double step);
 
 }  // namespace qloom::passes

@@ -62,13 +62,15 @@ class Lowering {
 
   Tail run() {
     for (size_t i = 0; i < operands_.size(); ++i)
-      builder_.tail().operands.push_back({.type = body_.type(body_.inputs()[static_cast<size_t>(operands_[i])]),
-                                          .storage = request_.operand_storages[i]});
+      builder_.tail().operands.push_back(
+          {.type = body_.type(body_.inputs()[static_cast<size_t>(operands_[i])]),
+           .storage = request_.operand_storages[i]});
     for (const auto& [result, storage] : request_.outputs) {
       const ValueId value = body_.outputs()[static_cast<size_t>(result)].value;
       const TensorType& type = body_.type(value);
       const int step = storage.kind == Storage::Kind::f32 ? f32(value) : code(value);
-      builder_.tail().outputs.push_back({.step = step, .type = type, .storage = storage, .value_index = result});
+      builder_.tail().outputs.push_back(
+          {.step = step, .type = type, .storage = storage, .value_index = result});
     }
     builder_.prune();
     Tail& tail = builder_.tail();
@@ -128,7 +130,8 @@ class Lowering {
     if (const Node* constant = body_.constant_of(value)) {
       std::vector<int32_t> codes;
       for (int64_t c : constant->constant->i64()) {
-        if (c < INT32_MIN || c > INT32_MAX) refuse("constant '", constant->name, "' ", type, " leaves 32 bits");
+        if (c < INT32_MIN || c > INT32_MAX)
+          refuse("constant '", constant->name, "' ", type, " leaves 32 bits");
         codes.push_back(static_cast<int32_t>(c));
       }
       return builder_.constant(std::move(codes));
@@ -164,7 +167,8 @@ class Lowering {
     // … or of the source however long it is.
     if (const auto step = attempt(source_, kAnyThresholds, kChanges)) return *step;
     refuse(node.op->name, " '", node.name, "' of ", body_.type(node.operands[0]),
-           ": its codes are neither monotone nor few enough to enumerate, or no form agrees with them");
+           ": its codes are neither monotone nor few enough to enumerate, or no form agrees with "
+           "them");
   }
 
   static bool has_reference_form(const Node& node) {
@@ -182,9 +186,13 @@ class Lowering {
     if (type.has_codes() && (node.op == &ops::quantize || !has_reference_form(node)))
       return value_of(code(value), type);
     std::vector<int> operands;
-    for (ValueId operand : node.operands) operands.push_back(is_constant(body_, operand) ? -1 : f32(operand));
-    const auto lowered = lower_in_reference_order(
-        {.builder = builder_, .body = body_, .node = node, .operands = operands, .options = request_.options});
+    for (ValueId operand : node.operands)
+      operands.push_back(is_constant(body_, operand) ? -1 : f32(operand));
+    const auto lowered = lower_in_reference_order({.builder = builder_,
+                                                   .body = body_,
+                                                   .node = node,
+                                                   .operands = operands,
+                                                   .options = request_.options});
     if (lowered.step < 0) refuse("no form for ", lowered.reason);
     note("float32 in reference order");
     return lowered.step;
@@ -198,15 +206,16 @@ class Lowering {
     bool ones = true;
     for (double s : steps_of(type)) {
       const auto f = static_cast<float>(s);
-      // One product of exact factors is rounded once, as the reference's; a power of two rounds nothing,
-      // so there the code may be rounded before.
+      // One product of exact factors is rounded once, as the reference's; a power of two rounds
+      // nothing, so there the code may be rounded before.
       if (!is_power_of_two(s) && !(exact && static_cast<double>(f) == s))
         refuse("value ", type, ": its step ", s, " is no float32, or its codes leave 2^24");
       factors.push_back(f);
       ones = ones && s == 1;
     }
     const int value = builder_.step(TailOp::to_f32, step);
-    return ones ? value : builder_.step(TailOp::multiply, value, builder_.constant(std::move(factors)));
+    return ones ? value
+                : builder_.step(TailOp::multiply, value, builder_.constant(std::move(factors)));
   }
 
   /// A float32 that lies on a grid → its code.
@@ -228,11 +237,20 @@ class Lowering {
     const auto kind = from_attributes<ops::ElementwiseOp>(node.attributes).kind;
     TailOp op;
     switch (kind) {
-      case ops::Elementwise::add: op = TailOp::add; break;
-      case ops::Elementwise::subtract: op = TailOp::subtract; break;
-      case ops::Elementwise::maximum: op = TailOp::maximum; break;
-      case ops::Elementwise::minimum: op = TailOp::minimum; break;
-      default: return std::nullopt;
+      case ops::Elementwise::add:
+        op = TailOp::add;
+        break;
+      case ops::Elementwise::subtract:
+        op = TailOp::subtract;
+        break;
+      case ops::Elementwise::maximum:
+        op = TailOp::maximum;
+        break;
+      case ops::Elementwise::minimum:
+        op = TailOp::minimum;
+        break;
+      default:
+        return std::nullopt;
     }
     const TensorType& type = body_.type(value);
     if (!type.scale.is_per_tensor()) return std::nullopt;
@@ -251,11 +269,13 @@ class Lowering {
     int steps[2];
     for (size_t i = 0; i < 2; ++i) {
       steps[i] = code(node.operands[i]);
-      const bool ones = std::all_of(ratios[i].begin(), ratios[i].end(), [](int32_t r) { return r == 1; });
+      const bool ones =
+          std::all_of(ratios[i].begin(), ratios[i].end(), [](int32_t r) { return r == 1; });
       if (!ones) {
         std::vector<int32_t> shifts;
         for (int32_t r : ratios[i]) shifts.push_back(std::countr_zero(static_cast<uint32_t>(r)));
-        steps[i] = builder_.step(TailOp::shift_left, steps[i], builder_.constant(std::move(shifts)));
+        steps[i] =
+            builder_.step(TailOp::shift_left, steps[i], builder_.constant(std::move(shifts)));
       }
     }
     note("integers on a common grid");
@@ -267,25 +287,27 @@ class Lowering {
     if (node.op != &ops::activation) return std::nullopt;
     const auto relu = from_attributes<ops::Activation>(node.attributes);
     const TensorType &x = body_.type(node.operands[0]), &y = body_.type(value);
-    if (relu.function != "relu" || relu.negative_slope != 0 || relu.threshold != 0 || !x.has_codes() ||
-        steps_of(x) != steps_of(y))
+    if (relu.function != "relu" || relu.negative_slope != 0 || relu.threshold != 0 ||
+        !x.has_codes() || steps_of(x) != steps_of(y))
       return std::nullopt;
     note("integers on a common grid");
     int step = builder_.step(TailOp::maximum, code(node.operands[0]), builder_.integer(0));
     if (relu.max_value)
-      step = builder_.step(TailOp::minimum, step, builder_.integer(static_cast<int32_t>(y.numeric.grid()->hi)));
+      step = builder_.step(TailOp::minimum, step,
+                           builder_.integer(static_cast<int32_t>(y.numeric.grid()->hi)));
     return step;
   }
 
-  /// Transitions of `value` as a function of `source`; none where it is no such function or they cannot
-  /// be found.
+  /// Transitions of `value` as a function of `source`; none where it is no such function or they
+  /// cannot be found.
   const std::optional<Transitions>& transitions(ValueId source, ValueId value) {
     const auto key = std::pair{source, value};
     if (const auto it = transitions_.find(key); it != transitions_.end()) return it->second;
     std::optional<Transitions> found;
     const BodyFunction function(body_, source, request_.options);
     if (function.is_function(value)) {
-      const Interval interval = source == source_ ? source_interval(request_) : value_interval(function, value);
+      const Interval interval =
+          source == source_ ? source_interval(request_) : value_interval(function, value);
       found = find_transitions(function, value, interval, request_.exhaustive_limit);
     }
     return transitions_.emplace(key, std::move(found)).first->second;
@@ -306,7 +328,8 @@ class Lowering {
     const auto x = [&] { return found->source_is_f32 ? f32(source) : code(source); };
     std::optional<int> step;
     std::string form = "thresholds";
-    if (rows >= 0 && rows <= kCheapThresholds) step = lower_thresholds(builder_, x(), *found, kCheapThresholds);
+    if (rows >= 0 && rows <= kCheapThresholds)
+      step = lower_thresholds(builder_, x(), *found, kCheapThresholds);
     if (!step) {
       step = lower_scale_and_round(builder_, x(), *found, unit);
       form = "scale and round";
@@ -322,10 +345,11 @@ class Lowering {
     if (!step) return std::nullopt;
     note(form);
     int64_t thresholds = 0;
-    for (const auto& channel : found->channels) thresholds += static_cast<int64_t>(channel.steps.size());
-    proofs_.push_back(join_text(found->monotone ? "monotone, bisected" : "enumerated", ": ", thresholds,
-                                " thresholds in ", found->channels.size(), " channels, ", found->evaluated,
-                                " points"));
+    for (const auto& channel : found->channels)
+      thresholds += static_cast<int64_t>(channel.steps.size());
+    proofs_.push_back(join_text(found->monotone ? "monotone, bisected" : "enumerated", ": ",
+                                thresholds, " thresholds in ", found->channels.size(),
+                                " channels, ", found->evaluated, " points"));
     return step;
   }
 

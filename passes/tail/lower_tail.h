@@ -41,9 +41,9 @@ struct LoweredTail {
 };
 
 /// Lowers the body of a region to a tail. Each value that is a code function of one integer (or a
-/// monotone one of one float) becomes thresholds, or scale and round, found by asking the interpreter;
-/// everything else becomes the interpreter's float32 operations in their order. Not verified yet:
-/// verify_tail.
+/// monotone one of one float) becomes thresholds, or scale and round, found by asking the
+/// interpreter; everything else becomes the interpreter's float32 operations in their order. Not
+/// verified yet: verify_tail.
 [[nodiscard]] LoweredTail lower_tail(const TailRequest& request);
 
 /// Interval of ordinals of the source (integers: codes; floats: up to kLargestFloat).

@@ -15,7 +15,8 @@ using Values = std::vector<float>;
 
 int operand_step(const ReferenceOp& op, size_t i) {
   if (op.operands[i] >= 0) return op.operands[i];
-  return op.builder.constant(constant_values(op.body, *op.body.constant_of(op.node.operands[i]), op.options));
+  return op.builder.constant(
+      constant_values(op.body, *op.body.constant_of(op.node.operands[i]), op.options));
 }
 
 ReferenceStep elementwise(const ReferenceOp& op) {
@@ -24,7 +25,8 @@ ReferenceStep elementwise(const ReferenceOp& op) {
   if (attributes.kind == ops::Elementwise::divide && attributes.constant_divisor &&
       op.options.division == Division::reciprocal) {
     if (op.operands[1] >= 0) return {-1, "division by what was a constant"};
-    Values inverse = constant_values(op.body, *op.body.constant_of(op.node.operands[1]), op.options);
+    Values inverse =
+        constant_values(op.body, *op.body.constant_of(op.node.operands[1]), op.options);
     for (float& v : inverse) v = 1.0F / v;
     return {op.builder.step(TailOp::multiply, a, op.builder.constant(std::move(inverse))), {}};
   }
@@ -53,7 +55,8 @@ ReferenceStep batch_norm(const ReferenceOp& op) {
     if (constant == nullptr) return {-1, "batch normalization whose parameters are no constants"};
     parameter[i] = spread(constant_values(op.body, *constant, op.options), channels);
   }
-  const auto &gamma = parameter[1], &beta = parameter[2], &mean = parameter[3], &variance = parameter[4];
+  const auto &gamma = parameter[1], &beta = parameter[2], &mean = parameter[3],
+             &variance = parameter[4];
   const auto epsilon = static_cast<float>(attributes.epsilon);
   Values r(channels), inverse(channels);
   for (size_t c = 0; c < channels; ++c) {
@@ -63,10 +66,11 @@ ReferenceStep batch_norm(const ReferenceOp& op) {
     inverse[c] = r[c] * gamma[c];
   }
   if (!attributes.inverse_quantizer.empty()) {
-    const Quantizer q = Quantizer::from_config(attributes.inverse_quantizer, attributes.inverse_arguments);
-    const Quantized quantized = q.forward(Tensor({static_cast<int64_t>(channels)}, inverse),
-                                          {.internal_sigmoid = op.options.internal_sigmoid,
-                                           .division = op.options.division});
+    const Quantizer q =
+        Quantizer::from_config(attributes.inverse_quantizer, attributes.inverse_arguments);
+    const Quantized quantized = q.forward(
+        Tensor({static_cast<int64_t>(channels)}, inverse),
+        {.internal_sigmoid = op.options.internal_sigmoid, .division = op.options.division});
     const Tensor& canonical = quantized.q ? *quantized.q : quantized.y;
     inverse.assign(canonical.f32().begin(), canonical.f32().end());
   }
@@ -97,8 +101,9 @@ struct HardSigmoid {
   bool tanh;
 };
 constexpr HardSigmoid kHardSigmoids[] = {
-    {"keras_hard_sigmoid", 0.2F, false}, {"hard_sigmoid", 0.5F, false}, {"smooth_sigmoid", 0.1875F, false},
-    {"hard_tanh", 0.5F, true},           {"smooth_tanh", 0.1875F, true},
+    {"keras_hard_sigmoid", 0.2F, false}, {"hard_sigmoid", 0.5F, false},
+    {"smooth_sigmoid", 0.1875F, false},  {"hard_tanh", 0.5F, true},
+    {"smooth_tanh", 0.1875F, true},
 };
 
 int hard_sigmoid(TailBuilder& b, int x, const HardSigmoid& form) {
@@ -147,7 +152,8 @@ bool has_reference_form(std::string_view function) {
   return false;
 }
 
-std::vector<float> constant_values(const Graph& body, const Node& constant, const EvaluationOptions& options) {
+std::vector<float> constant_values(const Graph& body, const Node& constant,
+                                   const EvaluationOptions& options) {
   EvaluationOptions canonical = options;
   canonical.evaluation = Evaluation::canonical;
   const Tensor values = to_f32(constant_value(body, constant, canonical));

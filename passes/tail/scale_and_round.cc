@@ -5,12 +5,12 @@
 #include "graph/support/error.h"
 #include "passes/tail/code_forms.h"
 
-// code(x) = clamp(round(x·m + b), lo, hi). For a channel that rises with transitions T_k (the first x
-// whose code is at least k), x·m + b must reach k − 1/2 between T_k's predecessor and T_k:
+// code(x) = clamp(round(x·m + b), lo, hi). For a channel that rises with transitions T_k (the first
+// x whose code is at least k), x·m + b must reach k − 1/2 between T_k's predecessor and T_k:
 //   pred(T_k) < u·k + w <= T_k      with  u = 1/m,  w = u·(−1/2 − b)
-// Every pair of levels bounds u:  (pred(T_j) − T_i)/(j − i) < u < (T_j − pred(T_i))/(j − i); for u in
-// between there is a w. Middles of both are taken, then the float32 arithmetic that will run is tried on
-// both sides of every transition; b may move a few units in the last place.
+// Every pair of levels bounds u:  (pred(T_j) − T_i)/(j − i) < u < (T_j − pred(T_i))/(j − i); for u
+// in between there is a w. Middles of both are taken, then the float32 arithmetic that will run is
+// tried on both sides of every transition; b may move a few units in the last place.
 
 namespace qloom::passes {
 namespace {
@@ -139,7 +139,8 @@ class Fit {
 
 }  // namespace
 
-std::optional<int> lower_scale_and_round(TailBuilder& builder, int source, const Transitions& t, double step) {
+std::optional<int> lower_scale_and_round(TailBuilder& builder, int source, const Transitions& t,
+                                         double step) {
   if (threshold_rows(t) < 0) return std::nullopt;
   int64_t lo = t.channels[0].first, hi = lo;
   for (const auto& channel : t.channels) {

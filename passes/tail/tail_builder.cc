@@ -14,7 +14,8 @@ using kernels::TailTable;
 
 template <class T>
 bool same_bits(const std::vector<T>& a, const std::vector<T>& b) {
-  return a.size() == b.size() && (a.empty() || std::memcmp(a.data(), b.data(), a.size() * sizeof(T)) == 0);
+  return a.size() == b.size() &&
+         (a.empty() || std::memcmp(a.data(), b.data(), a.size() * sizeof(T)) == 0);
 }
 
 /// One element where all have the same bits.
@@ -32,7 +33,8 @@ std::vector<T> collapsed(std::vector<T> values) {
 int TailBuilder::step(TailOp op, int a, int b, int c, int index) {
   for (size_t i = 0; i < tail_.steps.size(); ++i) {
     const TailStep& s = tail_.steps[i];
-    if (s.op == op && s.a == a && s.b == b && s.c == c && s.index == index) return static_cast<int>(i);
+    if (s.op == op && s.a == a && s.b == b && s.c == c && s.index == index)
+      return static_cast<int>(i);
   }
   tail_.steps.push_back({.op = op, .a = a, .b = b, .c = c, .index = index});
   return static_cast<int>(tail_.steps.size()) - 1;
@@ -42,7 +44,8 @@ int TailBuilder::table(TailTable table) {
   const size_t size = table.is_f32 ? table.f32.size() : table.i32.size();
   table.per_channel = size != static_cast<size_t>(table.rows);
   qloom_assert(!table.per_channel || size == static_cast<size_t>(table.rows * channels_),
-               "a tail table has ", size, " entries for ", table.rows, " rows × ", channels_, " channels");
+               "a tail table has ", size, " entries for ", table.rows, " rows × ", channels_,
+               " channels");
   for (size_t i = 0; i < tail_.tables.size(); ++i) {
     const TailTable& t = tail_.tables[i];
     if (t.is_f32 == table.is_f32 && t.rows == table.rows && t.per_channel == table.per_channel &&

@@ -7,8 +7,8 @@
 #include "passes/tail/code_forms.h"
 
 //   code(x) = V_0 + Σ_{j=1..m} (V_j − V_{j−1}) · [x ≥ T_j]
-// with V_0 < … < V_m all codes that occur in any channel and T_j the first x whose code is at least V_j:
-// the interval's start where all codes are, one past its end where none is. Rows with the same
+// with V_0 < … < V_m all codes that occur in any channel and T_j the first x whose code is at least
+// V_j: the interval's start where all codes are, one past its end where none is. Rows with the same
 // difference are counted together. A channel that falls sees ~x instead (for floats −x).
 
 namespace qloom::passes {
@@ -49,7 +49,8 @@ int oriented(TailBuilder& b, int source, const Transitions& t) {
 }
 
 /// Step that counts how many of these thresholds (rows × channels) are ≤ x.
-int count(TailBuilder& b, int x, const Transitions& t, const std::vector<std::vector<int64_t>>& rows) {
+int count(TailBuilder& b, int x, const Transitions& t,
+          const std::vector<std::vector<int64_t>>& rows) {
   if (!t.source_is_f32) {
     std::vector<int32_t> table;
     for (const auto& row : rows)
@@ -79,7 +80,8 @@ int threshold_rows(const Transitions& t) {
   return static_cast<int>(levels(t).size()) - 1;
 }
 
-std::optional<int> lower_thresholds(TailBuilder& b, int source, const Transitions& t, int max_rows) {
+std::optional<int> lower_thresholds(TailBuilder& b, int source, const Transitions& t,
+                                    int max_rows) {
   const int rows = threshold_rows(t);
   if (rows < 0 || rows > max_rows) return std::nullopt;
   const auto codes = levels(t);
@@ -119,7 +121,8 @@ std::optional<int> lower_changes(TailBuilder& b, int source, const Transitions& 
       change.push_back(static_cast<int32_t>(has ? channel.steps[j].code - before : 0));
     }
     const int reached = b.step(TailOp::greater_equal, x, b.constant(std::move(at)));
-    code = b.step(TailOp::add, code, b.step(TailOp::multiply, reached, b.constant(std::move(change))));
+    code =
+        b.step(TailOp::add, code, b.step(TailOp::multiply, reached, b.constant(std::move(change))));
   }
   return code;
 }

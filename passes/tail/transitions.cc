@@ -11,7 +11,8 @@ namespace {
 /// Asks for one list of points per channel at once; lists may differ in length.
 class Asker {
  public:
-  Asker(const BodyFunction& function, ValueId value, const std::vector<Transitions::Channel>& channels)
+  Asker(const BodyFunction& function, ValueId value,
+        const std::vector<Transitions::Channel>& channels)
       : function_(function), value_(value), channels_(channels) {}
 
   std::vector<std::vector<int64_t>> ask(const std::vector<std::vector<int64_t>>& points) {
@@ -78,8 +79,9 @@ bool bisect(Asker& asker, std::vector<Transitions::Channel>& channels, size_t ma
         }
         const int64_t middle = middles[c][i], code = codes[c][i];
         ++i;
-        qloom_assert(s.at_lo <= code && code <= s.at_hi, "a code function that was proved monotone falls: ",
-                     s.at_lo, ", ", code, ", ", s.at_hi, " in channel ", c);
+        qloom_assert(s.at_lo <= code && code <= s.at_hi,
+                     "a code function that was proved monotone falls: ", s.at_lo, ", ", code, ", ",
+                     s.at_hi, " in channel ", c);
         if (code != s.at_lo) next.push_back({s.lo, middle, s.at_lo, code});
         if (code != s.at_hi) next.push_back({middle, s.hi, code, s.at_hi});
       }
@@ -101,7 +103,8 @@ bool enumerate(Asker& asker, std::vector<Transitions::Channel>& channels, size_t
   for (int64_t begin = 0; begin < longest; begin += kBatch) {
     std::vector<std::vector<int64_t>> points(n);
     for (size_t c = 0; c < n; ++c)
-      for (int64_t i = begin; i < std::min(begin + kBatch, channels[c].hi - channels[c].lo + 1); ++i)
+      for (int64_t i = begin; i < std::min(begin + kBatch, channels[c].hi - channels[c].lo + 1);
+           ++i)
         points[c].push_back(channels[c].lo + i);
     const auto codes = asker.ask(points);
     for (size_t c = 0; c < n; ++c)
@@ -121,7 +124,8 @@ bool enumerate(Asker& asker, std::vector<Transitions::Channel>& channels, size_t
 }  // namespace
 
 Interval float_interval(const BodyFunction& function, const std::vector<ValueId>& values) {
-  const bool uniform = std::all_of(values.begin(), values.end(), [&](ValueId v) { return function.is_uniform(v); });
+  const bool uniform =
+      std::all_of(values.begin(), values.end(), [&](ValueId v) { return function.is_uniform(v); });
   const int64_t columns = uniform ? 1 : function.channels();
   for (const int exponent : {64, 48, 32, 24, 16, 8}) {
     const int64_t hi = ordinal_of(std::ldexp(1.0F, exponent)), lo = ~hi;
@@ -138,7 +142,8 @@ Interval float_interval(const BodyFunction& function, const std::vector<ValueId>
 }
 
 std::optional<Transitions> find_transitions(const BodyFunction& function, ValueId value,
-                                            const Interval& interval, int64_t limit, size_t max_steps) {
+                                            const Interval& interval, int64_t limit,
+                                            size_t max_steps) {
   Transitions out;
   out.uniform = function.is_uniform(value);
   out.source_is_f32 = function.source_is_f32();
@@ -147,7 +152,8 @@ std::optional<Transitions> find_transitions(const BodyFunction& function, ValueI
   out.monotone = directions.has_value();
   int64_t longest = 0;
   for (size_t c = 0; c < n; ++c) {
-    int64_t lo = interval.lo[interval.lo.size() == 1 ? 0 : c], hi = interval.hi[interval.hi.size() == 1 ? 0 : c];
+    int64_t lo = interval.lo[interval.lo.size() == 1 ? 0 : c],
+            hi = interval.hi[interval.hi.size() == 1 ? 0 : c];
     if (out.uniform) {
       lo = *std::min_element(interval.lo.begin(), interval.lo.end());
       hi = *std::max_element(interval.hi.begin(), interval.hi.end());
@@ -160,7 +166,8 @@ std::optional<Transitions> find_transitions(const BodyFunction& function, ValueI
   }
   if (!out.monotone && (out.source_is_f32 || longest > limit)) return std::nullopt;
   Asker asker(function, value, out.channels);
-  const bool found = out.monotone ? bisect(asker, out.channels, max_steps) : enumerate(asker, out.channels, max_steps);
+  const bool found = out.monotone ? bisect(asker, out.channels, max_steps)
+                                  : enumerate(asker, out.channels, max_steps);
   out.evaluated = asker.evaluated();
   if (!found) return std::nullopt;
   return out;

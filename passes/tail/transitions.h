@@ -9,8 +9,9 @@
 
 namespace qloom::passes {
 
-/// Where a code function changes. Per channel (one entry where uniform) over an interval of ordinals.
-/// In a channel that falls (`mask` -1) everything is in the mirrored ordinal ~x, so that codes rise.
+/// Where a code function changes. Per channel (one entry where uniform) over an interval of
+/// ordinals. In a channel that falls (`mask` -1) everything is in the mirrored ordinal ~x, so that
+/// codes rise.
 struct Transitions {
   struct Step {
     int64_t at;    ///< first (mirrored) ordinal with the new code
@@ -25,9 +26,9 @@ struct Transitions {
   };
   std::vector<Channel> channels;
   bool uniform = false;
-  bool monotone = false;      ///< codes rise in every channel; else found by enumeration
+  bool monotone = false;  ///< codes rise in every channel; else found by enumeration
   bool source_is_f32 = false;
-  int64_t evaluated = 0;      ///< points at which the interpreter was asked
+  int64_t evaluated = 0;  ///< points at which the interpreter was asked
 };
 
 /// Interval of ordinals of a source, per channel or (size 1) for all.
@@ -37,13 +38,15 @@ struct Interval {
 
 /// The floats for which tails are proved: all up to 2^64, or to a smaller power of two where the
 /// reference overflows (it refuses to quantize infinities).
-[[nodiscard]] Interval float_interval(const BodyFunction& function, const std::vector<ValueId>& values);
+[[nodiscard]] Interval float_interval(const BodyFunction& function,
+                                      const std::vector<ValueId>& values);
 
-/// Finds every transition: by bisection where the chain of operations proves that codes are monotone,
-/// else by evaluating every point of intervals of at most `limit` integers. None where neither is
-/// possible, or a channel has more than `max_steps` transitions.
-[[nodiscard]] std::optional<Transitions> find_transitions(const BodyFunction& function, ValueId value,
-                                                          const Interval& interval, int64_t limit,
+/// Finds every transition: by bisection where the chain of operations proves that codes are
+/// monotone, else by evaluating every point of intervals of at most `limit` integers. None where
+/// neither is possible, or a channel has more than `max_steps` transitions.
+[[nodiscard]] std::optional<Transitions> find_transitions(const BodyFunction& function,
+                                                          ValueId value, const Interval& interval,
+                                                          int64_t limit,
                                                           size_t max_steps = 1 << 12);
 
 }  // namespace qloom::passes

@@ -40,8 +40,9 @@ class Verifier {
       total += n;
       longest = std::max(longest, n);
     }
-    const bool every = operands_.empty() && !function_.source_is_f32() &&
-                       (total <= exhaustive_points || (!proved() && longest <= request_.exhaustive_limit));
+    const bool every =
+        operands_.empty() && !function_.source_is_f32() &&
+        (total <= exhaustive_points || (!proved() && longest <= request_.exhaustive_limit));
     if (every) {
       constexpr int64_t kBatch = 1 << 12;
       for (int64_t begin = 0; begin < longest; begin += kBatch) {
@@ -54,13 +55,17 @@ class Verifier {
       return join_text("verified at every accumulator: ", checked_, " points");
     }
     check(chosen_points());
-    return join_text("verified ", thresholds_ ? "on both sides of every threshold, " : "", "at the ends and at random: ",
-                     checked_, " points");
+    return join_text("verified ", thresholds_ ? "on both sides of every threshold, " : "",
+                     "at the ends and at random: ", checked_, " points");
   }
 
  private:
-  [[nodiscard]] int64_t lo(int64_t c) const { return interval_.lo[interval_.lo.size() == 1 ? 0 : static_cast<size_t>(c)]; }
-  [[nodiscard]] int64_t hi(int64_t c) const { return interval_.hi[interval_.hi.size() == 1 ? 0 : static_cast<size_t>(c)]; }
+  [[nodiscard]] int64_t lo(int64_t c) const {
+    return interval_.lo[interval_.lo.size() == 1 ? 0 : static_cast<size_t>(c)];
+  }
+  [[nodiscard]] int64_t hi(int64_t c) const {
+    return interval_.hi[interval_.hi.size() == 1 ? 0 : static_cast<size_t>(c)];
+  }
 
   /// Every output is a code that a chain of monotone operations makes, and the tail has no table of
   /// rising and falling codes.
@@ -82,7 +87,8 @@ class Verifier {
     }
     for (ValueId value : values_) {
       if (!body_.type(value).has_codes() || !function_.is_function(value)) continue;
-      const auto found = find_transitions(function_, value, interval_, request_.exhaustive_limit, 1 << 10);
+      const auto found =
+          find_transitions(function_, value, interval_, request_.exhaustive_limit, 1 << 10);
       if (!found) continue;
       thresholds_ = true;
       for (int64_t c = 0; c < channels_; ++c) {
@@ -90,7 +96,8 @@ class Verifier {
         for (const auto& s : channel.steps)
           for (int64_t x : {s.at - 1, s.at}) {
             const int64_t ordinal = x ^ channel.mask;
-            if (ordinal >= lo(c) && ordinal <= hi(c)) points[static_cast<size_t>(c)].insert(ordinal);
+            if (ordinal >= lo(c) && ordinal <= hi(c))
+              points[static_cast<size_t>(c)].insert(ordinal);
           }
       }
     }
@@ -144,26 +151,31 @@ class Verifier {
     }
     const auto expected = function_.evaluate(values_, ordinals, channels_, further);
     for (size_t c = 0; c < n; ++c)
-      for (size_t r = 0; r < points[c].size(); ++r) check_point(r * n + c, static_cast<int64_t>(c), ordinals, further, expected);
+      for (size_t r = 0; r < points[c].size(); ++r)
+        check_point(r * n + c, static_cast<int64_t>(c), ordinals, further, expected);
   }
 
   /// An element as the tail sees it in this storage.
-  static TailScalar scalar(const TensorType& type, Storage storage, int64_t ordinal, int64_t channel) {
+  static TailScalar scalar(const TensorType& type, Storage storage, int64_t ordinal,
+                           int64_t channel) {
     if (!type.has_codes()) return TailScalar::real(float_of(ordinal));
-    if (storage.kind != Storage::Kind::f32) return TailScalar::integer(static_cast<int32_t>(ordinal));
+    if (storage.kind != Storage::Kind::f32)
+      return TailScalar::integer(static_cast<int32_t>(ordinal));
     const Tensor step = type.step();
     const double s = step.f64()[step.size() == 1 ? 0 : static_cast<size_t>(channel)];
     return TailScalar::real(static_cast<float>(static_cast<double>(ordinal) * s));
   }
 
   void check_point(size_t at, int64_t channel, const std::vector<int64_t>& ordinals,
-                   const std::vector<BodyFunction::Further>& further, const std::vector<RuntimeValue>& expected) {
+                   const std::vector<BodyFunction::Further>& further,
+                   const std::vector<RuntimeValue>& expected) {
     const bool rooted = root_of(body_) != nullptr;
     const Storage storage = rooted ? Storage::dwords() : request_.input_storage;
     const TailScalar x = scalar(body_.type(source_), storage, ordinals[at], channel);
     std::vector<TailScalar> operands;
     for (size_t i = 0; i < further.size(); ++i)
-      operands.push_back(scalar(operand_type(i), request_.operand_storages[i], further[i].ordinals[at], channel));
+      operands.push_back(
+          scalar(operand_type(i), request_.operand_storages[i], further[i].ordinals[at], channel));
     const auto steps = kernels::run_tail(tail_, x, channel, operands);
     ++checked_;
     for (size_t k = 0; k < tail_.outputs.size(); ++k) {
@@ -172,7 +184,9 @@ class Verifier {
       if (got.is_f32) {
         const RuntimeValue& value = expected[k];
         const float f = f32_at(value, at, channel);
-        if (std::bit_cast<int32_t>(f) == std::bit_cast<int32_t>(got.f) || (f != f && got.f != got.f)) continue;
+        if (std::bit_cast<int32_t>(f) == std::bit_cast<int32_t>(got.f) ||
+            (f != f && got.f != got.f))
+          continue;
         want = join_text(f);
         found = join_text(got.f);
       } else {
@@ -181,9 +195,11 @@ class Verifier {
         want = join_text("code ", code);
         found = join_text("code ", got.i);
       }
-      std::string text = join_text("tail of '", request_.region->name, "' (", tail_.form, "): channel ", channel, ", ",
-                                   rooted ? "accumulator " : "input ");
-      text += function_.source_is_f32() ? join_text(float_of(ordinals[at])) : join_text(ordinals[at]);
+      std::string text =
+          join_text("tail of '", request_.region->name, "' (", tail_.form, "): channel ", channel,
+                    ", ", rooted ? "accumulator " : "input ");
+      text +=
+          function_.source_is_f32() ? join_text(float_of(ordinals[at])) : join_text(ordinals[at]);
       for (const TailScalar& o : operands)
         text += o.is_f32 ? join_text(", operand ", o.f) : join_text(", operand code ", o.i);
       throw InternalError(join_text(text, ": output ", tail_.outputs[k].value_index, " is ", found,

@@ -3,8 +3,8 @@
 #include <gtest/gtest.h>
 
 #include "graph/builder.h"
-#include "graph/quantizer.h"
 #include "graph/interpret.h"
+#include "graph/quantizer.h"
 #include "tests/passes/networks.h"
 
 namespace qloom::test {
@@ -17,14 +17,17 @@ Graph after_quantizer(const std::string& quantizer, const std::string& weights, 
   ValueId x = b.input("x", {Dim::batch(), width});
   if (!quantizer.empty()) x = b.apply(parse_quantizer(quantizer), x, "in_q");
   b.set_layer("fc", "QDense");
-  x = b.dense(x, b.apply(parse_quantizer(weights), b.constant("w", random_tensor({width, 3}, 1)), "w_q"), "fc");
+  x = b.dense(
+      x, b.apply(parse_quantizer(weights), b.constant("w", random_tensor({width, 3}, 1)), "w_q"),
+      "fc");
   b.output("y", x);
   return b.finish();
 }
 
 TEST(Certificate, IsExactOnPowerOfTwoGrids) {
   EXPECT_TRUE(only(small_cnn("quantized_bits(4,0,1,alpha=1)", "quantized_relu(4,2)")).exact);
-  EXPECT_TRUE(only(small_cnn("quantized_bits(4,0,1,alpha='auto_po2')", "quantized_relu(4,2)")).exact);
+  EXPECT_TRUE(
+      only(small_cnn("quantized_bits(4,0,1,alpha='auto_po2')", "quantized_relu(4,2)")).exact);
   EXPECT_TRUE(only(mlp("quantized_po2(4,1)", "quantized_relu_po2(4,2)")).exact);
   EXPECT_TRUE(only(residual_block("binary(alpha=1)", "binary(alpha=1)")).exact);
 }
@@ -35,11 +38,13 @@ TEST(Certificate, NamesTheFloatSum) {
   ASSERT_EQ(c.failures.size(), 1U);
   EXPECT_EQ(c.failures[0].node, "fc");
   EXPECT_EQ(c.failures[0].layer, "fc");
-  EXPECT_EQ(c.failures[0].condition, "operand x is float32 and not quantized: a float sum in some order");
+  EXPECT_EQ(c.failures[0].condition,
+            "operand x is float32 and not quantized: a float sum in some order");
 }
 
 TEST(Certificate, NamesAScaleThatIsNoPowerOfTwo) {
-  const auto c = only(after_quantizer("quantized_bits(4,0,1,alpha=1)", "binary(alpha='auto')", 200));
+  const auto c =
+      only(after_quantizer("quantized_bits(4,0,1,alpha=1)", "binary(alpha='auto')", 200));
   EXPECT_FALSE(c.exact);
   ASSERT_EQ(c.failures.size(), 1U);
   EXPECT_EQ(c.failures[0].node, "w_q");
@@ -47,7 +52,8 @@ TEST(Certificate, NamesAScaleThatIsNoPowerOfTwo) {
 }
 
 TEST(Certificate, NamesSumsBeyond24Bits) {
-  const auto c = only(after_quantizer("quantized_bits(12,0,1,alpha=1)", "quantized_bits(12,0,1,alpha=1)", 64));
+  const auto c =
+      only(after_quantizer("quantized_bits(12,0,1,alpha=1)", "quantized_bits(12,0,1,alpha=1)", 64));
   EXPECT_FALSE(c.exact);
   ASSERT_EQ(c.failures.size(), 1U);
   EXPECT_EQ(c.failures[0].node, "fc");
@@ -82,19 +88,28 @@ TEST(Certificate, AsksAnewBehindAQuantizer) {
   ValueId x = b.input("x", {Dim::batch(), 8});
   x = b.dense(x, b.constant("w1", random_tensor({8, 9}, 1)), "fc1");
   x = b.apply(parse_quantizer("quantized_relu(4,2)"), x, "act");
-  x = b.activation(x, [] { ops::Activation a; a.function = "sigmoid"; return a; }(), "sigmoid");
+  x = b.activation(
+      x,
+      [] {
+        ops::Activation a;
+        a.function = "sigmoid";
+        return a;
+      }(),
+      "sigmoid");
   b.output("y", x);
   const auto c = only(b.finish());
   ASSERT_EQ(c.failures.size(), 2U);
   EXPECT_EQ(c.failures[0].node, "fc1");
   EXPECT_EQ(c.failures[1].node, "sigmoid");
-  EXPECT_NE(c.to_string().find("y: codes are compared where float values may differ"), std::string::npos);
+  EXPECT_NE(c.to_string().find("y: codes are compared where float values may differ"),
+            std::string::npos);
 }
 
 /// What a certificate promises.
 TEST(Certificate, HoldsInBothEvaluations) {
   for (uint64_t seed = 1; seed <= 5; ++seed)
-    for (const char* weights : {"quantized_bits(4,0,1,alpha=1)", "quantized_bits(3,0,1,alpha='auto_po2')", "ternary(alpha=1)"}) {
+    for (const char* weights : {"quantized_bits(4,0,1,alpha=1)",
+                                "quantized_bits(3,0,1,alpha='auto_po2')", "ternary(alpha=1)"}) {
       const Graph graph = small_cnn(weights, "quantized_relu(4,2)", seed);
       ASSERT_TRUE(only(graph).exact) << weights;
       const auto inputs = random_inputs(graph, 4, seed);

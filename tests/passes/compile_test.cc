@@ -17,16 +17,27 @@ void PrintTo(const Case& c, std::ostream* out) { *out << c.name; }
 
 const Case kCases[] = {
     {"cnn_w4a4", [] { return small_cnn("quantized_bits(4,0,1,alpha=1)", "quantized_relu(4,2)"); }},
-    {"cnn_w8a8", [] { return small_cnn("quantized_bits(8,0,1,alpha=1)", "quantized_bits(8,2,1,alpha=1)"); }},
+    {"cnn_w8a8",
+     [] { return small_cnn("quantized_bits(8,0,1,alpha=1)", "quantized_bits(8,2,1,alpha=1)"); }},
     {"cnn_binary", [] { return small_cnn("binary(alpha=1)", "binary(alpha=1)"); }},
-    {"cnn_auto", [] { return small_cnn("quantized_bits(4,0,1,alpha='auto')", "quantized_relu(3,1)"); }},
-    {"cnn_auto_po2", [] { return small_cnn("quantized_bits(4,0,1,alpha='auto_po2')", "quantized_bits(8,2,1,alpha=1)"); }},
+    {"cnn_auto",
+     [] { return small_cnn("quantized_bits(4,0,1,alpha='auto')", "quantized_relu(3,1)"); }},
+    {"cnn_auto_po2",
+     [] {
+       return small_cnn("quantized_bits(4,0,1,alpha='auto_po2')", "quantized_bits(8,2,1,alpha=1)");
+     }},
     {"cnn_ternary", [] { return small_cnn("ternary(alpha=1)", "quantized_tanh(4)"); }},
-    {"cnn_leaky", [] { return small_cnn("quantized_bits(4,0,1,alpha=1)", "quantized_relu(5,1,0,0.125)"); }},
-    {"cnn_sigmoid", [] { return small_cnn("quantized_bits(4,0,1,alpha=1)", "quantized_sigmoid(6)"); }},
+    {"cnn_leaky",
+     [] { return small_cnn("quantized_bits(4,0,1,alpha=1)", "quantized_relu(5,1,0,0.125)"); }},
+    {"cnn_sigmoid",
+     [] { return small_cnn("quantized_bits(4,0,1,alpha=1)", "quantized_sigmoid(6)"); }},
     {"channels_first", [] { return channels_first(); }},
-    {"residual_w2a2", [] { return residual_block("quantized_bits(2,0,1,alpha=1)", "quantized_relu(2,1)"); }},
-    {"residual_w4a8", [] { return residual_block("quantized_bits(4,0,1,alpha=1)", "quantized_bits(8,2,1,alpha=1)"); }},
+    {"residual_w2a2",
+     [] { return residual_block("quantized_bits(2,0,1,alpha=1)", "quantized_relu(2,1)"); }},
+    {"residual_w4a8",
+     [] {
+       return residual_block("quantized_bits(4,0,1,alpha=1)", "quantized_bits(8,2,1,alpha=1)");
+     }},
     {"residual_binary", [] { return residual_block("binary(alpha=1)", "binary(alpha=1)"); }},
     {"mlp", [] { return mlp("quantized_bits(6,0,1,alpha=1)", "quantized_relu(6)"); }},
     {"mlp_po2", [] { return mlp("quantized_po2(4,1)", "quantized_relu_po2(4,2)"); }},

@@ -9,8 +9,10 @@
 namespace qloom::test {
 namespace {
 
-ValueId weights(Builder& b, const std::string& quantizer, Extents extents, uint64_t seed, const std::string& name) {
-  return b.apply(parse_quantizer(quantizer), b.constant(name, random_tensor(std::move(extents), seed)), name + "_q");
+ValueId weights(Builder& b, const std::string& quantizer, Extents extents, uint64_t seed,
+                const std::string& name) {
+  return b.apply(parse_quantizer(quantizer),
+                 b.constant(name, random_tensor(std::move(extents), seed)), name + "_q");
 }
 
 ValueId batch_norm(Builder& b, ValueId x, int64_t channels, uint64_t seed, const std::string& name,
@@ -36,7 +38,8 @@ Tensor random_tensor(Extents extents, uint64_t seed, float lo, float hi) {
 
 std::vector<Tensor> random_inputs(const Graph& graph, int64_t batch, uint64_t seed) {
   std::vector<Tensor> out;
-  for (ValueId input : graph.inputs()) out.push_back(random_tensor(bind(graph.type(input).shape, batch), ++seed, -2, 2));
+  for (ValueId input : graph.inputs())
+    out.push_back(random_tensor(bind(graph.type(input).shape, batch), ++seed, -2, 2));
   return out;
 }
 
@@ -54,7 +57,8 @@ Graph small_cnn(const std::string& quantizer, const std::string& activation, uin
   b.set_layer("in_q", "QActivation");
   x = b.apply(parse_quantizer("quantized_bits(8,1,1,alpha=1)"), x);
   b.set_layer("conv", "QConv2D");
-  x = b.conv(x, weights(b, quantizer, {3, 3, 3, 9}, seed, "kernel"), {.padding = ops::Padding::same}, "conv_sum");
+  x = b.conv(x, weights(b, quantizer, {3, 3, 3, 9}, seed, "kernel"),
+             {.padding = ops::Padding::same}, "conv_sum");
   x = b.add(x, weights(b, "quantized_bits(6,1,1,alpha=1)", {9}, seed + 10, "bias"));
   b.set_layer("bn", "BatchNormalization");
   x = batch_norm(b, x, 9, seed + 20, "bn", ops::BatchNormForm::centered);
@@ -77,11 +81,13 @@ Graph residual_block(const std::string& quantizer, const std::string& activation
   b.set_layer("in_act", "QActivation");
   const ValueId shortcut = b.apply(parse_quantizer(activation), x);
   b.set_layer("conv1", "QConv2D");
-  x = b.conv(shortcut, weights(b, quantizer, {3, 3, 8, 8}, seed, "kernel1"), {.padding = ops::Padding::same});
+  x = b.conv(shortcut, weights(b, quantizer, {3, 3, 8, 8}, seed, "kernel1"),
+             {.padding = ops::Padding::same});
   x = batch_norm(b, x, 8, seed + 10, "bn1", ops::BatchNormForm::centered);
   x = b.apply(parse_quantizer(activation), x, "act1");
   b.set_layer("conv2", "QConv2D");
-  x = b.conv(x, weights(b, quantizer, {3, 3, 8, 8}, seed + 1, "kernel2"), {.padding = ops::Padding::same});
+  x = b.conv(x, weights(b, quantizer, {3, 3, 8, 8}, seed + 1, "kernel2"),
+             {.padding = ops::Padding::same});
   x = batch_norm(b, x, 8, seed + 20, "bn2", ops::BatchNormForm::affine);
   b.set_layer("add", "Add");
   x = b.add(shortcut, x, "sum");
@@ -101,7 +107,9 @@ Graph channels_first(uint64_t seed) {
     const std::string name = "conv" + std::to_string(i + 1);
     b.set_layer(name, "QConv1D");
     x = b.permute(x, {0, 2, 1});
-    x = b.conv(x, weights(b, "quantized_bits(4,0,1,alpha=1)", {3, 4, 4}, seed + static_cast<uint64_t>(i), name + "_kernel"),
+    x = b.conv(x,
+               weights(b, "quantized_bits(4,0,1,alpha=1)", {3, 4, 4},
+                       seed + static_cast<uint64_t>(i), name + "_kernel"),
                {.strides = {1}, .dilations = {1}, .padding = ops::Padding::causal});
     x = b.permute(x, {0, 2, 1});
     b.set_layer(name + "_act", "QActivation");
@@ -120,8 +128,10 @@ Graph mlp(const std::string& quantizer, const std::string& activation, uint64_t 
     const std::string name = "fc" + std::to_string(i + 1);
     const int64_t next = i == 2 ? 5 : 33;
     b.set_layer(name, "QDense");
-    x = b.dense(x, weights(b, quantizer, {width, next}, seed + static_cast<uint64_t>(10 * i), name + "_kernel"));
-    x = b.add(x, weights(b, "quantized_bits(6,0,1,alpha=1)", {next}, seed + static_cast<uint64_t>(10 * i + 1), name + "_bias"));
+    x = b.dense(x, weights(b, quantizer, {width, next}, seed + static_cast<uint64_t>(10 * i),
+                           name + "_kernel"));
+    x = b.add(x, weights(b, "quantized_bits(6,0,1,alpha=1)", {next},
+                         seed + static_cast<uint64_t>(10 * i + 1), name + "_bias"));
     b.set_layer(name + "_act", "QActivation");
     if (i < 2) x = b.apply(parse_quantizer(activation), x);
     width = next;

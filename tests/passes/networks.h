@@ -12,13 +12,16 @@ namespace qloom::test {
 
 /// image → quantized_bits → conv + bias → batch norm → activation → max pooling → flatten → dense.
 /// `weights`, `activation`: quantizer strings.
-[[nodiscard]] Graph small_cnn(const std::string& weights, const std::string& activation, uint64_t seed = 1);
+[[nodiscard]] Graph small_cnn(const std::string& weights, const std::string& activation,
+                              uint64_t seed = 1);
 /// A residual block: the activation feeds a conv and the sum behind it; the sum is an output too.
-[[nodiscard]] Graph residual_block(const std::string& weights, const std::string& activation, uint64_t seed = 1);
+[[nodiscard]] Graph residual_block(const std::string& weights, const std::string& activation,
+                                   uint64_t seed = 1);
 /// 1-D, channels first: permutations around each conv.
 [[nodiscard]] Graph channels_first(uint64_t seed = 1);
 /// Dense layers only.
-[[nodiscard]] Graph mlp(const std::string& weights, const std::string& activation, uint64_t seed = 1);
+[[nodiscard]] Graph mlp(const std::string& weights, const std::string& activation,
+                        uint64_t seed = 1);
 
 /// One tensor per input, normally distributed.
 [[nodiscard]] std::vector<Tensor> random_inputs(const Graph& graph, int64_t batch, uint64_t seed);

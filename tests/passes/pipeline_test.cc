@@ -18,19 +18,26 @@ void PrintTo(const Case& c, std::ostream* out) { *out << c.name; }
 const Case kCases[] = {
     {"cnn_w4a4", [] { return small_cnn("quantized_bits(4,0,1,alpha=1)", "quantized_relu(4,2)"); }},
     {"cnn_binary", [] { return small_cnn("binary(alpha=1)", "binary(alpha=1)"); }},
-    {"cnn_auto", [] { return small_cnn("quantized_bits(4,0,1,alpha='auto')", "quantized_relu(3,1)"); }},
-    {"cnn_auto_po2", [] { return small_cnn("quantized_bits(4,0,1,alpha='auto_po2')", "quantized_bits(8,2,1,alpha=1)"); }},
+    {"cnn_auto",
+     [] { return small_cnn("quantized_bits(4,0,1,alpha='auto')", "quantized_relu(3,1)"); }},
+    {"cnn_auto_po2",
+     [] {
+       return small_cnn("quantized_bits(4,0,1,alpha='auto_po2')", "quantized_bits(8,2,1,alpha=1)");
+     }},
     {"cnn_ternary", [] { return small_cnn("ternary(alpha=1)", "quantized_tanh(4)"); }},
-    {"residual_w2a2", [] { return residual_block("quantized_bits(2,0,1,alpha=1)", "quantized_relu(2,1)"); }},
+    {"residual_w2a2",
+     [] { return residual_block("quantized_bits(2,0,1,alpha=1)", "quantized_relu(2,1)"); }},
     {"residual_binary", [] { return residual_block("binary(alpha=1)", "binary(alpha=1)"); }},
     {"channels_first", [] { return channels_first(); }},
     {"mlp", [] { return mlp("quantized_bits(6,0,1,alpha=1)", "quantized_relu(6)"); }},
     {"mlp_po2", [] { return mlp("quantized_po2(4,1)", "quantized_relu_po2(4,2)"); }},
 };
 
-void expect_same(const std::vector<Tensor>& got, const std::vector<Tensor>& want, const std::string& what) {
+void expect_same(const std::vector<Tensor>& got, const std::vector<Tensor>& want,
+                 const std::string& what) {
   ASSERT_EQ(got.size(), want.size());
-  for (size_t i = 0; i < got.size(); ++i) EXPECT_TRUE(got[i].same_bits(want[i])) << what << ", output " << i;
+  for (size_t i = 0; i < got.size(); ++i)
+    EXPECT_TRUE(got[i].same_bits(want[i])) << what << ", output " << i;
 }
 
 class Pipeline : public ::testing::TestWithParam<Case> {};
@@ -69,8 +76,8 @@ TEST_P(Pipeline, NothingIsLeftBehindARegion) {
   passes::run_passes(graph, passes::inference_pipeline(), {});
   for (NodeId id : graph.order()) {
     const Node& node = graph.node(id);
-    EXPECT_TRUE(node.op != &ops::quantize && node.op != &ops::elementwise && node.op != &ops::batch_norm &&
-                node.op != &ops::conv && node.op != &ops::dense)
+    EXPECT_TRUE(node.op != &ops::quantize && node.op != &ops::elementwise &&
+                node.op != &ops::batch_norm && node.op != &ops::conv && node.op != &ops::dense)
         << node.op->name << " '" << node.name << "' is in no region";
   }
 }
@@ -102,7 +109,8 @@ TEST(Manager, RefusesAnUnknownName) {
     passes::run_passes(graph, passes::inference_pipeline(), {.disabled = {"fuse_everything"}});
     FAIL() << "no error";
   } catch (const UserError& e) {
-    EXPECT_NE(std::string(e.what()).find("cannot disable pass 'fuse_everything': the passes are fold_constants"),
+    EXPECT_NE(std::string(e.what()).find(
+                  "cannot disable pass 'fuse_everything': the passes are fold_constants"),
               std::string::npos)
         << e.what();
   }

@@ -35,10 +35,12 @@ TEST(RandomGraphs, EveryPassKeepsValues) {
       passes::run_passes(graph, one, {});
       const auto got = reference(graph, inputs);
       for (size_t k = 0; k < want.size(); ++k)
-        ASSERT_TRUE(got[k].same_bits(want[k])) << "seed " << seed << ", pass " << i << " " << one[0]->name << ", output "
-                                               << k << "\n" << to_text(original, false) << to_text(graph, false);
+        ASSERT_TRUE(got[k].same_bits(want[k]))
+            << "seed " << seed << ", pass " << i << " " << one[0]->name << ", output " << k << "\n"
+            << to_text(original, false) << to_text(graph, false);
       Graph again = graph.clone();
-      ASSERT_EQ(passes::run_passes(again, one, {})[0].rewrites, 0) << "seed " << seed << ", " << one[0]->name;
+      ASSERT_EQ(passes::run_passes(again, one, {})[0].rewrites, 0)
+          << "seed " << seed << ", " << one[0]->name;
     }
   }
   EXPECT_GT(telling, 100);  // a test whose outputs are all zero shows nothing
@@ -51,9 +53,10 @@ void expect_compiled(uint64_t seed, const passes::CompileOptions& options, bool 
   const auto compiled = passes::compile(original.clone(), options);
   const auto got = run_model(compiled, inputs, 5, 2, 2);
   for (size_t k = 0; k < want.size(); ++k)
-    expect_equal_or_ulps(got[k], want[k], "seed " + std::to_string(seed) + ", stop after " +
-                                              std::to_string(options.passes.stop_after) + ", output " + std::to_string(k) +
-                                              "\n" + to_text(original, false));
+    expect_equal_or_ulps(got[k], want[k],
+                         "seed " + std::to_string(seed) + ", stop after " +
+                             std::to_string(options.passes.stop_after) + ", output " +
+                             std::to_string(k) + "\n" + to_text(original, false));
 }
 
 TEST(RandomGraphs, ProgramAgreesWithTheInterpreter) {

@@ -8,8 +8,9 @@
 
 namespace qloom::test {
 
-std::vector<Tensor> run_model(const passes::Compilation& compiled, const std::vector<Tensor>& inputs,
-                              int64_t samples, int threads, int64_t tile) {
+std::vector<Tensor> run_model(const passes::Compilation& compiled,
+                              const std::vector<Tensor>& inputs, int64_t samples, int threads,
+                              int64_t tile) {
   runtime::Executor executor(compiled.model, {.threads = threads, .tile = tile});
   std::vector<std::span<const float>> in;
   for (const Tensor& t : inputs) in.push_back(t.f32());
@@ -36,7 +37,8 @@ void expect_equal_or_ulps(const Tensor& got, const Tensor& want, const std::stri
   for (size_t k = 0; k < got.f32().size(); ++k) {
     const float g = got.f32()[k], w = want.f32()[k];
     const float ulp = std::nextafterf(std::fabs(w), HUGE_VALF) - std::fabs(w);
-    ASSERT_TRUE(g == w || (g != g && w != w) || std::fabs(g - w) <= 4 * ulp || std::fabs(g - w) <= 1e-6F)
+    ASSERT_TRUE(g == w || (g != g && w != w) || std::fabs(g - w) <= 4 * ulp ||
+                std::fabs(g - w) <= 1e-6F)
         << what << ": element " << k << " is " << g << " instead of " << w;
   }
 }

@@ -9,8 +9,9 @@
 namespace qloom::test {
 
 /// Runs a compiled model; fails the test where the run fails.
-[[nodiscard]] std::vector<Tensor> run_model(const passes::Compilation& compiled, const std::vector<Tensor>& inputs,
-                                            int64_t samples, int threads = 1, int64_t tile = 0);
+[[nodiscard]] std::vector<Tensor> run_model(const passes::Compilation& compiled,
+                                            const std::vector<Tensor>& inputs, int64_t samples,
+                                            int threads = 1, int64_t tile = 0);
 
 /// Equal numbers (-0 equals 0), element by element.
 void expect_equal(const Tensor& got, const Tensor& want, const std::string& what);

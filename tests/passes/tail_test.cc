@@ -21,17 +21,22 @@ using kernels::Tail;
 using kernels::TailOp;
 
 /// dense(quantized x, weights) → batch norm → quantizer, as one region.
-Graph dense_region(const std::string& weights, const std::string& quantizer, bool normalize, int64_t channels = 12) {
+Graph dense_region(const std::string& weights, const std::string& quantizer, bool normalize,
+                   int64_t channels = 12) {
   Builder b("tail");
   ValueId x = b.input("x", {Dim::batch(), 40});
   x = b.apply(parse_quantizer("quantized_bits(6,1,1,alpha=1)"), x, "in_q");
-  x = b.dense(x, b.apply(parse_quantizer(weights), b.constant("w", random_tensor({40, channels}, 3))), "fc");
+  x = b.dense(x,
+              b.apply(parse_quantizer(weights), b.constant("w", random_tensor({40, channels}, 3))),
+              "fc");
   if (normalize) {
     ops::BatchNorm attributes;
     attributes.form = ops::BatchNormForm::affine;
-    x = b.batch_norm(x, b.constant("gamma", random_tensor({channels}, 4, -1, 1)), b.constant("beta", random_tensor({channels}, 5)),
-                     b.constant("mean", random_tensor({channels}, 6)), b.constant("variance", random_tensor({channels}, 7, 0.2F, 2)),
-                     attributes, "bn");
+    x = b.batch_norm(x, b.constant("gamma", random_tensor({channels}, 4, -1, 1)),
+                     b.constant("beta", random_tensor({channels}, 5)),
+                     b.constant("mean", random_tensor({channels}, 6)),
+                     b.constant("variance", random_tensor({channels}, 7, 0.2F, 2)), attributes,
+                     "bn");
   }
   if (!quantizer.empty()) x = b.apply(parse_quantizer(quantizer), x, "act");
   b.output("y", x);
@@ -63,14 +68,18 @@ const Form kForms[] = {
     {"binary", kW4, "binary(alpha=1)", true, Storage::bytes(1), "thresholds"},
     {"two_bits", kW4, "quantized_relu(2,1)", true, Storage::bytes(0), "thresholds"},
     {"four_bits", kW4, "quantized_relu(4,1)", true, Storage::bytes(0), "scale and round"},
-    {"eight_bits", kW4, "quantized_bits(8,2,1,alpha=1)", true, Storage::bytes(128), "scale and round"},
-    {"twelve_bits", kW4, "quantized_bits(12,3,1,alpha=1)", true, Storage::words(), "float32 in reference order, scale and round"},
+    {"eight_bits", kW4, "quantized_bits(8,2,1,alpha=1)", true, Storage::bytes(128),
+     "scale and round"},
+    {"twelve_bits", kW4, "quantized_bits(12,3,1,alpha=1)", true, Storage::words(),
+     "float32 in reference order, scale and round"},
     {"powers_of_two", kW4, "quantized_relu_po2(4,4)", true, Storage::words(), "thresholds"},
     {"leaky", kW4, "quantized_relu(4,1,0,0.25)", true, Storage::bytes(8), "thresholds"},
     {"tanh", kW4, "quantized_tanh(4)", true, Storage::bytes(8), "scale and round"},
-    {"hswish", kW4, "quantized_hswish(4,1,1)", false, Storage::bytes(8), "thresholds of rising and falling codes"},
+    {"hswish", kW4, "quantized_hswish(4,1,1)", false, Storage::bytes(8),
+     "thresholds of rising and falling codes"},
     {"float", kW4, "", true, Storage::f32(), "float32 in reference order"},
-    {"scaled_float", "quantized_bits(4,0,1,alpha='auto')", "", true, Storage::f32(), "float32 in reference order"},
+    {"scaled_float", "quantized_bits(4,0,1,alpha='auto')", "", true, Storage::f32(),
+     "float32 in reference order"},
     {"sum", kW4, "", false, Storage::words(), "codes"},
 };
 
@@ -89,7 +98,8 @@ TEST_P(TailForm, HasTheExpectedFormAndIsExact) {
   EXPECT_NE(proof.find("every accumulator"), std::string::npos) << proof;
 }
 
-INSTANTIATE_TEST_SUITE_P(Forms, TailForm, ::testing::ValuesIn(kForms), [](const auto& info) { return info.param.name; });
+INSTANTIATE_TEST_SUITE_P(Forms, TailForm, ::testing::ValuesIn(kForms),
+                         [](const auto& info) { return info.param.name; });
 
 TEST(Verifier, NamesChannelAndAccumulatorOfACorruptedThreshold) {
   const Graph graph = dense_region(kW4, "quantized_relu(2,1)", true);
@@ -104,7 +114,10 @@ TEST(Verifier, NamesChannelAndAccumulatorOfACorruptedThreshold) {
   const int32_t right = thresholds[12 + 7];
   bool mirrored = false;
   for (const auto& step : tail.steps)
-    if (step.op == TailOp::bit_xor) mirrored = tail.tables[static_cast<size_t>(tail.steps[static_cast<size_t>(step.b)].index)].i32[7] != 0;
+    if (step.op == TailOp::bit_xor)
+      mirrored =
+          tail.tables[static_cast<size_t>(tail.steps[static_cast<size_t>(step.b)].index)].i32[7] !=
+          0;
   for (int32_t wrong : {right - 1, right + 1})
     for (int64_t exhaustive : {int64_t{0}, int64_t{1} << 40}) {
       thresholds[12 + 7] = wrong;
@@ -152,7 +165,9 @@ TEST(Accumulator, CountsZerosOfPaddingForSetsWithoutZero) {
     ValueId x = b.input("x", {Dim::batch(), 5, 5, 1});
     x = b.apply(parse_quantizer("binary(alpha=1)"), x, "sign");
     // All weights +1: inside, nine products of ±1; at borders fewer.
-    x = b.conv(x, b.apply(parse_quantizer("binary(alpha=1)"), b.constant("w", Tensor::filled({3, 3, 1, 2}, 1.0F))),
+    x = b.conv(x,
+               b.apply(parse_quantizer("binary(alpha=1)"),
+                       b.constant("w", Tensor::filled({3, 3, 1, 2}, 1.0F))),
                {.padding = padded ? ops::Padding::same : ops::Padding::valid}, "conv");
     b.output("y", x);
     const Graph graph = b.finish();
@@ -178,7 +193,8 @@ TEST(Lowering, RefusesWithAReason) {
   const auto lowered = passes::lower_tail(request);
   EXPECT_FALSE(lowered.tail);
   EXPECT_NE(lowered.reason.find("quantize 'hswish'"), std::string::npos) << lowered.reason;
-  EXPECT_NE(lowered.reason.find("neither monotone nor few enough"), std::string::npos) << lowered.reason;
+  EXPECT_NE(lowered.reason.find("neither monotone nor few enough"), std::string::npos)
+      << lowered.reason;
 }
 
 }  // namespace

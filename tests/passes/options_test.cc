@@ -1,0 +1,188 @@
+#include <gtest/gtest.h>
+
+#include <numeric>
+
+#include "graph/builder.h"
+#include "graph/quantizer.h"
+#include "graph/support/error.h"
+#include "kernels/kernel.h"
+#include "passes/build_program.h"
+#include "passes/compile.h"
+#include "tests/passes/networks.h"
+#include "tests/passes/run_model.h"
+
+namespace qloom::test {
+namespace {
+
+const std::string kW4 = "quantized_bits(4,0,1,alpha=1)", kRelu = "quantized_relu(4,2)";
+
+const passes::RegionReport& report(const passes::Compilation& c, const std::string& name) {
+  for (const auto& r : c.regions)
+    if (r.name == name) return r;
+  throw std::runtime_error("no region " + name);
+}
+
+void expect_agrees(const Graph& graph, const passes::CompileOptions& options) {
+  const auto inputs = random_inputs(graph, 3, 11);
+  const auto compiled = passes::compile(graph.clone(), options);
+  const auto got = run_model(compiled, inputs, 3);
+  const auto want = reference(graph, inputs);
+  for (size_t i = 0; i < want.size(); ++i)
+    expect_equal(got[i], want[i], "output " + std::to_string(i));
+}
+
+std::string message(const Graph& graph, const passes::CompileOptions& options) {
+  try {
+    (void)passes::compile(graph.clone(), options);
+  } catch (const UserError& e) {
+    return e.what();
+  }
+  return {};
+}
+
+TEST(CompileOptions, DisabledKernelsGiveWayToReferenceKernels) {
+  const Graph graph = small_cnn(kW4, kRelu);
+  passes::CompileOptions options;
+  options.disabled_kernels = {"conv_pairs"};
+  const auto compiled = passes::compile(graph.clone(), options);
+  for (const auto& r : compiled.regions) EXPECT_TRUE(r.macs == 0 || !r.emitted) << r.name;
+  ASSERT_FALSE(compiled.notes.empty());
+  EXPECT_NE(compiled.notes[0].find("runs on reference kernels: no emitted kernel takes it: "
+                                   "conv_pairs: disabled by an option"),
+            std::string::npos)
+      << compiled.notes[0];
+  expect_agrees(graph, options);
+}
+
+TEST(CompileOptions, PinnedKernelIsTaken) {
+  const Graph graph = residual_block("binary(alpha=1)", "binary(alpha=1)");
+  for (const char* kernel : {"conv_pairs", "conv_xnor"}) {
+    passes::CompileOptions options;
+    options.pinned = {{"conv1", kernel}, {"conv2", kernel}};
+    const auto compiled = passes::compile(graph.clone(), options);
+    EXPECT_EQ(report(compiled, "conv1").kernel, kernel);
+    EXPECT_EQ(report(compiled, "conv2").kernel, kernel);
+    expect_agrees(graph, options);
+  }
+}
+
+TEST(CompileOptions, UnknownNamesAreErrorsThatListTheNames) {
+  const Graph graph = mlp(kW4, kRelu);
+  passes::CompileOptions options;
+  options.disabled_kernels = {"conv_magic"};
+  EXPECT_NE(message(graph, options).find("cannot disable kernel 'conv_magic': the kernels are "),
+            std::string::npos);
+  options = {};
+  options.pinned = {{"fc1", "conv_magic"}};
+  EXPECT_NE(message(graph, options)
+                .find("cannot pin node 'fc1' to kernel 'conv_magic': the kernels are "),
+            std::string::npos);
+  options = {};
+  options.passes.disabled = {"fuse_magic"};
+  EXPECT_NE(message(graph, options).find("cannot disable pass 'fuse_magic'"), std::string::npos);
+}
+
+TEST(CompileOptions, EveryPassCanBeLeftOut) {
+  const Graph graph = residual_block(kW4, kRelu);
+  for (const passes::PassDef* pass : passes::inference_pipeline()) {
+    passes::CompileOptions options;
+    options.passes.disabled = {std::string(pass->name)};
+    expect_agrees(graph, options);
+  }
+}
+
+TEST(CompileOptions, PortableCodeGivesTheSame) {
+  passes::CompileOptions options;
+  options.target = jit::Target::portable();
+  expect_agrees(small_cnn(kW4, kRelu), options);
+  expect_agrees(residual_block("binary(alpha=1)", "binary(alpha=1)"), options);
+}
+
+TEST(Explain, ListsEveryEmittedKernelWithVerdict) {
+  const auto compiled = passes::compile(small_cnn(kW4, kRelu));
+  const auto& conv = report(compiled, "conv_sum");
+  EXPECT_EQ(conv.op, "conv");
+  EXPECT_EQ(conv.layers, (std::vector<std::string>{"conv", "bn", "act"}));
+  ASSERT_TRUE(conv.accumulator);
+  EXPECT_LT(conv.accumulator->first, 0);
+  EXPECT_GT(conv.accumulator->second, 0);
+  EXPECT_EQ(conv.macs, 8 * 8 * 9 * 3 * 3 * 3);
+  EXPECT_TRUE(conv.both_quantized);
+  EXPECT_TRUE(conv.emitted);
+  bool chosen = false;
+  for (const auto& candidate : conv.candidates) {
+    EXPECT_EQ(candidate.matches, candidate.reason.empty()) << candidate.kernel;
+    if (candidate.kernel != conv.kernel) continue;
+    chosen = true;
+    EXPECT_DOUBLE_EQ(candidate.predicted_ns, conv.predicted_ns);
+  }
+  EXPECT_TRUE(chosen);
+}
+
+TEST(Input, OfAQuantizedTypeIsConverted) {
+  Graph graph;
+  graph.name = "typed";
+  const ValueId x = graph.add_input(
+      "x", {.shape = {Dim::batch(), 10}, .numeric = Numeric::fixed(4, 2, true), .scale = {}});
+  TensorType type{.shape = {10, 6}, .numeric = Numeric::fixed(3, 1, true), .scale = {}};
+  std::vector<int64_t> codes(60);
+  for (size_t i = 0; i < codes.size(); ++i) codes[i] = static_cast<int64_t>(i % 7) - 3;
+  const ValueId w = graph.add_constant("w", Tensor({10, 6}, std::move(codes)), type);
+  graph.add_output("y", graph.add(*find_op("dense"), "fc", {x, w}).results[0]);
+  std::vector<float> values(40);
+  for (size_t i = 0; i < values.size(); ++i)
+    values[i] = static_cast<float>(static_cast<int>(i * 5 % 16) - 8) / 4;
+  const std::vector<Tensor> inputs{Tensor({4, 10}, std::move(values))};
+  const auto compiled = passes::compile(graph.clone());
+  expect_equal(run_model(compiled, inputs, 4)[0], reference(graph, inputs)[0], "y");
+  EXPECT_TRUE(compiled.program.inputs[0].check_finite);
+}
+
+TEST(Output, MayBeAReshapeAndOneValueTwice) {
+  Builder b("twice");
+  ValueId x = b.input("x", {Dim::batch(), 4, 4, 2});
+  x = b.apply(parse_quantizer("quantized_bits(4,1,1,alpha=1)"), x, "in_q");
+  b.output("codes", x);
+  x = b.reshape(x, {-1}, "flat");
+  b.output("flat", x);
+  b.output("again", x);
+  expect_agrees(b.finish(), {});
+}
+
+TEST(Memory, DeadBuffersAreUsedAgain) {
+  Builder b("deep");
+  ValueId x = b.input("x", {Dim::batch(), 64});
+  x = b.apply(parse_quantizer("quantized_bits(8,2,1,alpha=1)"), x, "in_q");
+  for (int i = 0; i < 12; ++i) {
+    const std::string name = "fc" + std::to_string(i);
+    x = b.dense(x,
+                b.apply(parse_quantizer(kW4),
+                        b.constant(name + "_w", random_tensor({64, 64}, static_cast<uint64_t>(i)))),
+                name);
+    x = b.apply(parse_quantizer("quantized_relu(8,3)"), x);
+  }
+  b.output("y", x);
+  const auto compiled = passes::compile(b.finish());
+  int64_t sum = 0;
+  for (const auto& buffer : compiled.program.buffers) sum += buffer.bytes_per_sample;
+  EXPECT_LT(compiled.program.arena_bytes_per_sample, sum / 2);
+  for (const auto& buffer : compiled.program.buffers) {
+    EXPECT_EQ(buffer.offset_fixed % 64, 0);
+    EXPECT_EQ(buffer.offset_per_sample % 8, 0);
+  }
+}
+
+TEST(WholeBatch, IsMarked) {
+  Builder b("auto");
+  ValueId x = b.input("x", {Dim::batch(), 16});
+  b.output("y", b.apply(parse_quantizer("quantized_bits(4,0,1,alpha='auto_po2')"), x, "q"));
+  const Graph graph = b.finish();
+  const auto compiled = passes::compile(graph.clone());
+  EXPECT_TRUE(compiled.program.whole_batch);
+  const auto inputs = random_inputs(graph, 9, 3);
+  expect_equal(run_model(compiled, inputs, 9, 2)[0], reference(graph, inputs)[0], "y");
+  EXPECT_FALSE(passes::compile(mlp(kW4, kRelu)).program.whole_batch);
+}
+
+}  // namespace
+}  // namespace qloom::test
