@@ -2,6 +2,7 @@
 // there is one. How many cases pass, and how many are skipped for what reason, is pinned in
 // expected_counts.json: an unlisted skip fails, and so does an unlisted bundle.
 #include <gtest/gtest.h>
+#include <unistd.h>
 
 #include <algorithm>
 #include <filesystem>
@@ -132,7 +133,7 @@ TEST(GoldenModelsTest, AFloatInputIsNamedByTheCertificate) {
 class DamagedBundleTest : public ::testing::Test {
  protected:
   void SetUp() override {
-    folder_ = std::filesystem::path(::testing::TempDir()) / "qloom_damaged_bundle";
+    folder_ = std::filesystem::path(::testing::TempDir()) / ("qloom_damaged_bundle_" + std::to_string(getpid()));
     std::filesystem::remove_all(folder_);
     std::filesystem::create_directories(folder_);
   }
