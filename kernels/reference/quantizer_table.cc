@@ -43,10 +43,8 @@ struct Interval {
 };
 
 /// Points beside those that the bisection looked at.
-std::vector<Key> check_points(const QuantizerTable& table) {
+std::vector<Key> check_points(const QuantizerTable& table, Key lowest, Key highest) {
   std::vector<Key> keys;
-  const Key lowest = key_of(-std::numeric_limits<float>::max()),
-            highest = key_of(std::numeric_limits<float>::max());
   for (const float t : table.thresholds)
     if (keys.size() < 4096)
       for (const Key near : {2u, 3u, 1000u, 100000u}) {
@@ -59,6 +57,47 @@ std::vector<Key> check_points(const QuantizerTable& table) {
     keys.push_back(lowest + static_cast<Key>((state >> 32) % (highest - lowest)));
   }
   return keys;
+}
+
+/// The steps of each channel's code: neighbours with different codes. None where a code descends or
+/// there are too many.
+using Steps = std::vector<std::vector<Interval>>;
+std::optional<Steps> bisect(const Quantizer& q, const QuantizeOptions& options, Steps open) {
+  const size_t channels = open.size();
+  Steps steps(channels);
+  for (;;) {
+    Points middles(channels);
+    bool done = true;
+    for (size_t c = 0; c < channels; ++c) {
+      std::vector<Interval> rest;
+      for (const Interval& i : open[c]) {
+        if (i.lo_code > i.hi_code) return std::nullopt;
+        if (i.lo_code == i.hi_code) continue;
+        if (i.hi - i.lo == 1) {
+          steps[c].push_back(i);
+          continue;
+        }
+        rest.push_back(i);
+        middles[c].push_back(i.lo + (i.hi - i.lo) / 2);
+      }
+      open[c] = std::move(rest);
+      if (open[c].size() + steps[c].size() > kMostThresholds) return std::nullopt;
+      done = done && open[c].empty();
+    }
+    if (done) return steps;
+    const auto codes = codes_of(q, options, middles);
+    if (!codes) return std::nullopt;
+    for (size_t c = 0; c < channels; ++c) {
+      std::vector<Interval> halves;
+      for (size_t i = 0; i < open[c].size(); ++i) {
+        const Interval& whole = open[c][i];
+        const int64_t code = (*codes)[c][i];
+        halves.push_back({whole.lo, middles[c][i], whole.lo_code, code});
+        halves.push_back({middles[c][i], whole.hi, code, whole.hi_code});
+      }
+      open[c] = std::move(halves);
+    }
+  }
 }
 
 }  // namespace
@@ -74,63 +113,34 @@ std::optional<std::vector<QuantizerTable>> quantizer_tables(const Quantizer& q,
   if (!q.is_monotone() || rule.kind == ScaleRule::Kind::data || q.values().is_float32())
     return std::nullopt;
   const size_t channels = std::max<size_t>(1, rule.constant.size());
-  const Key lowest = key_of(-std::numeric_limits<float>::max()),
-            highest = key_of(std::numeric_limits<float>::max());
-  const Key zeros[] = {key_of(-0.0f), key_of(0.0f)};
-  const auto ends = codes_of(q, options, Points(channels, {lowest, zeros[0], zeros[1], highest}));
+  // Products within the quantizer may overflow for the largest floats, which then have no code.
+  std::optional<std::vector<std::vector<int64_t>>> ends;
+  Key lowest = 0, highest = 0;
+  for (float largest = std::numeric_limits<float>::max(); !ends && largest > 1; largest /= 2) {
+    lowest = key_of(-largest);
+    highest = key_of(largest);
+    ends = codes_of(q, options, Points(channels, {lowest, key_of(-0.0f), key_of(0.0f), highest}));
+  }
   if (!ends) return std::nullopt;
-  std::vector<std::vector<Interval>> open(channels);
-  std::vector<std::vector<Interval>> steps(channels);
+  Steps whole(channels);
   for (size_t c = 0; c < channels; ++c) {
     const std::vector<int64_t>& codes = (*ends)[c];
     if (codes[1] != codes[2]) return std::nullopt;  // no threshold tells -0 from +0
-    open[c].push_back({lowest, highest, codes[0], codes[3]});
+    whole[c].push_back({lowest, highest, codes[0], codes[3]});
   }
-  for (bool again = true; again;) {
-    again = false;
-    Points middles(channels);
-    for (size_t c = 0; c < channels; ++c) {
-      std::vector<Interval> rest;
-      for (const Interval& i : open[c]) {
-        if (i.lo_code > i.hi_code) return std::nullopt;
-        if (i.lo_code == i.hi_code) continue;
-        if (i.hi - i.lo == 1) {
-          steps[c].push_back(i);
-          continue;
-        }
-        rest.push_back(i);
-        middles[c].push_back(i.lo + (i.hi - i.lo) / 2);
-      }
-      open[c] = std::move(rest);
-      if (open[c].size() + steps[c].size() > kMostThresholds) return std::nullopt;
-      again = again || !open[c].empty();
-    }
-    if (!again) break;
-    const auto codes = codes_of(q, options, middles);
-    if (!codes) return std::nullopt;
-    for (size_t c = 0; c < channels; ++c) {
-      std::vector<Interval> halves;
-      for (size_t i = 0; i < open[c].size(); ++i) {
-        const Interval& whole = open[c][i];
-        const Key middle = middles[c][i];
-        const int64_t code = (*codes)[c][i];
-        halves.push_back({whole.lo, middle, whole.lo_code, code});
-        halves.push_back({middle, whole.hi, code, whole.hi_code});
-      }
-      open[c] = std::move(halves);
-    }
-  }
+  auto steps = bisect(q, options, std::move(whole));
+  if (!steps) return std::nullopt;
   std::vector<QuantizerTable> tables(channels);
   Points points(channels);
   for (size_t c = 0; c < channels; ++c) {
-    std::sort(steps[c].begin(), steps[c].end(),
+    std::sort((*steps)[c].begin(), (*steps)[c].end(),
               [](const Interval& a, const Interval& b) { return a.lo < b.lo; });
     tables[c].codes.push_back((*ends)[c][0]);
-    for (const Interval& step : steps[c]) {
+    for (const Interval& step : (*steps)[c]) {
       tables[c].thresholds.push_back(value_of(step.hi));
       tables[c].codes.push_back(step.hi_code);
     }
-    points[c] = check_points(tables[c]);
+    points[c] = check_points(tables[c], lowest, highest);
   }
   const auto expected = codes_of(q, options, points);
   if (!expected) return std::nullopt;

@@ -9,7 +9,8 @@
 
 namespace qloom::kernels::reference {
 
-/// code(x) = codes[number of thresholds ≤ x], for every finite x. Codes ascend.
+/// code(x) = codes[number of thresholds ≤ x]. Codes ascend. Floats so large that the quantizer's
+/// own products overflow, for which it has no code, get the first or last.
 struct QuantizerTable {
   std::vector<float> thresholds;
   std::vector<int64_t> codes;  ///< one more than thresholds
