@@ -2,7 +2,9 @@
 #include <gtest/gtest.h>
 
 #include <cmath>
+#include <fstream>
 #include <memory>
+#include <sstream>
 
 #include "bindings/import/keras_import.h"
 #include "bindings/import/read.h"
@@ -11,6 +13,7 @@
 #include "graph/ops_table.h"
 #include "graph/support/error.h"
 #include "graph/support/fields.h"
+#include "graph/text.h"
 #include "tests/bindings/expect_error.h"
 #include "tests/examples/example_kernels_table.h"
 #include "tests/examples/example_layers_table.h"
@@ -18,6 +21,7 @@
 #include "tests/examples/example_passes_table.h"
 #include "tests/examples/example_quantizers_table.h"
 #include "tests/kernels/problem.h"
+#include "tests/support/paths.h"
 #include "tests/support/random_graph.h"
 
 namespace qloom {
@@ -234,6 +238,20 @@ TEST(ContributingPass, RemovesOneOfTwoAndKeepsEveryValue) {
   EXPECT_NE(g.find("limited"), nullptr);
   const std::vector<Tensor> got = run(g, inputs);
   for (size_t i = 0; i < 2; ++i) EXPECT_TRUE(got[i].same_bits(want[i])) << i;
+}
+
+TEST(ContributingPass, GivesTheExpectedText) {
+  std::ifstream in(testing::source_dir() / "tests/examples/contributing/merge_relus.txt");
+  std::ostringstream read;
+  read << in.rdbuf();
+  const std::string text = read.str(), before = "=== before\n", after = "=== after 1 rewrites\n";
+  const size_t first = text.find(before) + before.size(), second = text.find(after);
+  ASSERT_NE(second, text.npos);
+  Graph g = parse_graph(text.substr(first, second - first));
+  EXPECT_EQ(to_text(g), text.substr(first, second - first));
+  const passes::PassDef* const pass[] = {&passes::merge_relus};
+  EXPECT_EQ(passes::run_passes(g, pass, {})[0].rewrites, 1);
+  EXPECT_EQ(to_text(g), text.substr(second + after.size()));
 }
 
 TEST(ContributingPass, KeepsTheValuesOfRandomGraphs) {

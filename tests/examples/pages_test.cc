@@ -20,13 +20,13 @@ std::string text_of(const std::filesystem::path& path) {
   return std::move(out).str();
 }
 
-/// The insides of the ```cpp blocks of a page, in order.
-std::vector<std::string> cpp_blocks(const std::string& page) {
+/// The insides of the blocks of a page that begin with ```language, in order.
+std::vector<std::string> blocks_of(const std::string& page, const std::string& language) {
   std::vector<std::string> blocks;
   std::istringstream in(page);
   bool inside = false;
   for (std::string line; std::getline(in, line);) {
-    if (!inside && line == "```cpp") {
+    if (!inside && line == "```" + language) {
       inside = true;
       blocks.emplace_back();
     } else if (inside && line == "```") {
@@ -39,8 +39,11 @@ std::vector<std::string> cpp_blocks(const std::string& page) {
   return blocks;
 }
 
-/// The path in a first line `// tests/examples/…`; "" for other blocks.
+/// The path in a first line `// tests/examples/…`, the file of a first line `pass NAME`; "" for
+/// other blocks.
 std::string path_in(const std::string& block) {
+  if (block.starts_with("pass "))
+    return "tests/examples/contributing/" + block.substr(5, block.find('\n') - 5) + ".txt";
   const std::string mark = "// tests/examples/";
   if (!block.starts_with(mark)) return {};
   const size_t end = block.find(".cc");
@@ -57,7 +60,10 @@ std::string section(const std::string& text, const std::string& name) {
 
 TEST(Pages, ContributingShowsTheCompiledFiles) {
   std::set<std::string> shown;
-  for (const std::string& block : cpp_blocks(text_of(testing::source_dir() / "CONTRIBUTING.md"))) {
+  const std::string page = text_of(testing::source_dir() / "CONTRIBUTING.md");
+  std::vector<std::string> blocks = blocks_of(page, "cpp");
+  for (std::string& text : blocks_of(page, "text")) blocks.push_back(std::move(text));
+  for (const std::string& block : blocks) {
     const std::string path = path_in(block);
     ASSERT_FALSE(path.empty()) << "a block that names no file in its first line:\n" << block;
     EXPECT_EQ(block, text_of(testing::source_dir() / path))
@@ -95,7 +101,7 @@ TEST(Pages, ContributingNamesFilesThatExist) {
 TEST(Pages, ReadmeShowsTheExampleThatRuns) {
   const std::filesystem::path readme = testing::source_dir() / "README.md";
   ASSERT_TRUE(std::filesystem::exists(readme)) << "README.md is missing";
-  const auto blocks = cpp_blocks(text_of(readme));
+  const auto blocks = blocks_of(text_of(readme), "cpp");
   ASSERT_EQ(blocks.size(), 1U) << "README.md has one ```cpp block, that of load_and_run.cc";
   const std::string text = text_of(testing::source_dir() / "tests/examples/load_and_run.cc");
   const std::string shown = section(text, "readme");
@@ -105,10 +111,11 @@ TEST(Pages, ReadmeShowsTheExampleThatRuns) {
 
 /// Tests of the reader of pages.
 TEST(Pages, BlocksAndSectionsAreFound) {
-  EXPECT_EQ(cpp_blocks("a\n```cpp\nx\ny\n```\n```\nz\n```\n```cpp\n```\n"),
+  EXPECT_EQ(blocks_of("a\n```cpp\nx\ny\n```\n```\nz\n```\n```cpp\n```\n", "cpp"),
             (std::vector<std::string>{"x\ny\n", ""}));
   EXPECT_EQ(path_in("// tests/examples/contributing/a.cc: b\n"),
             "tests/examples/contributing/a.cc");
+  EXPECT_EQ(path_in("pass b\n=== before\n"), "tests/examples/contributing/b.txt");
   EXPECT_EQ(path_in("int x;\n"), "");
   EXPECT_EQ(section("a\n// [m]\nb\n// [/m]\nc\n", "m"), "b\n");
 }
