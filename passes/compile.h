@@ -17,6 +17,7 @@
 
 namespace qloom::passes {
 
+/// fast: kernels that sum floats in another order may be chosen. There are none yet.
 enum class FloatMode : uint8_t { reproducible, fast };
 
 struct CompileOptions {
@@ -70,7 +71,7 @@ struct Compilation {
 [[nodiscard]] Compilation compile(Graph graph, const CompileOptions& options = {});
 
 /// Code of Compilation::objects through ORC, without touching the disk; null where there are none.
-[[nodiscard]] std::shared_ptr<const jit::Code> load_in_memory(std::span<const std::vector<uint8_t>> objects,
-                                                              const std::string& name);
+[[nodiscard]] std::shared_ptr<const jit::Code> load_in_memory(
+    std::span<const std::vector<uint8_t>> objects, const std::string& name);
 
 }  // namespace qloom::passes

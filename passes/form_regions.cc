@@ -1,11 +1,20 @@
+#include <cstdint>
+
 #include "graph/ops_table.h"
+#include "graph/support/error.h"
 #include "passes/edit.h"
 #include "passes/pass.h"
 
 namespace qloom::passes {
 namespace {
 
-int run(Graph& graph, const PassContext&) {
+/// Accumulators are 32 bits wide.
+bool fits_accumulator(const TensorType& sum) {
+  const auto grid = *sum.numeric.grid();
+  return grid.lo > INT32_MIN && grid.hi < INT32_MAX;
+}
+
+int run(Graph& graph, const PassContext& context) {
   int rewrites = 0;
   for (NodeId id : graph.order()) {
     const Node& node = graph.node(id);
@@ -17,6 +26,12 @@ int run(Graph& graph, const PassContext&) {
         !graph.type(node.operands[0]).scale.is_per_tensor() ||
         channels_of_constant(graph.type(node.operands[1]).scale.values().extents()) < 0)
       continue;
+    if (!fits_accumulator(graph.type(node.results[0]))) {
+      if (context.notes != nullptr)
+        context.notes->push_back(join_text("'", node.name, "' runs on a reference kernel: its sum ",
+                                           graph.type(node.results[0]), " leaves 32 bits"));
+      continue;
+    }
     wrap(graph, id);
     ++rewrites;
   }

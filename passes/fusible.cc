@@ -35,13 +35,15 @@ bool is_monotone(const Node& quantize) {
   return def != nullptr && Quantizer(*def, q.arguments).is_monotone();
 }
 
-/// The integer values that the region's first source can take, or -1 where it is no integer.
+/// How many integers the region's first source can be, or -1 where it is no integer or they are
+/// many.
 int64_t source_values(const Node& region) {
   const Graph& body = *region.body;
   const Node* root = root_of(body);
   const TensorType& type = body.type(root != nullptr ? root->results[0] : body.inputs()[0]);
   if (!type.has_codes()) return -1;
   const auto grid = *type.numeric.grid();
+  if (grid.lo < -kEnumerable || grid.hi > kEnumerable) return -1;  // too many to matter
   return grid.hi - grid.lo + 1;
 }
 

@@ -51,6 +51,13 @@ BodyFunction::BodyFunction(const Graph& body, ValueId source, const EvaluationOp
   options_.evaluation = Evaluation::canonical;
 }
 
+BodyFunction BodyFunction::over_floats() const {
+  BodyFunction out = *this;
+  out.type_.numeric = Numeric::float32();
+  out.type_.scale = {};
+  return out;
+}
+
 bool BodyFunction::is_function(ValueId value) const {
   if (value == source_ || is_constant(body_, value)) return true;
   const Node& node = body_.producer(value);

@@ -20,6 +20,9 @@ class BodyFunction {
  public:
   /// `source` and `value` belong to the body. Evaluates canonically.
   BodyFunction(const Graph& body, ValueId source, const EvaluationOptions& options);
+  /// The same with any float32 for the source, also where it has codes: what a quantizer makes of
+  /// numbers between them.
+  [[nodiscard]] BodyFunction over_floats() const;
 
   /// True when `value` depends on the source and constants alone.
   [[nodiscard]] bool is_function(ValueId value) const;
@@ -27,6 +30,7 @@ class BodyFunction {
   /// channels.
   [[nodiscard]] bool is_uniform(ValueId value) const;
   [[nodiscard]] ValueId source() const { return source_; }
+  [[nodiscard]] const TensorType& type(ValueId value) const { return body_.type(value); }
   [[nodiscard]] bool source_is_f32() const { return !type_.has_codes(); }
   [[nodiscard]] int64_t channels() const { return type_.shape.back().extent(); }
 

@@ -31,4 +31,11 @@ namespace qloom::passes {
 [[nodiscard]] std::optional<int> lower_scale_and_round(TailBuilder& builder, int source,
                                                        const Transitions& t, double step);
 
+/// The same for a code function of one float, the same in all channels and proved to rise, without
+/// looking for its transitions: those of clamp(round(x / step)) are computed and the reference is
+/// asked on both sides of each. `evaluated` counts the points.
+[[nodiscard]] std::optional<int> lower_rounding(TailBuilder& builder, int source,
+                                                const BodyFunction& function, ValueId value,
+                                                const Interval& interval, int64_t& evaluated);
+
 }  // namespace qloom::passes

@@ -153,8 +153,20 @@ class Lowering {
         return std::nullopt;  // the source itself has no form
       }
     };
-    // Of the source as a whole, where that is short …
-    if (const auto step = attempt(source_, kThresholds, 0)) return *step;
+    const TensorType& type = body_.type(value);
+    const auto grid = *type.numeric.grid();
+    const int64_t codes = grid.hi - grid.lo;
+    const ValueId x = node.operands[0];
+    const bool of_floats = !body_.type(source_).has_codes();
+    // A rounding quantizer of a float as such …
+    if (of_floats && codes > kCheapThresholds)
+      if (const auto step = rounding(node, value)) return *step;
+    // … the source as a whole, where that is short: many codes of a float behind other operations
+    // have no short form, and looking for their thresholds in 2^32 floats takes long …
+    if (!of_floats || x == source_ || codes <= kThresholds)
+      if (const auto step = attempt(source_, kThresholds, 0)) return *step;
+    if (!of_floats)
+      if (const auto step = rounding(node, value)) return *step;
     // … of what comes before, the nearest first …
     for (ValueId x = node.operands[0]; x != source_ && operand_index(x) < 0;) {
       if (const auto step = attempt(x, kAnyThresholds, kChanges)) return *step;
@@ -169,6 +181,25 @@ class Lowering {
     refuse(node.op->name, " '", node.name, "' of ", body_.type(node.operands[0]),
            ": its codes are neither monotone nor few enough to enumerate, or no form agrees with "
            "them");
+  }
+
+  /// clamp(round(x / step)) of the float that a quantizer takes.
+  std::optional<int> rounding(const Node& node, ValueId value) {
+    if (node.op != &ops::quantize || !body_.type(value).scale.is_per_tensor()) return std::nullopt;
+    const BodyFunction function =
+        BodyFunction(body_, node.operands[0], request_.options).over_floats();
+    try {
+      int64_t evaluated = 0;
+      const auto step = lower_rounding(builder_, f32(node.operands[0]), function, value,
+                                       float_interval(function, {value}), evaluated);
+      if (!step) return std::nullopt;
+      note("scale and round");
+      proofs_.push_back(
+          join_text("monotone, asked on both sides of every threshold: ", evaluated, " points"));
+      return step;
+    } catch (const Refusal&) {
+      return std::nullopt;  // the float itself has no form
+    }
   }
 
   static bool has_reference_form(const Node& node) {

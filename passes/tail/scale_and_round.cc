@@ -139,6 +139,41 @@ class Fit {
 
 }  // namespace
 
+std::optional<int> lower_rounding(TailBuilder& builder, int source, const BodyFunction& function,
+                                  ValueId value, const Interval& interval, int64_t& evaluated) {
+  const TensorType& type = function.type(value);
+  const auto directions = function.directions(value);
+  if (!function.source_is_f32() || !function.is_uniform(value) || !directions ||
+      (*directions)[0] <= 0)
+    return std::nullopt;
+  const int64_t begin = interval.lo[0], end = interval.hi[0];
+  const std::vector<int64_t> ends = function.codes(value, std::vector<int64_t>{begin, end}, 1);
+  const int64_t lo = ends[0], hi = ends[1];
+  if (lo < -(int64_t{1} << 22) || hi > int64_t{1} << 22) return std::nullopt;
+  const auto m = static_cast<float>(1 / type.step().f64()[0]);
+  const auto own = [&](int64_t ordinal) {
+    return run(float_of(ordinal), m, 0, static_cast<float>(lo), static_cast<float>(hi));
+  };
+  // The first float of each code: near (k - 1/2)·step.
+  std::vector<int64_t> points, expected;
+  for (int64_t k = lo + 1; k <= hi; ++k) {
+    int64_t below = begin, at = end;
+    while (at - below > 1) {
+      const int64_t middle = below + (at - below) / 2;
+      (own(middle) >= k ? at : below) = middle;
+    }
+    points.insert(points.end(), {at - 1, at});
+    expected.insert(expected.end(), {own(at - 1), own(at)});
+  }
+  evaluated = static_cast<int64_t>(points.size()) + 2;
+  if (own(begin) != lo || own(end) != hi) return std::nullopt;
+  if (!points.empty() && function.codes(value, points, 1) != expected) return std::nullopt;
+  int x = builder.step(TailOp::multiply, source, builder.real(m));
+  x = builder.step(TailOp::maximum, x, builder.real(static_cast<float>(lo)));
+  x = builder.step(TailOp::minimum, x, builder.real(static_cast<float>(hi)));
+  return builder.step(TailOp::to_int, x);
+}
+
 std::optional<int> lower_scale_and_round(TailBuilder& builder, int source, const Transitions& t,
                                          double step) {
   if (threshold_rows(t) < 0) return std::nullopt;

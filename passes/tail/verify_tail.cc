@@ -17,6 +17,8 @@ using kernels::Storage;
 using kernels::Tail;
 using kernels::TailScalar;
 
+constexpr int64_t kMostFloatThresholds = 4096;
+
 class Verifier {
  public:
   Verifier(const TailRequest& request, const Tail& tail)
@@ -87,6 +89,11 @@ class Verifier {
     }
     for (ValueId value : values_) {
       if (!body_.type(value).has_codes() || !function_.is_function(value)) continue;
+      // In 2^32 floats each threshold takes 32 questions: only where there are few.
+      const auto grid = *body_.type(value).numeric.grid();
+      if (function_.source_is_f32() && !function_.is_uniform(value) &&
+          (grid.hi - grid.lo) * channels_ > kMostFloatThresholds)
+        continue;
       const auto found =
           find_transitions(function_, value, interval_, request_.exhaustive_limit, 1 << 10);
       if (!found) continue;

@@ -149,6 +149,45 @@ TEST(Output, MayBeAReshapeAndOneValueTwice) {
   expect_agrees(b.finish(), {});
 }
 
+TEST(Ports, OfUnusualGraphs) {
+  {
+    Builder b("two_inputs");  // and one that nothing uses
+    const ValueId x = b.input("x", {Dim::batch(), 6}), y = b.input("y", {Dim::batch(), 6});
+    b.input("unused", {Dim::batch(), 3});
+    const ValueId q = b.apply(parse_quantizer("quantized_bits(4,1,1,alpha=1)"), y, "y_q");
+    b.output("sum", b.add(x, q));
+    expect_agrees(b.finish(), {});
+  }
+  {
+    Builder b("identity");
+    b.output("y", b.input("x", {Dim::batch(), 6}));
+    expect_agrees(b.finish(), {});
+  }
+  {
+    Builder b("constant");
+    b.input("x", {Dim::batch(), 6});
+    b.output("y", b.constant("c", random_tensor({6}, 1)));
+    EXPECT_NE(message(b.finish(), {}).find("output 'y' is a constant"), std::string::npos);
+  }
+}
+
+TEST(Compile, SaysWhichSumLeaves32Bits) {
+  Builder b("wide");
+  ValueId x = b.input("x", {Dim::batch(), 40});
+  x = b.apply(parse_quantizer("quantized_bits(16,0,1,alpha=1)"), x, "in_q");
+  x = b.dense(x,
+              b.apply(parse_quantizer("quantized_bits(16,0,1,alpha=1)"),
+                      b.constant("w", random_tensor({40, 3}, 1))),
+              "fc");
+  b.output("y", b.apply(parse_quantizer("quantized_relu(4,1)"), x, "act"));
+  const Graph graph = b.finish();
+  const auto compiled = passes::compile(graph.clone());
+  ASSERT_EQ(compiled.notes.size(), 1U);
+  EXPECT_NE(compiled.notes[0].find("'fc' runs on a reference kernel: its sum"), std::string::npos)
+      << compiled.notes[0];
+  expect_agrees(graph, {});
+}
+
 TEST(Memory, DeadBuffersAreUsedAgain) {
   Builder b("deep");
   ValueId x = b.input("x", {Dim::batch(), 64});
