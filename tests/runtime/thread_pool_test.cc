@@ -32,15 +32,15 @@ TEST(ThreadPool, EachPartRunsOnce) {
 
 TEST(ThreadPool, JobsFollowEachOtherAndSeeEachOthersWrites) {
   ThreadPool pool(4);
-  std::vector<int64_t> values(64, 0);
+  std::vector<uint64_t> values(64, 0);
   for (int64_t job = 0; job < 3000; ++job) {
     pool.run(64, [&](int64_t part, int) {
-      int64_t& v = values[static_cast<size_t>((part + job) % 64)];
+      uint64_t& v = values[static_cast<size_t>((part + job) % 64)];
       v = v * 3 + 1;
     });
     if (job % 1000 == 999) std::this_thread::sleep_for(std::chrono::milliseconds(5));
   }
-  EXPECT_EQ(std::set<int64_t>(values.begin(), values.end()).size(), 1u);
+  EXPECT_EQ(std::set<uint64_t>(values.begin(), values.end()).size(), 1u);
 }
 
 TEST(ThreadPool, PartsRunAtTheSameTime) {
