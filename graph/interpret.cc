@@ -6,6 +6,7 @@
 #include "graph/ops/common.h"
 #include "graph/ops_table.h"
 #include "graph/support/error.h"
+#include "graph/support/float_environment.h"
 
 namespace qloom {
 namespace {
@@ -105,6 +106,7 @@ Tensor to_codes(const Tensor& f32, const TensorType& type) {
 std::vector<RuntimeValue> evaluate(const Graph& graph, const Node& node,
                                    std::span<const RuntimeValue> operands,
                                    const EvaluationOptions& options) {
+  const FloatEnvironment environment;
   const std::vector<TensorType> types = declared_types(graph, node);
   return node.op->evaluate({node, operands, types, options});
 }

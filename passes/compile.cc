@@ -5,6 +5,7 @@
 #include <map>
 
 #include "graph/support/error.h"
+#include "graph/support/float_environment.h"
 #include "passes/build_program.h"
 #include "passes/select_kernels.h"
 
@@ -118,6 +119,7 @@ std::shared_ptr<const jit::Code> load_in_memory(std::span<const std::vector<uint
 }
 
 Compilation compile(Graph graph, const CompileOptions& options) {
+  const FloatEnvironment environment;  // constants are folded and tails verified as they will run
   Compilation out;
   out.certificates = certificates(graph);
   out.passes = run_passes(graph, inference_pipeline(), options.passes, &out.notes);

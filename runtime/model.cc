@@ -3,11 +3,13 @@
 #include <algorithm>
 
 #include "graph/support/error.h"
+#include "graph/support/float_environment.h"
 
 namespace qloom::runtime {
 
 Model::Model(Program program, std::shared_ptr<const jit::Code> code)
     : program_(std::move(program)), code_(std::move(code)) {
+  const FloatEnvironment environment;  // reference calls prepare thresholds and factors
   program_.verify();
   bound_.reserve(program_.calls.size());
   for (const Call& call : program_.calls) {

@@ -6,6 +6,10 @@
 #include <map>
 #include <thread>
 
+#if defined(__x86_64__)
+#include <xmmintrin.h>
+#endif
+
 #include "graph/builder.h"
 #include "graph/interpret.h"
 #include "graph/ops_table.h"
@@ -216,6 +220,26 @@ TEST(ReferenceProgram, RunNeverAllocates) {
   EXPECT_EQ(allocation_count() - before, 0);
   EXPECT_TRUE(ok);
 }
+
+#if defined(__x86_64__)
+TEST(ReferenceProgram, TheCallersFloatModeChangesNothing) {
+  const Graph graph = small_network("quantized_bits(6,0,1,alpha=0.3)");
+  const std::vector<float> x = numbers(9 * 108, 9);
+  const Outputs expected = interpreted(graph, x, 9);
+  const unsigned before = _mm_getcsr();
+  // Flush to zero, denormals are zero, truncate.
+  const unsigned odd = 0x1f80 | 0x8040 | 0x6000;
+  _mm_setcsr(odd);
+  const Outputs again = interpreted(graph, x, 9);
+  Executor executor(std::make_shared<Model>(program_of(graph), nullptr));
+  const Outputs got = run(executor, x, 9);
+  const unsigned after = _mm_getcsr();
+  _mm_setcsr(before);
+  EXPECT_EQ(after & ~0x3fu, odd);
+  EXPECT_EQ(again, expected);
+  EXPECT_EQ(got, expected);
+}
+#endif
 
 TEST(ReferenceProgram, MissingScratchAndWrongSizesAreFound) {
   Program program = program_of(small_network("quantized_relu(4,1)"));
