@@ -1,7 +1,13 @@
 #include <gtest/gtest.h>
+#include <unistd.h>
+
+#include <filesystem>
+#include <fstream>
+#include <iterator>
 
 #include "graph/ops_table.h"
 #include "graph/support/error.h"
+#include "graph/text.h"
 #include "passes/edit.h"
 #include "passes/pass.h"
 #include "tests/passes/networks.h"
@@ -114,6 +120,34 @@ TEST(Manager, RefusesAnUnknownName) {
               std::string::npos)
         << e.what();
   }
+}
+
+int break_something(Graph& graph, const passes::PassContext&) {
+  graph.clear_outputs();  // half done …
+  throw UserError("layer 'fc' is broken");
+}
+constexpr passes::PassDef kBreaks{.name = "breaks", .doc = "Fails.", .run = break_something};
+
+TEST(Manager, WritesTheGraphBeforeAFailingPass) {
+  Graph graph = mlp("quantized_bits(4,0,1,alpha=1)", "quantized_relu(4,1)");
+  const std::string before = to_text(graph);
+  const std::filesystem::path folder =
+      std::filesystem::temp_directory_path() / ("qloom-manager-test-" + std::to_string(getpid()));
+  const passes::PassDef* const one[] = {&kBreaks};
+  std::string text;
+  try {
+    passes::run_passes(graph, one, {.dump_directory = folder});
+  } catch (const UserError& e) {
+    text = e.what();
+  }
+  EXPECT_NE(text.find("pass 0 'breaks' failed: layer 'fc' is broken"), std::string::npos) << text;
+  const std::filesystem::path file = folder / "00-breaks-failed.txt";
+  EXPECT_NE(text.find("the graph before it is in " + file.string()), std::string::npos) << text;
+  EXPECT_NE(text.find("replay with stop_after = 1"), std::string::npos) << text;
+  std::ifstream in(file);
+  const std::string written((std::istreambuf_iterator<char>(in)), std::istreambuf_iterator<char>());
+  EXPECT_EQ(written, before);
+  std::filesystem::remove_all(folder);
 }
 
 }  // namespace
