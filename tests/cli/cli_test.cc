@@ -97,8 +97,7 @@ TEST(Cli, ExplainNamesKernelsReasonsAndProofs) {
 }
 
 TEST(Cli, CompareAgreesAndSaysSo) {
-  const Finished f =
-      qloom({"compare", model(), "--golden", bundle_path(), "--evaluation", "eager", "--json"});
+  const Finished f = qloom({"compare", model(), "--golden", bundle_path(), "--json"});
   ASSERT_EQ(f.exit_code, 0) << f.err << f.out;
   const Json out = Json::parse(f.out);
   EXPECT_TRUE(out["within_contract"]);

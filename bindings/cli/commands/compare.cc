@@ -123,17 +123,24 @@ extern const CommandDef compare{
     .doc = "Compare a model with reference results, in compiled code and in the interpreter",
     .example =
         "qloom compare model.h5 --input x.npy --expected y.npy\n"
-        "  qloom compare model.h5 --golden model_ref.json --evaluation eager",
+        "  qloom compare model.h5 --golden model_ref.json",
     .add = [](CLI::App& app) -> std::function<int()> {
       auto a = std::make_shared<Arguments>();
       add_model_arguments(app, a->model);
-      app.add_option("--golden", a->golden, "bundle of reference results (.json with its .bin)");
+      app.add_option("--golden", a->golden,
+                     "bundle of reference results (.json with its .bin); --evaluation is then "
+                     "eager unless given");
       app.add_option("--input", a->input, "samples (.npy, .npz)");
       app.add_option("--expected", a->expected, "what the model should give for them (.npy, .npz)");
       app.add_option("--threads", a->threads, "threads that share the batch")
           ->check(CLI::Range(1, 1024))
           ->capture_default_str();
-      return [a] { return run(*a); };
+      // Bundles hold eager calls: that is what they are compared with unless something else is
+      // asked for.
+      return [a, evaluation = app.get_option("--evaluation")] {
+        if (!a->golden.empty() && evaluation->count() == 0) a->model.evaluation = "eager";
+        return run(*a);
+      };
     }};
 
 }  // namespace qloom::cli::commands
