@@ -92,7 +92,7 @@ int run(const Arguments& a) {
   if (a.graph) fmt::print("{}\n", to_text(c.graph, false));
   for (const passes::RegionReport& r : c.regions) print(r);
   for (const passes::Certificate& certificate : c.certificates)
-    fmt::print("{}: {}\n", certificate.output, certificate.to_string());
+    fmt::print("{}\n", certificate.to_string());
   for (const std::string& note : c.notes) fmt::print("note: {}\n", note);
   return kSuccess;
 }
