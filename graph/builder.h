@@ -26,24 +26,38 @@ class Builder {
   ValueId input(std::string name, Shape shape, Where where = Where::current());
   ValueId constant(std::string name, Tensor f32, Where where = Where::current());
   /// The function or quantizer a QKeras string or object names; `linear` and none add nothing.
-  ValueId apply(const QuantizerOrFunction& what, ValueId x, std::string name = "", Where where = Where::current());
-  /// For a quantizer with a data scale on a non-constant x, the node has the scale as second result.
-  ValueId quantize(const Quantizer& quantizer, ValueId x, std::string name = "", Where where = Where::current());
+  ValueId apply(const QuantizerOrFunction& what, ValueId x, std::string name = "",
+                Where where = Where::current());
+  /// For a quantizer with a data scale on a non-constant x, the node has the scale as second
+  /// result.
+  ValueId quantize(const Quantizer& quantizer, ValueId x, std::string name = "",
+                   Where where = Where::current());
   ValueId dense(ValueId x, ValueId kernel, std::string name = "", Where where = Where::current());
-  ValueId conv(ValueId x, ValueId kernel, ops::Conv conv, std::string name = "", Where where = Where::current());
+  ValueId conv(ValueId x, ValueId kernel, ops::Conv conv, std::string name = "",
+               Where where = Where::current());
   ValueId pool(ValueId x, ops::Pool pool, std::string name = "", Where where = Where::current());
-  ValueId elementwise(ops::Elementwise kind, ValueId a, ValueId b, std::string name = "", Where where = Where::current());
+  ValueId elementwise(ops::Elementwise kind, ValueId a, ValueId b, std::string name = "",
+                      Where where = Where::current());
   ValueId add(ValueId a, ValueId b, std::string name = "", Where where = Where::current());
-  ValueId reduce(ValueId x, ops::Reduce reduce, std::string name = "", Where where = Where::current());
-  ValueId concat(std::vector<ValueId> xs, int64_t axis, std::string name = "", Where where = Where::current());
-  ValueId reshape(ValueId x, std::vector<int64_t> extents, std::string name = "", Where where = Where::current());
-  ValueId permute(ValueId x, std::vector<int64_t> axes, std::string name = "", Where where = Where::current());
-  ValueId pad(ValueId x, std::vector<int64_t> before, std::vector<int64_t> after, std::string name = "", Where where = Where::current());
-  ValueId batch_norm(ValueId x, ValueId gamma, ValueId beta, ValueId mean, ValueId variance, ops::BatchNorm attributes,
-                     std::string name = "", Where where = Where::current());
-  ValueId activation(ValueId x, ops::Activation activation, std::string name = "", Where where = Where::current());
-  ValueId softmax(ValueId x, int64_t axis = -1, std::string name = "", Where where = Where::current());
-  ValueId masking(ValueId x, double mask_value, std::string name = "", Where where = Where::current());
+  ValueId reduce(ValueId x, ops::Reduce reduce, std::string name = "",
+                 Where where = Where::current());
+  ValueId concat(std::vector<ValueId> xs, int64_t axis, std::string name = "",
+                 Where where = Where::current());
+  ValueId reshape(ValueId x, std::vector<int64_t> extents, std::string name = "",
+                  Where where = Where::current());
+  ValueId permute(ValueId x, std::vector<int64_t> axes, std::string name = "",
+                  Where where = Where::current());
+  ValueId pad(ValueId x, std::vector<int64_t> before, std::vector<int64_t> after,
+              std::string name = "", Where where = Where::current());
+  ValueId batch_norm(ValueId x, ValueId gamma, ValueId beta, ValueId mean, ValueId variance,
+                     ops::BatchNorm attributes, std::string name = "",
+                     Where where = Where::current());
+  ValueId activation(ValueId x, ops::Activation activation, std::string name = "",
+                     Where where = Where::current());
+  ValueId softmax(ValueId x, int64_t axis = -1, std::string name = "",
+                  Where where = Where::current());
+  ValueId masking(ValueId x, double mask_value, std::string name = "",
+                  Where where = Where::current());
   void output(std::string name, ValueId value);
 
   [[nodiscard]] const TensorType& type(ValueId v) const { return graph_.type(v); }

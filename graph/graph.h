@@ -35,9 +35,10 @@ struct Node {
   Attributes attributes;
   std::vector<ValueId> operands;
   std::vector<ValueId> results;
-  std::vector<Origin> origins;     ///< several after fusion, in data-flow order
-  std::optional<Tensor> constant;  ///< op `constant`: f32 values, or i64 codes where the type has_codes()
-  std::unique_ptr<Graph> body;     ///< op `region`
+  std::vector<Origin> origins;  ///< several after fusion, in data-flow order
+  std::optional<Tensor>
+      constant;  ///< op `constant`: f32 values, or i64 codes where the type has_codes()
+  std::unique_ptr<Graph> body;  ///< op `region`
   [[nodiscard]] bool is(const OpDef& def) const { return op == &def; }
 };
 
@@ -67,8 +68,8 @@ class Graph {
   ValueId add_constant(std::string name, Tensor codes, TensorType type, Origin origin = {});
   /// Any other op: attributes are completed, types inferred. `before`: position in order (default:
   /// end). Returns the node. Throws UserError from `infer`.
-  Node& add(const OpDef& op, std::string name, std::vector<ValueId> operands, Attributes attributes = {},
-            Origin origin = {});
+  Node& add(const OpDef& op, std::string name, std::vector<ValueId> operands,
+            Attributes attributes = {}, Origin origin = {});
   /// A region with the given body: body inputs correspond to operands, body outputs to results.
   Node& add_region(std::string name, std::vector<ValueId> operands, Graph body,
                    std::vector<Origin> origins);

@@ -58,7 +58,8 @@ struct RuntimeValue {
 /// float32 values: the data itself, or the float32 nearest to code × step (product in float64,
 /// rounded once).
 [[nodiscard]] Tensor to_f32(const RuntimeValue& value);
-/// Inverse for values that lie on the type's grid; throws InternalError naming the first that does not.
+/// Inverse for values that lie on the type's grid; throws InternalError naming the first that does
+/// not.
 [[nodiscard]] Tensor to_codes(const Tensor& f32, const TensorType& type);
 
 /// Called after each node with its results; for "first layer that differs" and for statistics.
@@ -67,12 +68,13 @@ using Observer = std::function<void(const Node&, std::span<const RuntimeValue>)>
 /// Evaluates the graph. `inputs`: one f32 tensor per graph input, same batch on the batch axes.
 /// Returns one RuntimeValue per graph output. Throws UserError when an input's shape does not fit
 /// or a value to be quantized is NaN or infinite (naming input, sample and index).
-[[nodiscard]] std::vector<RuntimeValue> interpret(const Graph& graph, std::span<const Tensor> inputs,
+[[nodiscard]] std::vector<RuntimeValue> interpret(const Graph& graph,
+                                                  std::span<const Tensor> inputs,
                                                   const EvaluationOptions& options,
                                                   const Observer& observer = {});
 
-/// Evaluates one node of the graph on given operands (constant folding, tails). The results have the
-/// value set and scale that the graph declares; their shape follows from the operands.
+/// Evaluates one node of the graph on given operands (constant folding, tails). The results have
+/// the value set and scale that the graph declares; their shape follows from the operands.
 [[nodiscard]] std::vector<RuntimeValue> evaluate(const Graph& graph, const Node& node,
                                                  std::span<const RuntimeValue> operands,
                                                  const EvaluationOptions& options);

@@ -11,7 +11,8 @@ namespace qloom {
 /// Value set of a tensor: *which numbers* its members may be. A value of a tensor is member × scale
 /// (see TensorType); a member on a grid is code × 2^-fraction, the code an integer.
 ///
-///   fixed         code in [lo, hi], any interval of integers; fixed(bits, fraction, signed, narrow)
+///   fixed         code in [lo, hi], any interval of integers; fixed(bits, fraction, signed,
+///   narrow)
 ///                 is the usual special case
 ///   power_of_two  ±2^e, e in [min_exponent, max_exponent] in steps of `stride` (2 for QKeras's
 ///                 quadratic approximation), optionally 0

@@ -69,7 +69,8 @@ struct OpDef {
                     std::span<const TensorType> results) = nullptr;
   /// Direction of result 0 with respect to the operand of this index, element by element, for each
   /// index along the last axis (size 1: all alike). Null: not an elementwise monotone op.
-  std::vector<Direction> (*direction)(const Node&, int operand, std::span<const TensorType> operands,
+  std::vector<Direction> (*direction)(const Node&, int operand,
+                                      std::span<const TensorType> operands,
                                       std::span<const Node* const> constants) = nullptr;
   /// Result depends on the whole batch when an operand does not; such nodes are never split.
   bool (*whole_batch)(const Node&) = nullptr;

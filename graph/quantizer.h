@@ -31,19 +31,25 @@ struct QuantizeOptions {
 
 /// What a quantizer makes of a tensor x (inference phase).
 struct Quantized {
-  Tensor y;                      ///< f32, x's extents: QKeras's output, x + (q - x) included
-  std::optional<Tensor> q;       ///< f32: value before the straight-through addition (canonical)
-  std::optional<Tensor> codes;   ///< i64: integers; none where the values lie on no grid (ulaw, wide po2, NaN)
-  std::optional<Tensor> step;    ///< f64, broadcasts against x: canonical value = codes × step
-  std::optional<Tensor> scale;   ///< f32: QKeras's `scale` attribute after the call; none if the class has none
+  Tensor y;                 ///< f32, x's extents: QKeras's output, x + (q - x) included
+  std::optional<Tensor> q;  ///< f32: value before the straight-through addition (canonical)
+  std::optional<Tensor>
+      codes;  ///< i64: integers; none where the values lie on no grid (ulaw, wide po2, NaN)
+  std::optional<Tensor> step;  ///< f64, broadcasts against x: canonical value = codes × step
+  std::optional<Tensor>
+      scale;  ///< f32: QKeras's `scale` attribute after the call; none if the class has none
 };
 
 /// Where a quantizer's scale comes from.
 struct ScaleRule {
-  enum class Kind : uint8_t { none, constant, data };  ///< data: "auto", "auto_po2": from the tensor itself
+  enum class Kind : uint8_t {
+    none,
+    constant,
+    data
+  };  ///< data: "auto", "auto_po2": from the tensor itself
   Kind kind = Kind::none;
-  bool power_of_two = false;         ///< every scale is a power of two
-  std::vector<double> constant = {};   ///< constant only: one element, or one per last-axis channel
+  bool power_of_two = false;          ///< every scale is a power of two
+  std::vector<double> constant = {};  ///< constant only: one element, or one per last-axis channel
 };
 
 /// One constructor argument, in QKeras's positional order.
@@ -57,7 +63,7 @@ class Quantizer;
 /// A QKeras quantizer class. One constant per file of graph/quantizers/, one line in the list.
 /// All functions receive the complete arguments (defaults filled in).
 struct QuantizerDef {
-  std::string_view name;    ///< QKeras's class name
+  std::string_view name;  ///< QKeras's class name
   std::string_view doc;
   std::string_view source;  ///< QKeras file and class; paper
   std::vector<ArgumentDef> (*arguments)();
@@ -81,9 +87,10 @@ struct QuantizerDef {
   /// Removes keys that get_config writes although the constructor does not take them; throws
   /// UserError when they ask for something else than the class does. Null: there are none.
   void (*accept_config)(Attributes&) = nullptr;
-  std::string (*to_string)(const Attributes&) = nullptr;  ///< QKeras's str(); throws where it raises
-  double (*max)(const Attributes&) = nullptr;             ///< QKeras's max(); throws where it raises
-  double (*min)(const Attributes&) = nullptr;             ///< QKeras's min(); throws where it raises
+  std::string (*to_string)(const Attributes&) =
+      nullptr;                                 ///< QKeras's str(); throws where it raises
+  double (*max)(const Attributes&) = nullptr;  ///< QKeras's max(); throws where it raises
+  double (*min)(const Attributes&) = nullptr;  ///< QKeras's min(); throws where it raises
   std::vector<float> (*range)(const Attributes&) = nullptr;  ///< QKeras's range(); null: has none
   /// max, min and range are those of scale 1: QKeras multiplies by the scale of the last call.
   bool bounds_times_scale = false;

@@ -61,7 +61,8 @@ class Scale {
   /// True for none and for constants whose elements are all powers of two.
   [[nodiscard]] bool is_power_of_two() const;
   bool operator==(const Scale& other) const;
-  [[nodiscard]] std::string to_string() const;  ///< "", " × 0.25", " × scale[1,1,1,16]", " × scale(%12)"
+  [[nodiscard]] std::string to_string()
+      const;  ///< "", " × 0.25", " × scale[1,1,1,16]", " × scale(%12)"
 
  private:
   std::optional<Tensor> constant_;

@@ -11,9 +11,8 @@ namespace qloom {
 ///
 ///   graph digits {
 ///     %0 image: [N, 8, 8, 1] float32 = input {}
-///     %1 in_q: [N, 8, 8, 1] fixed(8, 6, signed, narrow) = quantize(%0) {quantizer='quantized_bits', …} @ in_q (QActivation)
-///     …
-///     output softmax = %12
+///     %1 in_q: [N, 8, 8, 1] fixed(8, 6, signed, narrow) = quantize(%0)
+///     {quantizer='quantized_bits', …} @ in_q (QActivation) … output softmax = %12
 ///   }
 ///
 /// With `constants` the data of constants follows in a section of their own (else it is left out

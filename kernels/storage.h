@@ -14,7 +14,8 @@ namespace qloom::kernels {
 ///   bytes   one byte: code + zero, 0..255
 ///   words   int16 codes
 ///   dwords  int32 codes
-///   bits    binary sets: bit 1 stands for +1 (or 1), 0 for -1 (or 0); the last axis is packed, each run
+///   bits    binary sets: bit 1 stands for +1 (or 1), 0 for -1 (or 0); the last axis is packed,
+///   each run
 ///           of it padded with 0 bits to whole 64-bit words, least significant bit first
 struct Storage {
   enum class Kind : uint8_t { f32, bytes, words, dwords, bits };
@@ -43,9 +44,9 @@ inline constexpr int64_t kSlackBytes = 256;
 
 /// Extent of the last axis: 1 for rank 0 and where it is the batch.
 [[nodiscard]] int64_t last_extent(const Shape& shape);
-/// Scalar access, for packing and tests: element `index` (row-major) of the sample at `data`; `last`
-/// is the extent of the last axis (bits). Reading bits yields the bit, 0 or 1 (of a binary set: code
-/// 2·bit - 1); writing sets it where code > 0. Throws InternalError for f32.
+/// Scalar access, for packing and tests: element `index` (row-major) of the sample at `data`;
+/// `last` is the extent of the last axis (bits). Reading bits yields the bit, 0 or 1 (of a binary
+/// set: code 2·bit - 1); writing sets it where code > 0. Throws InternalError for f32.
 [[nodiscard]] int64_t read_code(const void* data, Storage storage, int64_t index, int64_t last);
 void write_code(void* data, Storage storage, int64_t index, int64_t last, int64_t code);
 

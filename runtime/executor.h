@@ -13,8 +13,8 @@ namespace qloom::runtime {
 
 struct ExecutorOptions {
   int threads = 1;
-  int64_t tile = 0;       ///< samples per tile; 0: chosen from the program's size and the caches
-  bool profile = false;   ///< measure each call
+  int64_t tile = 0;      ///< samples per tile; 0: chosen from the program's size and the caches
+  bool profile = false;  ///< measure each call
 };
 
 /// Runs a Model on batches. One per thread of the caller; owns the arenas (one per worker). Equal
@@ -25,12 +25,13 @@ class Executor {
   ~Executor();
   Executor(Executor&&) noexcept;
 
-  /// inputs[i]: samples × elements of input i, float32, row-major; outputs likewise, not overlapping
-  /// inputs. Checks sizes, and that values to be quantized are finite: the Status names the lowest
-  /// sample, in it the first input, and the index of the element within the sample; outputs then hold
-  /// no result. Sets and restores the rounding and denormal mode (graph/support/float_environment.h).
-  /// Never throws, never allocates; except that a program that depends on the whole batch needs an
-  /// arena for it, which grows when a batch is larger than all before (StatusCode::out_of_memory).
+  /// inputs[i]: samples × elements of input i, float32, row-major; outputs likewise, not
+  /// overlapping inputs. Checks sizes, and that values to be quantized are finite: the Status names
+  /// the lowest sample, in it the first input, and the index of the element within the sample;
+  /// outputs then hold no result. Sets and restores the rounding and denormal mode
+  /// (graph/support/float_environment.h). Never throws, never allocates; except that a program that
+  /// depends on the whole batch needs an arena for it, which grows when a batch is larger than all
+  /// before (StatusCode::out_of_memory).
   [[nodiscard]] Status run(std::span<const std::span<const float>> inputs,
                            std::span<const std::span<float>> outputs, int64_t samples) noexcept;
 

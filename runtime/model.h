@@ -13,7 +13,7 @@ class Model {
   /// Resolves symbols and prepares reference calls. Throws InternalError naming a missing symbol.
   Model(Program program, std::shared_ptr<const jit::Code> code);
   [[nodiscard]] const Program& program() const { return program_; }
-  struct Bound {            ///< a call, resolved
+  struct Bound {  ///< a call, resolved
     jit::KernelFunction function = nullptr;
     std::unique_ptr<kernels::ReferenceCall> reference;
   };
@@ -27,7 +27,7 @@ class Model {
   Program program_;
   std::shared_ptr<const jit::Code> code_;
   std::vector<Bound> bound_;
-  std::vector<uint8_t> storage_;         // where constants_ points into
+  std::vector<uint8_t> storage_;  // where constants_ points into
   const uint8_t* constants_ = nullptr;
 };
 

@@ -12,8 +12,8 @@
 
 namespace qloom::runtime {
 
-/// The second IR, nearly trivial: a flat list of one instruction, *call this kernel on these buffers*,
-/// plus a memory plan.
+/// The second IR, nearly trivial: a flat list of one instruction, *call this kernel on these
+/// buffers*, plus a memory plan.
 
 /// Memory for one value in one storage, for a tile of samples: bytes_per_sample × tile, with
 /// kernels::kSlackBytes before and after.
@@ -22,29 +22,29 @@ struct Buffer {
   int64_t bytes_per_sample = 0;
   /// Filled in by plan_memory: position in the arena is offset_per_sample × tile + offset_fixed.
   int64_t offset_per_sample = 0, offset_fixed = 0;
-  int first_use = 0, last_use = 0;     ///< calls, inclusive; -1: model input
-  bool is_scratch = false;             ///< not per sample: bytes_per_sample is its whole size
+  int first_use = 0, last_use = 0;  ///< calls, inclusive; -1: model input
+  bool is_scratch = false;          ///< not per sample: bytes_per_sample is its whole size
 };
 
 /// A model input or output: what the caller hands over, always float32 values, row-major.
 struct Port {
   std::string name;
   Shape shape;
-  int buffer = -1;          ///< f32 storage
+  int buffer = -1;  ///< f32 storage
   TensorType type;
   bool check_finite = false;  ///< inputs: feeds a quantizer, so NaN and infinity are refused
 };
 
 struct Call {
-  std::string node;             ///< name of the region or node, for profiles and messages
+  std::string node;  ///< name of the region or node, for profiles and messages
   std::vector<std::string> layers;
-  std::string kernel;           ///< KernelDef name
-  std::string symbol;           ///< emitted function; "" for a reference call
-  int reference = -1;           ///< index into Program::references, or -1
-  std::vector<int> buffers;     ///< in the kernel's buffer order; -1 stands for the call's constants
+  std::string kernel;        ///< KernelDef name
+  std::string symbol;        ///< emitted function; "" for a reference call
+  int reference = -1;        ///< index into Program::references, or -1
+  std::vector<int> buffers;  ///< in the kernel's buffer order; -1 stands for the call's constants
   int64_t constants_offset = 0, constants_bytes = 0;  ///< in Program::constants, 64-byte aligned
-  double predicted_ns = 0;      ///< per sample
-  int64_t macs = 0;             ///< per sample
+  double predicted_ns = 0;                            ///< per sample
+  int64_t macs = 0;                                   ///< per sample
 };
 
 struct Program {
@@ -55,15 +55,15 @@ struct Program {
   std::vector<kernels::ReferenceSpec> references;
   std::vector<uint8_t> constants;
   int64_t arena_bytes_per_sample = 0, arena_bytes_fixed = 0;
-  bool whole_batch = false;     ///< some node depends on the whole batch: never split
-  std::vector<std::string> certificates;   ///< one text per output
+  bool whole_batch = false;               ///< some node depends on the whole batch: never split
+  std::vector<std::string> certificates;  ///< one text per output
   std::vector<std::string> notes;
 
   /// Throws InternalError naming call and rule: indices in range, buffers written once and before
-  /// they are read, buffers of reference calls as large as their types say, constants in range and at
-  /// multiples of 64, buffers within the arena at 64-byte multiples (offset_fixed % 64 == 0,
-  /// offset_per_sample % 8 == 0: arenas are made for a multiple of 8 samples), and kSlackBytes between
-  /// buffers that are live together. Slack at both ends of the arena is the executor's.
+  /// they are read, buffers of reference calls as large as their types say, constants in range and
+  /// at multiples of 64, buffers within the arena at 64-byte multiples (offset_fixed % 64 == 0,
+  /// offset_per_sample % 8 == 0: arenas are made for a multiple of 8 samples), and kSlackBytes
+  /// between buffers that are live together. Slack at both ends of the arena is the executor's.
   void verify() const;
   /// Readable listing.
   [[nodiscard]] std::string to_text() const;
@@ -71,8 +71,8 @@ struct Program {
 
 /// Version of the byte form below; raised whenever a field changes. Part of every cache key.
 inline constexpr uint32_t kProgramVersion = 1;
-/// Byte form for the cache. deserialize throws InternalError on anything it does not expect (the cache
-/// has checked a checksum, so it never should).
+/// Byte form for the cache. deserialize throws InternalError on anything it does not expect (the
+/// cache has checked a checksum, so it never should).
 [[nodiscard]] std::vector<uint8_t> serialize(const Program&);
 [[nodiscard]] Program deserialize(std::span<const uint8_t>);
 

@@ -12,16 +12,16 @@
 namespace qloom {
 
 struct LoadOptions {
-  std::string weights;            ///< weights file that goes with an architecture JSON
+  std::string weights;  ///< weights file that goes with an architecture JSON
   ImportOptions import;
   passes::CompileOptions compile;
   bool use_cache = true;
-  std::string cache_folder;       ///< "": the default of jit::Cache
+  std::string cache_folder;  ///< "": the default of jit::Cache
 };
 
 struct LoadedModel {
   std::shared_ptr<const runtime::Model> model;
-  bool from_cache = false;        ///< no import, no passes, no compiler
+  bool from_cache = false;           ///< no import, no passes, no compiler
   std::vector<std::string> notices;  ///< of the cache
 };
 

@@ -71,8 +71,8 @@ struct Comparison {
 
 /// The contract of one output. Certified outputs: every bit. Others: 4 ulp, or 1e-6 of the largest
 /// expected magnitude (at least 1), and the same largest element unless the expected top two are
-/// closer than that. `inherited`: difference that the output's operands already have and pass on, on
-/// top of this.
+/// closer than that. `inherited`: difference that the output's operands already have and pass on,
+/// on top of this.
 [[nodiscard]] OutputComparison compare_output(std::string name, const Tensor& got,
                                               const Tensor& expected,
                                               const passes::Certificate& certificate,

@@ -21,7 +21,10 @@ constexpr std::array<std::string_view, 3> names_of(Padding) { return {"valid", "
 struct Quantize {
   std::string quantizer;
   Attributes arguments;
-  void fields(auto&& f) { f("quantizer", quantizer); f("arguments", arguments); }
+  void fields(auto&& f) {
+    f("quantizer", quantizer);
+    f("arguments", arguments);
+  }
   bool operator==(const Quantize&) const = default;
 };
 
@@ -31,18 +34,21 @@ struct Dense {
   bool operator==(const Dense&) const = default;
 };
 
-/// conv(x, kernel): x [N, H, W, C], kernel [R, S, C/groups, K] → [N, H', W', K]; or 1-D: x [N, T, C],
-/// kernel [S, C/groups, K] → [N, T', K]. Correlation, channels last. Depthwise is groups = C with
-/// kernel [R, S, 1, C·multiplier]: output channel c·multiplier + j. `strides` and `dilations` have
-/// one entry per spatial axis. Geometry: spec of Keras (same: before = floor(total/2)); causal is
-/// 1-D only.
+/// conv(x, kernel): x [N, H, W, C], kernel [R, S, C/groups, K] → [N, H', W', K]; or 1-D: x [N, T,
+/// C], kernel [S, C/groups, K] → [N, T', K]. Correlation, channels last. Depthwise is groups = C
+/// with kernel [R, S, 1, C·multiplier]: output channel c·multiplier + j. `strides` and `dilations`
+/// have one entry per spatial axis. Geometry: spec of Keras (same: before = floor(total/2)); causal
+/// is 1-D only.
 struct Conv {
   std::vector<int64_t> strides{1, 1};
   std::vector<int64_t> dilations{1, 1};
   Padding padding = Padding::valid;
   int64_t groups = 1;
   void fields(auto&& f) {
-    f("strides", strides); f("dilations", dilations); f("padding", padding); f("groups", groups);
+    f("strides", strides);
+    f("dilations", dilations);
+    f("padding", padding);
+    f("groups", groups);
   }
   bool operator==(const Conv&) const = default;
 };
@@ -58,7 +64,10 @@ struct Pool {
   std::vector<int64_t> strides{2, 2};
   Padding padding = Padding::valid;
   void fields(auto&& f) {
-    f("kind", kind); f("sizes", sizes); f("strides", strides); f("padding", padding);
+    f("kind", kind);
+    f("sizes", sizes);
+    f("strides", strides);
+    f("padding", padding);
   }
   bool operator==(const Pool&) const = default;
 };
@@ -74,7 +83,10 @@ constexpr std::array<std::string_view, 6> names_of(Elementwise) {
 struct ElementwiseOp {
   Elementwise kind = Elementwise::add;
   bool constant_divisor = false;
-  void fields(auto&& f) { f("kind", kind); f("constant_divisor", constant_divisor); }
+  void fields(auto&& f) {
+    f("kind", kind);
+    f("constant_divisor", constant_divisor);
+  }
   bool operator==(const ElementwiseOp&) const = default;
 };
 
@@ -86,7 +98,11 @@ struct Reduce {
   ReduceKind kind = ReduceKind::sum;
   std::vector<int64_t> axes;
   bool keep_dims = false;
-  void fields(auto&& f) { f("kind", kind); f("axes", axes); f("keep_dims", keep_dims); }
+  void fields(auto&& f) {
+    f("kind", kind);
+    f("axes", axes);
+    f("keep_dims", keep_dims);
+  }
   bool operator==(const Reduce&) const = default;
 };
 
@@ -115,7 +131,10 @@ struct Permute {
 /// pad(x) with zeros: before[i], after[i] elements on axis i (0 for the batch axis).
 struct Pad {
   std::vector<int64_t> before, after;
-  void fields(auto&& f) { f("before", before); f("after", after); }
+  void fields(auto&& f) {
+    f("before", before);
+    f("after", after);
+  }
   bool operator==(const Pad&) const = default;
 };
 
@@ -126,8 +145,8 @@ constexpr std::array<std::string_view, 2> names_of(BatchNormForm) { return {"cen
 /// batch_norm(x, gamma, beta, mean, variance), parameters [C] along `axis` (non-negative).
 ///   r = 1 / sqrt(variance + epsilon), each operation rounded;  inv = r·gamma
 ///   inverse_quantizer, if any, quantizes inv (affine form only)
-///   centered: y = (x - mean)·inv + beta        (or, fused_multiply_add: fma((x - mean)·r, gamma, beta))
-///   affine:   y = x·inv + (beta - mean·inv)
+///   centered: y = (x - mean)·inv + beta        (or, fused_multiply_add: fma((x - mean)·r, gamma,
+///   beta)) affine:   y = x·inv + (beta - mean·inv)
 struct BatchNorm {
   double epsilon = 1e-3;
   int64_t axis = -1;
@@ -135,17 +154,22 @@ struct BatchNorm {
   std::string inverse_quantizer = {};  ///< class name, "" for none
   Attributes inverse_arguments = {};
   void fields(auto&& f) {
-    f("epsilon", epsilon); f("axis", axis); f("form", form);
-    f("inverse_quantizer", inverse_quantizer); f("inverse_arguments", inverse_arguments);
+    f("epsilon", epsilon);
+    f("axis", axis);
+    f("form", form);
+    f("inverse_quantizer", inverse_quantizer);
+    f("inverse_arguments", inverse_arguments);
   }
   bool operator==(const BatchNorm&) const = default;
 };
 
 /// activation(x): a plain function of each element, by name (table in activation.cc):
 ///   QKeras: hard_sigmoid, smooth_sigmoid, binary_sigmoid, hard_tanh, smooth_tanh, binary_tanh
-///   Keras:  linear, relu, elu, selu, softplus, softsign, swish, gelu, exponential, mish, sigmoid, tanh,
+///   Keras:  linear, relu, elu, selu, softplus, softsign, swish, gelu, exponential, mish, sigmoid,
+///   tanh,
 ///           keras_hard_sigmoid (0.2 slope), leaky_relu
-/// relu: `max_value` where x >= max_value, x where threshold < x, else negative_slope·(x - threshold).
+/// relu: `max_value` where x >= max_value, x where threshold < x, else negative_slope·(x -
+/// threshold).
 struct Activation {
   std::string function = "linear";
   std::optional<double> max_value = std::nullopt;
@@ -153,8 +177,11 @@ struct Activation {
   double threshold = 0;
   double alpha = 1;  ///< elu
   void fields(auto&& f) {
-    f("function", function); f("max_value", max_value); f("negative_slope", negative_slope);
-    f("threshold", threshold); f("alpha", alpha);
+    f("function", function);
+    f("max_value", max_value);
+    f("negative_slope", negative_slope);
+    f("threshold", threshold);
+    f("alpha", alpha);
   }
   bool operator==(const Activation&) const = default;
 };

@@ -80,8 +80,8 @@ void from_value(const AttributeValue& a, T& v, std::string_view name) {
   } else {
     const auto list = a.as_integers();
     if (list.size() != v.size())
-      throw UserError(join_text("attribute '", name, "' has ", list.size(), " elements, expected ",
-                                v.size()));
+      throw UserError(
+          join_text("attribute '", name, "' has ", list.size(), " elements, expected ", v.size()));
     std::copy(list.begin(), list.end(), v.begin());
   }
 }

@@ -54,8 +54,8 @@ void initialize_targets() {
     LLVMInitializeAArch64TargetMC();
     LLVMInitializeAArch64AsmPrinter();
     LLVMInitializeAArch64Disassembler();
-    // It reassociates sums to shorten chains, at the price of registers: kernels with full tiles then
-    // spill in their inner loops. A kernel's order of operations is its author's choice.
+    // It reassociates sums to shorten chains, at the price of registers: kernels with full tiles
+    // then spill in their inner loops. A kernel's order of operations is its author's choice.
     switch_off("x86-machine-combiner");
     return true;
   }();

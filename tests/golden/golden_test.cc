@@ -133,7 +133,8 @@ TEST(GoldenModelsTest, AFloatInputIsNamedByTheCertificate) {
 class DamagedBundleTest : public ::testing::Test {
  protected:
   void SetUp() override {
-    folder_ = std::filesystem::path(::testing::TempDir()) / ("qloom_damaged_bundle_" + std::to_string(getpid()));
+    folder_ = std::filesystem::path(::testing::TempDir()) /
+              ("qloom_damaged_bundle_" + std::to_string(getpid()));
     std::filesystem::remove_all(folder_);
     std::filesystem::create_directories(folder_);
   }

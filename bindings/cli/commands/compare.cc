@@ -51,8 +51,7 @@ void print(const golden::Comparison& c) {
   rows(c.compiled, "compiled code");
   rows(c.interpreter, "interpreter");
   fmt::print("{}\n", table.to_string());
-  for (const golden::OutputComparison& o : c.compiled)
-    fmt::print("{}\n", o.certificate);
+  for (const golden::OutputComparison& o : c.compiled) fmt::print("{}\n", o.certificate);
   if (c.layers_compared > 0)
     fmt::print("layers: {} of {} bit-equal in the interpreter\n", c.layers_equal,
                c.layers_compared);
