@@ -188,8 +188,7 @@ int run(const Arguments& a) {
     fmt::print("start to first result: {:.0f} ms cold, {:.1f} ms warm\n", starts.cold_ms,
                starts.warm_ms);
     fmt::print(
-        "\nTry next:\n  {0} summary {1}\n  {0} explain {1}\n  {0} compare {1} --golden {2} "
-        "--evaluation eager\n"
+        "\nTry next:\n  {0} summary {1}\n  {0} explain {1}\n  {0} compare {1} --golden {2}\n"
         "  {0} quantize \"quantized_bits(4,0,1,alpha=1)\" -- 0.1 -0.3 0.9\n",
         "build/release/bin/qloom", a.model.path, a.golden);
   }
