@@ -1,5 +1,6 @@
 #include "bindings/import/assign_weights.h"
 
+#include <algorithm>
 #include <cmath>
 #include <unordered_map>
 
@@ -16,7 +17,93 @@ std::string list_names(const std::vector<T*>& items) {
   return out;
 }
 
+// The part of a weight's name after the last '/', without ":0".
+std::string_view variable_of(std::string_view weight) {
+  weight = weight.substr(0, weight.rfind(':'));
+  return weight.substr(weight.rfind('/') + 1);  // npos + 1 is 0
+}
+
+// "mask", "mask_1", …
+bool is_called(std::string_view variable, std::string_view name) {
+  return variable == name || (variable.starts_with(name) && variable[name.size()] == '_');
+}
+
+// The layer inside a nested model that a weight belongs to: the first part of its name that is one.
+KerasLayer* owner_of(std::string_view weight, const std::vector<KerasLayer*>& layers,
+                     const KerasModel& model) {
+  while (!weight.empty()) {
+    const std::string_view part = weight.substr(0, weight.find('/'));
+    KerasLayer* owner = nullptr;
+    for (KerasLayer* l : layers) {
+      if (l->places.back().name != part) continue;
+      if (owner != nullptr) {
+        throw UserError(join_text(model.file, ": weight '", weight, "' may belong to layer '",
+                                  owner->name, "' or '", l->name,
+                                  "'; save with model.save(\"NAME.keras\")"));
+      }
+      owner = l;
+    }
+    if (owner != nullptr) return owner;
+    weight.remove_prefix(std::min(part.size() + 1, weight.size()));
+  }
+  return nullptr;
+}
+
 }  // namespace
+
+void split_nested_weights(KerasModel& model) {
+  std::unordered_map<std::string_view, std::vector<KerasLayer*>> nested;
+  for (KerasLayer& l : model.layers) {
+    if (l.places.size() > 1) nested[l.places.front().name].push_back(&l);
+  }
+  if (nested.empty()) return;
+  std::vector<KerasWeightGroup> out;
+  for (KerasWeightGroup& group : model.weight_groups) {
+    const auto there = nested.find(group.name);
+    if (there == nested.end()) {
+      out.push_back(std::move(group));
+      continue;
+    }
+    std::unordered_map<KerasLayer*, KerasWeightGroup> groups;
+    KerasWeightGroup rest{group.name, {}};
+    for (KerasWeight& w : group.weights) {
+      KerasLayer* owner = owner_of(w.name, there->second, model);
+      (owner == nullptr ? rest : groups[owner]).weights.push_back(std::move(w));
+    }
+    for (KerasLayer* l : there->second) {  // in the order of the layers
+      if (const auto found = groups.find(l); found != groups.end())
+        out.push_back({l->name, std::move(found->second.weights)});
+    }
+    if (!rest.weights.empty()) out.push_back(std::move(rest));
+  }
+  model.weight_groups = std::move(out);
+}
+
+void apply_pruning_masks(KerasModel& model) {
+  for (KerasLayer& l : model.layers) {
+    if (!l.pruned) continue;
+    std::vector<KerasWeight> weights, masks;
+    for (KerasWeight& w : l.weights) {
+      const std::string_view variable = variable_of(w.name);
+      if (is_called(variable, "mask")) {
+        masks.push_back(std::move(w));
+      } else if (!is_called(variable, "threshold") && !is_called(variable, "pruning_step")) {
+        weights.push_back(std::move(w));
+      }
+    }
+    auto next = weights.begin();
+    for (const KerasWeight& mask : masks) {
+      next = std::find_if(next, weights.end(),
+                          [&](const KerasWeight& w) { return w.shape == mask.shape; });
+      if (next == weights.end()) {
+        throw UserError(join_text(model.describe(l), ": no weight has the shape of ", mask.name));
+      }
+      for (size_t k = 0; k < mask.values.size(); ++k) next->values[k] *= mask.values[k];
+      ++next;
+    }
+    l.weights = std::move(weights);
+  }
+}
 
 void assign_weights(KerasModel& model,
                     const std::function<bool(const KerasLayer&)>& needs_weights) {

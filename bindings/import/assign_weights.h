@@ -13,6 +13,16 @@ namespace qloom::keras {
 /// shapes. Throws UserError listing the layers without weights and the weights without a layer.
 void assign_weights(KerasModel& model, const std::function<bool(const KerasLayer&)>& needs_weights);
 
+/// The older layout keeps all weights of a nested model under the model's name: gives each layer
+/// its own, by the layer's name in the weight's ("dense/kernel:0"). Throws UserError where two
+/// layers inside share a name.
+void split_nested_weights(KerasModel& model);
+
+/// Multiplies the weights of pruned layers by their masks, as the wrapper does when called, and
+/// drops the wrapper's own variables.
+/// Source: TensorFlow Model Optimization, pruning_wrapper.py, `call`.
+void apply_pruning_masks(KerasModel& model);
+
 /// Throws UserError naming layer, weight and index of the first value that is NaN or infinite.
 void check_finite(const KerasModel& model);
 

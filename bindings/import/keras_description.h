@@ -32,16 +32,25 @@ struct InputRef {
   bool operator==(const InputRef&) const = default;
 };
 
-/// One call of a layer. `constant` is a constant first argument (op layers only). Tensors among
-/// the keyword arguments stay as the file has them: `[layer, node, tensor]`.
+/// One call of a layer. `constant` is a constant first argument (op layers only). A tensor among
+/// the keyword arguments is one of the inputs too: its value is `{"input": index}`. Constants at
+/// later positions (Keras 3) are keyword arguments called "#1", "#2", ….
 struct KerasCall {
   std::vector<InputRef> inputs;
   std::optional<ConfigValue> constant;
   ConfigValue kwargs;
 };
 
+/// Where a weights file in the layout of Keras 3 keeps a layer or a model: the group is called
+/// after the class ("q_dense_1"), the name is an attribute of it.
+struct KerasPlace {
+  std::string name;
+  std::string group;
+};
+
 /// A layer: its configuration is normalised (see normalize.h) but not interpreted. Several calls =
-/// a shared layer; a nested model has its layers in `config.layers`. `weights` is filled by
+/// a shared layer. A layer of a nested model is called "model/layer"; a wrapped one has the name of
+/// the wrapper, and class and configuration of what is inside. `weights` is filled by
 /// `assign_weights`.
 struct KerasLayer {
   std::string name;
@@ -49,6 +58,10 @@ struct KerasLayer {
   ConfigValue config;
   std::vector<KerasCall> calls;
   std::vector<KerasWeight> weights;
+  std::vector<KerasPlace>
+      places;                     ///< from the outermost model inwards; the last is the layer's own
+  bool time_distributed = false;  ///< applied to each index of axis 1
+  bool pruned = false;            ///< trained with masks (PruneLowMagnitude)
 };
 
 /// A call of a layer, by position in `KerasModel::layers`.
@@ -58,8 +71,9 @@ struct KerasCallRef {
 };
 
 /// What a Keras file says, nothing interpreted. Sequential models are chains here; their
-/// InputLayer is added where the file has none. Invariants: layer names are unique, every
-/// reference names an existing layer and call, there is no cycle, outputs are not empty.
+/// InputLayer is added where the file has none. Nested models are replaced by their layers.
+/// Invariants: layer names are unique, every reference names an existing layer and call, there is
+/// no cycle, outputs are not empty.
 struct KerasModel {
   std::string name;
   std::string file;                 ///< as the caller named it; begins every message

@@ -50,12 +50,19 @@ void check_keys(const KerasModel& model, const KerasLayer& layer, const LayerDef
 
 void check_supported(const KerasModel& model) {
   std::string missing;
+  bool has_lambda = false;
   for (const KerasLayer& l : model.layers) {
     if (find_layer(l.class_name) == nullptr) {
       missing += (missing.empty() ? "'" : ", '") + l.name + "' (" + l.class_name + ")";
+      has_lambda = has_lambda || l.class_name == "Lambda";
     }
   }
-  qloom_check(missing.empty(), model.file, ": these layers are not supported: ", missing);
+  qloom_check(missing.empty(), model.file, ": these layers are not supported: ", missing,
+              has_lambda
+                  ? "; a Lambda layer holds Python byte code, which is not run: write it with "
+                    "layers that say what they do (Rescaling, Add, Multiply, Activation, "
+                    "Reshape, …) and save again"
+                  : "");
 }
 
 size_t expected_weights(const KerasModel& model, const KerasLayer& layer) {
@@ -121,28 +128,40 @@ class Importer {
       has_mask = has_mask || v.has_mask;
     }
     const auto count = static_cast<int>(inputs.size());
-    qloom_check(!call.constant, owner,
+    qloom_check(!call.constant || def.has_call_arguments, owner,
                 ": inbound_nodes: a constant as first input is not supported");
+    if (!def.has_call_arguments) check_call_arguments(call, owner);
     qloom_check(count >= def.min_inputs && count <= def.max_inputs, owner,
                 ": inbound_nodes: the layer has ", count, " inputs, expected ", def.min_inputs,
                 def.max_inputs > def.min_inputs ? " or more" : "");
     qloom_check(!has_mask || def.mask != MaskUse::uses, owner,
                 ": the mask of a Masking layer arrives here and would change the result, which is "
                 "not supported yet");
-    check_call_arguments(call, owner);
+    if (layer.time_distributed) check_time_distributed(def, inputs, owner);
 
     // A shared layer: its later calls get names of their own.
     const std::string name =
         ref.call == 0 ? layer.name : layer.name + "." + std::to_string(ref.call);
     builder_.set_layer(layer.name, layer.class_name);
     try {
-      LayerBuilder layer_builder(builder_, model_, layer, def, std::move(inputs), name);
+      LayerBuilder layer_builder(builder_, model_, layer, def, call, std::move(inputs), name);
       result = Value{def.build(layer_builder), has_mask && def.mask == MaskUse::passes};
     } catch (const UserError& error) {
       const std::string_view text = error.what();
       if (text.starts_with(owner)) throw;
       throw UserError(join_text(owner, ": ", text));
     }
+  }
+
+  // The layer sees one index of axis 1 at a time.
+  void check_time_distributed(const LayerDef& def, const std::vector<ValueId>& inputs,
+                              const std::string& owner) const {
+    qloom_check(def.is_per_position, owner,
+                ": TimeDistributed over a layer of this class is not supported yet; it is over "
+                "Dense, QDense and element-wise layers");
+    const Shape& shape = builder_.type(inputs.front()).shape;
+    qloom_check(shape.size() >= 3, owner, ": TimeDistributed on an input of shape ",
+                to_string(shape), ", expected 3 axes or more, the batch axis included");
   }
 
   // Arguments of the call besides the inputs: null ones and training=False say nothing.
@@ -180,6 +199,7 @@ Graph import_keras(const KerasModel& described, const ImportOptions& options) {
   if (!model.weight_groups.empty()) {  // else the caller has put them into the layers
     keras::assign_weights(model,
                           [&](const KerasLayer& l) { return expected_weights(model, l) > 0; });
+    keras::apply_pruning_masks(model);
   }
   for (const KerasLayer& l : model.layers) {
     const size_t expected = expected_weights(model, l);

@@ -27,6 +27,9 @@ constexpr KerasFunction kKerasFunctions[] = {
     {"tanh", "tanh"},
 };
 
+// A composition: see LayerBuilder::activate.
+constexpr std::string_view kKeras3HardSigmoid = "keras3_hard_sigmoid";
+
 void append_numbers(const ConfigView& v, AttributeValue::Reals& reals, bool& integral) {
   if (v.value().array() != nullptr) {
     for (size_t k = 0; k < v.size(); ++k) append_numbers(v[k], reals, integral);
@@ -117,11 +120,13 @@ bool is_identity(const QuantizerOrFunction& what) {
 }
 
 LayerBuilder::LayerBuilder(Builder& graph_builder, const KerasModel& model, const KerasLayer& layer,
-                           const LayerDef& def, std::vector<ValueId> inputs, std::string name)
+                           const LayerDef& def, const KerasCall& call, std::vector<ValueId> inputs,
+                           std::string name)
     : graph(graph_builder),
       model_(model),
       layer_(layer),
       def_(def),
+      call_(call),
       config_(model.view(layer)),
       inputs_(std::move(inputs)),
       name_(std::move(name)) {}
@@ -205,9 +210,8 @@ QuantizerOrFunction LayerBuilder::activation() const {
   const std::string& text = v.as_text();
   for (const KerasFunction& f : kKerasFunctions) {
     if (f.keras_name != text) continue;
-    if (is_keras3() && text == "hard_sigmoid") {
-      v.fail("the hard_sigmoid of Keras 3, relu6(x + 3) / 6, is not supported yet");
-    }
+    if (is_keras3() && text == "hard_sigmoid")
+      return ActivationFunction{std::string(kKeras3HardSigmoid)};
     return ActivationFunction{std::string(f.op_name)};
   }
   std::string expected = "an activation that Keras knows by name:";
@@ -221,7 +225,16 @@ ValueId LayerBuilder::quantized(ValueId constant, const QuantizerOrFunction& wha
 }
 
 ValueId LayerBuilder::activate(ValueId x, const QuantizerOrFunction& activation) {
-  return is_identity(activation) ? x : graph.apply(activation, x, name_);
+  if (is_identity(activation)) return x;
+  const auto* function = std::get_if<ActivationFunction>(&activation);
+  if (function == nullptr || function->name != kKeras3HardSigmoid)
+    return graph.apply(activation, x, name_);
+  // relu6(x + 3) / 6. Source: Keras 3 keras/src/backend/tensorflow/nn.py, hard_sigmoid.
+  const ValueId three = graph.constant(name("three"), Tensor::scalar(3.0F));
+  const ValueId six = graph.constant(name("six"), Tensor::scalar(6.0F));
+  const ops::Activation relu6{.function = "relu", .max_value = 6.0};
+  const ValueId y = graph.activation(graph.add(x, three, name("add_three")), relu6, name("relu6"));
+  return graph.elementwise(ops::Elementwise::divide, y, six, name_);
 }
 
 ValueId LayerBuilder::to_channels_last(ValueId x) {

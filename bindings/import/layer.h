@@ -32,6 +32,11 @@ struct LayerDef {
   int min_inputs = 1;
   int max_inputs = 1;
   MaskUse mask = MaskUse::drops;
+  /// True when `build` reads the call's constants and keyword arguments; else they are refused.
+  bool has_call_arguments = false;
+  /// True when the layer treats all positions of all axes but the last alike, so that
+  /// TimeDistributed changes nothing.
+  bool is_per_position = false;
   /// Names of the variables in the order of the file; null: the layer has none.
   std::vector<std::string_view> (*weights)(const ConfigView& config) = nullptr;
   /// Adds the ops. Throws UserError; the importer puts file, layer and class in front.
@@ -45,7 +50,8 @@ struct LayerDef {
 class LayerBuilder {
  public:
   LayerBuilder(Builder& graph, const KerasModel& model, const KerasLayer& layer,
-               const LayerDef& def, std::vector<ValueId> inputs, std::string name);
+               const LayerDef& def, const KerasCall& call, std::vector<ValueId> inputs,
+               std::string name);
 
   Builder& graph;
 
@@ -56,6 +62,10 @@ class LayerBuilder {
   /// A key of the configuration; absent keys give an absent view.
   [[nodiscard]] ConfigView config(std::string_view key) const { return config_[key]; }
   [[nodiscard]] const ConfigView& config() const { return config_; }
+  /// "cnn.h5: layer 'conv1' (QConv2D)": how messages begin.
+  [[nodiscard]] const std::string& owner() const { return config_.owner(); }
+  /// The call that is built. Its tensors are `inputs`.
+  [[nodiscard]] const KerasCall& call() const { return call_; }
   [[nodiscard]] const std::vector<ValueId>& inputs() const { return inputs_; }
   [[nodiscard]] ValueId input() const { return inputs_.front(); }
   [[nodiscard]] const Shape& shape(ValueId v) const { return graph.type(v).shape; }
@@ -112,6 +122,7 @@ class LayerBuilder {
   const KerasModel& model_;
   const KerasLayer& layer_;
   const LayerDef& def_;
+  const KerasCall& call_;
   ConfigView config_;
   std::vector<ValueId> inputs_;
   std::string name_;

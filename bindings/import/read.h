@@ -13,10 +13,11 @@ struct ReadOptions {
 };
 
 /// Reads a Keras model file, nothing interpreted. The kind of a file is told by its content, never
-/// by its name: full-model HDF5 (`model.save("x.h5")`), or architecture JSON (`model.to_json()`)
-/// with the weights in a second file (`save_weights("x.h5")`, or a full model whose architecture is
+/// by its name: full-model HDF5 (`model.save("x.h5")`), a `.keras` archive of Keras 2.12 or later,
+/// or architecture JSON (`model.to_json()`) with the weights in a second file
+/// (`save_weights("x.h5")` or `save_weights("x.weights.h5")`, or a full model whose architecture is
 /// then ignored). Given with a full model, `weights` replaces the model's own.
-/// Not yet: `.keras`, `.weights.h5`, SavedModel; they are refused by name.
+/// A SavedModel folder is refused with advice.
 /// Throws UserError naming file, layer, key, expected and found.
 [[nodiscard]] KerasModel read_keras_model(const std::string& path, const ReadOptions& options = {});
 

@@ -3,12 +3,17 @@
 #include <unordered_map>
 #include <unordered_set>
 
+#include "bindings/import/inline_models.h"
 #include "bindings/import/normalize.h"
 #include "bindings/import/wiring.h"
 #include "graph/support/error.h"
 
 namespace qloom::keras {
 namespace {
+
+bool is_model_class(std::string_view name) {
+  return name == "Functional" || name == "Model" || name == "Sequential";
+}
 
 std::string layer_name(const ConfigView& entry) {
   // config.name is authoritative; entries of very old files have only the outer one.
@@ -21,13 +26,85 @@ std::string layer_name(const ConfigView& entry) {
   return text;
 }
 
-KerasLayer read_layer(const ConfigView& entry) {
+// A wrapper's inner layer takes its place; names in calls and weights are the wrapper's.
+bool unwrap(KerasLayer& layer, std::string_view wrapper, const std::string& file) {
+  if (layer.class_name != wrapper) return false;
+  const ConfigView config(layer.config,
+                          file + ": layer '" + layer.name + "' (" + layer.class_name + ")");
+  const ConfigView inner = config["layer"];
+  (void)inner["config"].as_object();
+  const std::string class_name = inner["class_name"].as_text();
+  ConfigValue inner_config = inner["config"].value();
+  if (is_model_class(class_name)) {
+    config.fail("wraps a nested model (" + class_name +
+                "), which is not supported; wrap its layers one by one");
+  }
+  inner_config.set("name", layer.name);
+  layer.class_name = class_name;
+  layer.config = std::move(inner_config);
+  return true;
+}
+
+KerasLayer read_layer(const ConfigView& entry, KerasModel& model) {
   KerasLayer layer;
   layer.class_name = entry["class_name"].as_text();
   (void)entry["config"].as_object();
   layer.name = layer_name(entry);
   layer.config = entry["config"].value();
+  layer.time_distributed = unwrap(layer, "TimeDistributed", model.file);
+  layer.pruned = unwrap(layer, "PruneLowMagnitude", model.file);
+  if (layer.pruned) {
+    model.notes.push_back("layer '" + layer.name + "' (" + layer.class_name +
+                          ") is wrapped for pruning (PruneLowMagnitude): the wrapper is left out, "
+                          "its mask is applied to the weights");
+  }
   return layer;
+}
+
+// "QConv2D" → "q_conv2d": how Keras names groups of weights. Source: Keras
+// keras/src/saving/saving_lib.py and keras/src/utils/naming.py, to_snake_case.
+std::string snake_case(std::string_view name) {
+  const auto upper = [&](size_t k) { return k < name.size() && name[k] >= 'A' && name[k] <= 'Z'; };
+  const auto lower = [&](size_t k) { return k < name.size() && name[k] >= 'a' && name[k] <= 'z'; };
+  // `(.)([A-Z][a-z]+)` → `\1_\2`, matches do not overlap.
+  std::string words;
+  for (size_t k = 0; k < name.size();) {
+    words += name[k];
+    if (!upper(k + 1) || !lower(k + 2)) {
+      ++k;
+      continue;
+    }
+    words += '_';
+    words += name[k + 1];
+    for (k += 2; lower(k); ++k) words += name[k];
+  }
+  // `([a-z])([A-Z])` → `\1_\2`, then all in small letters.
+  std::string out;
+  for (const char c : words) {
+    const bool is_upper = c >= 'A' && c <= 'Z';
+    if (is_upper && !out.empty() && out.back() >= 'a' && out.back() <= 'z') out += '_';
+    out += c;
+  }
+  for (char& c : out) {
+    if (c >= 'A' && c <= 'Z') c = static_cast<char>(c - 'A' + 'a');
+  }
+  return out;
+}
+
+// The groups of the layers of one model, counted by class. `class_names` are the file's, wrappers
+// included. Operations (Keras 3) are no layers; a Sequential model does not count its input.
+void place_layers(KerasModel& model, const std::vector<std::string>& class_names) {
+  std::unordered_map<std::string, int> count;
+  for (size_t k = 0; k < model.layers.size(); ++k) {
+    KerasLayer& layer = model.layers[k];
+    const std::string& class_name = class_names[k];
+    if (class_name.starts_with("ops.")) continue;
+    if (class_name == "InputLayer" && !model.functional) continue;
+    std::string group = snake_case(class_name);
+    const int index = count[group]++;
+    if (index > 0) group += "_" + std::to_string(index);
+    layer.places = {{layer.name, std::move(group)}};
+  }
 }
 
 void check_unique_names(const KerasModel& model) {
@@ -46,7 +123,12 @@ void check_unique_names(const KerasModel& model) {
 ConfigValue sequential_input_shape(const ConfigView& config, const ConfigView& layers,
                                    const std::string& file) {
   if (layers.size() > 0) {
-    const ConfigView first = layers[0]["config"];
+    ConfigView first = layers[0]["config"];
+    // A nested model: the input of its first layer.
+    while (first.value().object() != nullptr && first["layers"].exists() &&
+           first["layers"].size() > 0) {
+      first = ConfigView(first["layers"][0]["config"]);
+    }
     for (const char* key : {"batch_input_shape", "batch_shape"}) {
       if (!first[key].is_none()) return first[key].value();
     }
@@ -77,19 +159,26 @@ KerasLayer make_input_layer(ConfigValue shape, std::string name) {
   return input;
 }
 
-void read_sequential(const ConfigView& config, KerasModel& model) {
+void read_sequential(const ConfigView& config, bool is_nested, KerasModel& model,
+                     std::vector<std::string>& class_names) {
   // Keras up to 2.2.2 wrote the list of layers itself as the configuration.
   const bool is_list = config.value().array() != nullptr;
   const ConfigView layers = is_list ? config : config["layers"];
   (void)layers.as_array();
   model.name = is_list ? "sequential" : config["name"].text_or("sequential");
-  for (size_t k = 0; k < layers.size(); ++k) model.layers.push_back(read_layer(layers[k]));
+  for (size_t k = 0; k < layers.size(); ++k) {
+    model.layers.push_back(read_layer(layers[k], model));
+    class_names.push_back(layers[k]["class_name"].as_text());
+  }
   if (model.layers.empty()) layers.fail("a Sequential model without layers has no output");
   if (model.layers[0].class_name != "InputLayer") {
     std::string name = model.layers[0].name + "_input";
     while (model.find(name) != nullptr) name += "_";
-    model.layers.insert(model.layers.begin(),
-                        make_input_layer(sequential_input_shape(config, layers, model.file), name));
+    // The input of a nested model is the caller's tensor.
+    ConfigValue shape =
+        is_nested ? ConfigValue() : sequential_input_shape(config, layers, model.file);
+    model.layers.insert(model.layers.begin(), make_input_layer(std::move(shape), name));
+    class_names.insert(class_names.begin(), "InputLayer");
   }
   for (size_t k = 0; k < model.layers.size(); ++k) {
     KerasCall call;
@@ -101,11 +190,21 @@ void read_sequential(const ConfigView& config, KerasModel& model) {
   model.outputs = {{model.layers.back().name, 0, 0}};
 }
 
-// Keras 2 counts the call that built a nested model as its call 0, though it is not in the file.
+// Keras 2 counts the call that built a nested model as its call 0, though it is not in the file; a
+// Sequential model that was built when it was first called has none.
+// Source: Keras 2 keras/engine/functional.py, _should_skip_first_node.
 void count_nested_calls_from_0(KerasModel& model) {
   std::unordered_set<std::string_view> nested;
   for (const KerasLayer& l : model.layers) {
-    if (l.config.find("layers") != nullptr) nested.insert(l.name);
+    const ConfigValue* layers = l.config.find("layers");
+    if (!is_model_class(l.class_name) || layers == nullptr) continue;
+    bool built_before = l.class_name != "Sequential";
+    if (layers->array() != nullptr && !layers->array()->empty()) {
+      const ConfigView first(layers->array()->front(), model.describe(l));
+      built_before = built_before || first["class_name"].as_text() == "InputLayer" ||
+                     first["config"]["batch_input_shape"].exists();
+    }
+    if (built_before) nested.insert(l.name);
   }
   const auto shift = [&](std::vector<InputRef>& refs) {
     for (InputRef& r : refs) {
@@ -118,7 +217,8 @@ void count_nested_calls_from_0(KerasModel& model) {
   shift(model.outputs);
 }
 
-void read_functional(const ConfigView& config, KerasModel& model) {
+void read_functional(const ConfigView& config, KerasModel& model,
+                     std::vector<std::string>& class_names) {
   const ConfigView layers = config["layers"];
   (void)layers.as_array();
   model.functional = true;
@@ -126,7 +226,8 @@ void read_functional(const ConfigView& config, KerasModel& model) {
   bool is_keras3 = false;
   for (size_t k = 0; k < layers.size(); ++k) {
     const ConfigView entry = layers[k];
-    KerasLayer layer = read_layer(entry);
+    KerasLayer layer = read_layer(entry, model);
+    class_names.push_back(entry["class_name"].as_text());
     if (const ConfigView nodes = entry["inbound_nodes"]; nodes.exists()) {
       layer.calls = read_calls(ConfigView(nodes.value(), model.describe(layer), "inbound_nodes"));
       is_keras3 =
@@ -145,6 +246,27 @@ void read_functional(const ConfigView& config, KerasModel& model) {
   if (!is_keras3) count_nested_calls_from_0(model);
 }
 
+// A model and, as layers of it, the models nested in it.
+KerasModel read_model(const std::string& class_name, const ConfigView& config, bool is_nested,
+                      const std::string& file) {
+  KerasModel model;
+  model.file = file;
+  std::vector<std::string> class_names;
+  if (class_name == "Sequential") {
+    read_sequential(config, is_nested, model, class_names);
+  } else {
+    read_functional(config, model, class_names);
+  }
+  place_layers(model, class_names);
+  check_unique_names(model);
+  check_references(model);
+  inline_models(model, [&](const KerasLayer& layer) {
+    return read_model(layer.class_name, ConfigView(layer.config, model.describe(layer)), true,
+                      file);
+  });
+  return model;
+}
+
 }  // namespace
 
 KerasModel read_architecture(ConfigValue json, const std::string& file) {
@@ -153,25 +275,22 @@ KerasModel read_architecture(ConfigValue json, const std::string& file) {
     ConfigValue v = json;
     return normalize(std::move(v));
   }();
-  KerasModel model;
-  model.file = file;
   const ConfigView top(normal, file);
   if (json.object() == nullptr) top.fail_expected("an object with class_name and config");
-  if (const ConfigValue* version = json.find("keras_version");
-      version != nullptr && version->text() != nullptr) {
-    model.keras_version = *version->text();
-  }
   const std::string& class_name = top["class_name"].as_text();
   const ConfigView config = top["config"];
   if (config.is_none()) config.fail_expected("the configuration of the model");
-  if (class_name == "Sequential") {
-    read_sequential(config, model);
-  } else if (class_name == "Functional" || class_name == "Model") {
-    read_functional(config, model);
-  } else {
+  if (!is_model_class(class_name)) {
     top["class_name"].fail_expected(
         "'Sequential', 'Functional' or 'Model' (subclassed models cannot be read without their "
         "code)");
+  }
+  KerasModel model = read_model(class_name, config, false, file);
+  if (const ConfigValue* version = json.find("keras_version");
+      version != nullptr && version->text() != nullptr) {
+    model.keras_version = *version->text();
+  } else if (json.find("module") != nullptr) {
+    model.keras_version = "3";  // `to_json` of Keras 2 says its version, that of Keras 3 does not
   }
   check_unique_names(model);
   check_references(model);

@@ -64,16 +64,6 @@ Hdf5Object find_weights(Hdf5File& file) {
         file.file(),
         ": the group model_weights is missing: the file has a model_config but no weights"));
   }
-  const bool is_new_layout =
-      root.attribute("layer_names") == nullptr && root.attribute("layer_names0") == nullptr &&
-      (file.find(root, "layers") || file.find(root, "_layer_checkpoint_dependencies"));
-  if (is_new_layout) {
-    throw UserError(
-        join_text(file.file(),
-                  ": this is a weights file in the layout of Keras 3 (.weights.h5), which is not "
-                  "supported yet; save with model.save_weights(\"NAME_weights.h5\") or "
-                  "model.save(\"NAME.h5\")"));
-  }
   return root;
 }
 

@@ -60,20 +60,59 @@ void collect_keras2(const ConfigView& v, KerasCall& call) {
   }
 }
 
-// Tensors anywhere in the positional arguments of a Keras 3 call.
+bool is_keras_tensor(const ConfigValue& v) {
+  const ConfigValue* class_name = v.find("class_name");
+  return class_name != nullptr && class_name->text() != nullptr &&
+         *class_name->text() == kKerasTensor;
+}
+
+bool has_keras_tensor(const ConfigValue& v) {
+  if (is_keras_tensor(v)) return true;
+  if (const ConfigValue::Array* a = v.array()) return std::ranges::any_of(*a, has_keras_tensor);
+  const ConfigValue::Object* o = v.object();
+  return o != nullptr &&
+         std::ranges::any_of(*o, [](const auto& m) { return has_keras_tensor(m.second); });
+}
+
+// Tensors anywhere in a positional argument of a Keras 3 call.
 void collect_keras3(const ConfigView& v, KerasCall& call) {
-  if (const ConfigValue::Object* o = v.value().object()) {
-    const ConfigValue* class_name = v.value().find("class_name");
-    if (class_name != nullptr && class_name->text() != nullptr &&
-        *class_name->text() == kKerasTensor) {
-      call.inputs.push_back(read_reference(v["config"]["keras_history"]));
-      return;
-    }
+  if (is_keras_tensor(v.value())) {
+    call.inputs.push_back(read_reference(v["config"]["keras_history"]));
+  } else if (const ConfigValue::Object* o = v.value().object()) {
     for (const std::string& key : sorted_keys(*o)) collect_keras3(v[key], call);
   } else if (v.value().array() != nullptr) {
     for (size_t k = 0; k < v.size(); ++k) collect_keras3(v[k], call);
-  } else if (!v.is_none() && call.inputs.empty() && !call.constant) {
-    call.constant = v.value();
+  }
+}
+
+// The positional arguments of a Keras 3 call: tensors, structures of tensors, constants.
+void collect_arguments(const ConfigView& arguments, KerasCall& call) {
+  for (size_t k = 0; k < arguments.size(); ++k) {
+    const ConfigView argument = arguments[k];
+    if (argument.is_none()) continue;
+    if (has_keras_tensor(argument.value())) {
+      collect_keras3(argument, call);
+    } else if (k == 0) {
+      call.constant = argument.value();
+    } else {
+      call.kwargs.set("#" + std::to_string(k), argument.value());
+    }
+  }
+}
+
+// Tensors among the keyword arguments become inputs.
+void collect_keyword_tensors(const ConfigView& keywords, KerasCall& call) {
+  for (const auto& [key, value] : keywords.as_object()) {
+    const ConfigView argument = keywords[key];
+    const bool is_keras3 = is_keras_tensor(value);
+    if (!is_keras3 && !is_reference(value)) {
+      call.kwargs.set(key, value);
+      continue;
+    }
+    const auto index = static_cast<int64_t>(call.inputs.size());
+    call.inputs.push_back(
+        read_reference(is_keras3 ? argument["config"]["keras_history"] : argument));
+    call.kwargs.set(key, ConfigValue::Object{{"input", index}});
   }
 }
 
@@ -193,12 +232,18 @@ std::vector<KerasCall> read_calls(const ConfigView& inbound_nodes) {
     const ConfigView node = inbound_nodes[k];
     KerasCall call;
     if (node.value().find("args") != nullptr) {
-      collect_keras3(node["args"], call);
-      if (!node["kwargs"].is_none()) call.kwargs = node["kwargs"].value();
+      call.kwargs = ConfigValue::Object();
+      collect_arguments(node["args"], call);
+      if (!node["kwargs"].is_none()) collect_keyword_tensors(node["kwargs"], call);
     } else {
       collect_keras2(node, call);
+      const ConfigValue keywords = std::move(call.kwargs);
+      call.kwargs = ConfigValue::Object();
+      if (!keywords.is_null()) {
+        collect_keyword_tensors(
+            ConfigView(keywords, inbound_nodes.owner(), node.path() + ": arguments"), call);
+      }
     }
-    if (call.kwargs.is_null()) call.kwargs = ConfigValue::Object();
     calls.push_back(std::move(call));
   }
   return calls;

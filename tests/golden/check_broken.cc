@@ -59,7 +59,6 @@ Outcome check_file(const Bundle& bundle, const Json& c, const RunOptions& option
   const auto file = c.at("file").get<std::string>();
   const std::string weights = c.value("weights", "");
   const std::string name = weights.empty() ? file : file + " + " + weights;
-  if (file.ends_with(".keras")) return Outcome::skip(name, "form: keras");
   const auto expect = c.at("expect").get<std::string>();
   const std::string path = find_file(bundle, options, "files/" + file);
   qloom_check(!path.empty(), bundle.path(), ": files/", file, " is missing");

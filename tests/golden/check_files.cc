@@ -13,7 +13,6 @@ namespace {
 Outcome check_form(const Bundle& bundle, const Json& c, const std::string& form,
                    const RunOptions& options) {
   const std::string name = c.at("name").get<std::string>() + " [" + form + "]";
-  if (form == "keras" || form == "weights_v3") return Outcome::skip(name, "form: " + form);
   // The files lie in the folder of the bundle's name.
   const auto folder = [&] {
     const std::string stem = bundle.path().substr(bundle.folder().size());
@@ -25,9 +24,12 @@ Outcome check_form(const Bundle& bundle, const Json& c, const std::string& form,
     qloom_check(!found.empty(), bundle.path(), ": ", folder, file, " is missing");
     return found;
   };
-  const KerasModel model = form == "h5"
-                               ? read_keras_model(path("h5"))
-                               : read_keras_model(path("json"), {.weights = path("weights")});
+  const bool is_whole = form == "h5" || form == "keras";
+  if (!is_whole && !c.at("files").contains("json"))
+    return Outcome::skip(name, "the library wrote no architecture");
+  const KerasModel model = is_whole
+                               ? read_keras_model(path(form.c_str()))
+                               : read_keras_model(path("json"), {.weights = path(form.c_str())});
   if (const std::string reason = unknown_layers(model); !reason.empty())
     return Outcome::skip(name, reason);
   const Graph graph = import_keras(model, {.evaluation = preset_of(options)});

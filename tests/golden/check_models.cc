@@ -20,15 +20,20 @@ struct Form {
 bool ends(const std::string& text, std::string_view end) { return text.ends_with(end); }
 
 std::vector<Form> forms_of(const Json& c) {
-  std::string weights;
+  std::string weights, whole;
   const auto files = c.at("files").get<std::vector<std::string>>();
-  for (const std::string& file : files)
+  for (const std::string& file : files) {
     if (ends(file, "_weights.h5")) weights = file;
+    if (ends(file, ".keras")) whole = file;
+  }
   std::vector<Form> forms;
   for (const std::string& file : files) {
     if (ends(file, "_weights.h5")) continue;
     const std::string name = file.substr(file.rfind('/') + 1);
-    forms.push_back({name, file, ends(file, ".json") ? weights : ""});
+    if (ends(file, ".weights.h5"))  // with the architecture of the archive beside it
+      forms.push_back({name, whole, file});
+    else
+      forms.push_back({name, file, ends(file, ".json") ? weights : ""});
   }
   return forms;
 }
@@ -54,8 +59,6 @@ std::string describe(const Comparison& result) {
 Outcome check_form(const Bundle& bundle, const Json& c, const Form& form,
                    const RunOptions& options) {
   const std::string name = c.at("name").get<std::string>() + " [" + form.name + "]";
-  if (ends(form.file, ".keras")) return Outcome::skip(name, "form: keras");
-  if (ends(form.file, ".weights.h5")) return Outcome::skip(name, "form: weights_v3");
   if (ends(form.file, ".onnx")) return Outcome::skip(name, "form: onnx");
   std::string paths[2];
   for (size_t i = 0; i < 2; ++i) {

@@ -8,7 +8,7 @@
 #include <fstream>
 #include <iterator>
 
-#include "bindings/cli/support/zip.h"
+#include "bindings/support/zip.h"
 #include "graph/support/error.h"
 #include "graph/support/plugin.h"
 

@@ -21,6 +21,7 @@ extern constinit const LayerDef activation{.class_names = kClasses,
                                            .doc = "A quantizer or a function, element by element.",
                                            .keys = kKeys,
                                            .mask = MaskUse::passes,
+                                           .is_per_position = true,
                                            .build = build};
 
 }  // namespace qloom::keras::layers

@@ -36,6 +36,7 @@ extern constinit const LayerDef dense{
     .keys = kKeys,
     .ignored = kIgnored,
     .mask = MaskUse::passes,
+    .is_per_position = true,
     .weights = weights,
     .build = build};
 

@@ -19,6 +19,7 @@ extern constinit const LayerDef identity{.class_names = kClasses,
                                          .keys = {},
                                          .ignored = kIgnored,
                                          .mask = MaskUse::passes,
+                                         .is_per_position = true,
                                          .build = build};
 
 }  // namespace qloom::keras::layers

@@ -24,6 +24,7 @@ extern constinit const LayerDef leaky_relu{.class_names = kClasses,
                                            .doc = "Rectifier with a slope for negative values.",
                                            .keys = kKeys,
                                            .mask = MaskUse::passes,
+                                           .is_per_position = true,
                                            .build = build};
 
 }  // namespace qloom::keras::layers

@@ -30,6 +30,7 @@ extern constinit const LayerDef relu{.class_names = kClasses,
                                      .doc = "Rectifier with limit, slope and threshold.",
                                      .keys = kKeys,
                                      .mask = MaskUse::passes,
+                                     .is_per_position = true,
                                      .build = build};
 
 }  // namespace qloom::keras::layers

@@ -35,6 +35,7 @@ ValueId build(LayerBuilder& layer) {
 extern constinit const LayerDef rescaling{.class_names = kClasses,
                                           .doc = "A product with a constant, then a sum.",
                                           .keys = kKeys,
+                                          .is_per_position = true,
                                           .build = build};
 
 }  // namespace qloom::keras::layers

@@ -1,11 +1,11 @@
-#include "bindings/cli/support/zip.h"
+#include "bindings/support/zip.h"
 
 #include "graph/support/plugin.h"
 
-namespace qloom::cli {
+namespace qloom {
 
 ZipLibrary& zip_library() {
   return *Plugin::open("qloom_zip").function<ZipLibrary*()>("qloom_zip_library")();
 }
 
-}  // namespace qloom::cli
+}  // namespace qloom
