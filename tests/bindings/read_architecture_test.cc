@@ -164,18 +164,6 @@ TEST(ReadArchitecture, InboundNodesOfKeras3) {
   EXPECT_TRUE(thing(m).calls[0].kwargs.find("mask")->is_null());
 }
 
-TEST(ReadArchitecture, Keras2CountsTheCallsOfNestedModelsFrom1) {
-  const KerasModel m = read(R"({"class_name": "Functional", "config": {"name": "f", "layers": [
-      {"name": "a", "class_name": "InputLayer", "config": {"name": "a"}, "inbound_nodes": []},
-      {"name": "inner", "class_name": "Functional", "config": {"name": "inner", "layers": []},
-       "inbound_nodes": [[["a", 0, 0, {}]], [["a", 0, 0, {}]]]},
-      {"name": "t", "class_name": "Add", "config": {"name": "t"},
-       "inbound_nodes": [[["inner", 1, 0, {}], ["inner", 2, 0, {}]]]}],
-      "input_layers": [["a", 0, 0]], "output_layers": [["inner", 1, 0]]}})");
-  EXPECT_EQ(thing(m).calls.at(0).inputs, (std::vector<InputRef>{{"inner", 0, 0}, {"inner", 1, 0}}));
-  EXPECT_EQ(m.outputs.at(0), (InputRef{"inner", 0, 0}));
-}
-
 TEST(ReadArchitecture, OutputsInEachForm) {
   const std::string node = R"([[["a", 0, 0, {}]]])";
   EXPECT_EQ(read(functional(node, R"(["t", 0, 0])")).outputs, (std::vector<InputRef>{{"t", 0, 0}}));

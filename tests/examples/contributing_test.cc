@@ -292,7 +292,7 @@ Graph build_layer(const KerasModel& model) {
   Builder b(model.name);
   const ValueId x = b.input("in", {Dim::batch(), 4});
   b.set_layer(layer.name, layer.class_name);
-  keras::LayerBuilder builder(b, model, layer, def, {x}, layer.name);
+  keras::LayerBuilder builder(b, model, layer, def, layer.calls.at(0), {x}, layer.name);
   b.output(layer.name, def.build(builder));
   return b.finish();
 }

@@ -50,7 +50,8 @@ TEST_P(GoldenTest, Bundle) {
 }
 
 INSTANTIATE_TEST_SUITE_P(Data, GoldenTest,
-                         ::testing::Values("quantizers", "strings", "layers", "files", "broken"),
+                         ::testing::Values("quantizers", "strings", "layers", "files", "files_k3",
+                                           "broken"),
                          [](const auto& info) { return std::string(info.param); });
 
 /// Every bundle of models, by the name it has in expected_counts.json: "own/digits_po2_ref".
