@@ -3,10 +3,12 @@
 
 #include <fmt/format.h>
 
+#include <algorithm>
 #include <cmath>
 #include <cstdio>
 #include <memory>
 #include <nlohmann/json.hpp>
+#include <numeric>
 
 #include "bindings/cli/command.h"
 #include "bindings/cli/support/npy.h"
@@ -62,10 +64,51 @@ void print(const golden::Comparison& c) {
   fmt::print("{}\n", c.within_contract ? "within the contract" : "BEYOND THE CONTRACT");
 }
 
+/// How many outputs the model has; the logits of those that are a softmax follow them.
+size_t outputs_without_logits(const Graph& graph) {
+  size_t count = 0, logits = 0;
+  while (count + logits < graph.outputs().size()) {
+    const Node& node = graph.producer(graph.outputs()[count].value);
+    logits += node.op->name == "softmax" ? 1 : 0;
+    ++count;
+  }
+  return count;
+}
+
+/// The arrays in the order of the outputs: by name if all names are there, else as they stand.
+std::vector<golden::Expected::Value> expected_outputs(const std::string& file, const Graph& graph,
+                                                      int64_t samples) {
+  NamedArrays arrays = read_arrays(file);
+  const size_t needed = outputs_without_logits(graph);
+  const auto named = [&](size_t i) {
+    return std::ranges::find_if(arrays,
+                                [&](const auto& a) { return a.first == graph.outputs()[i].name; });
+  };
+  std::vector<size_t> order;
+  for (size_t i = 0; i < needed && named(i) != arrays.end(); ++i)
+    order.push_back(static_cast<size_t>(named(i) - arrays.begin()));
+  if (order.size() < needed) {
+    qloom_check(arrays.size() >= needed && arrays.size() <= graph.outputs().size(), file, ": ",
+                arrays.size(), " arrays, the model has ", needed, " outputs");
+    order.resize(arrays.size());
+    std::iota(order.begin(), order.end(), size_t{0});
+  }
+  std::vector<golden::Expected::Value> out;
+  for (size_t i = 0; i < order.size(); ++i) {
+    auto& [name, array] = arrays[order[i]];
+    const Extents want = bind(graph.type(graph.outputs()[i].value).shape, samples);
+    qloom_check(array.extents() == want, file, ": the array for output '", graph.outputs()[i].name,
+                "' has shape ", to_string(Shape(array.extents().begin(), array.extents().end())),
+                ", the model gives ", to_string(Shape(want.begin(), want.end())));
+    out.push_back({std::move(name), std::move(array)});
+  }
+  return out;
+}
+
 golden::Expected expected_from_arrays(const Arguments& a, const Graph& graph) {
   golden::Expected out;
   out.name = graph.name;
-  const NamedArrays inputs = read_arrays(a.input), outputs = read_arrays(a.expected);
+  const NamedArrays inputs = read_arrays(a.input);
   for (const ValueId v : graph.inputs()) {
     const std::string& name = graph.producer(v).name;
     for (const auto& [array_name, array] : inputs)
@@ -75,7 +118,9 @@ golden::Expected expected_from_arrays(const Arguments& a, const Graph& graph) {
   qloom_check(out.inputs.size() == graph.inputs().size(), a.input, ": ", inputs.size(),
               " arrays, the model has ", graph.inputs().size(),
               " inputs; name the arrays of an .npz like the inputs");
-  for (const auto& [name, array] : outputs) out.outputs.push_back({name, array});
+  qloom_check(!out.inputs.empty() && out.inputs[0].rank() > 0, a.input,
+              ": inputs need a batch axis");
+  out.outputs = expected_outputs(a.expected, graph, out.inputs[0].extents()[0]);
   return out;
 }
 

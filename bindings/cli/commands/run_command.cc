@@ -3,6 +3,7 @@
 
 #include <algorithm>
 #include <chrono>
+#include <cmath>
 #include <cstdio>
 #include <memory>
 #include <nlohmann/json.hpp>
@@ -41,8 +42,10 @@ std::vector<Tensor> inputs_of(const runtime::Program& program, const NamedArrays
     std::string names;
     for (const auto& [name, array] : arrays) names += (names.empty() ? "" : ", ") + name;
     qloom_check(program.inputs.size() == 1 && arrays.size() == 1, file,
-                ": has no array for input '", port.name,
-                "'; its arrays: ", names.empty() ? "one without a name" : names);
+                ": has no array for input '", port.name, "'; its arrays: ",
+                arrays.empty()  ? "none"
+                : names.empty() ? "one without a name"
+                                : names);
     out.push_back(arrays[0].second);
   }
   return out;
@@ -54,6 +57,9 @@ double accuracy_of(const Tensor& output, const Tensor& labels, const std::string
   qloom_check(labels.size() == samples, file, ": ", labels.size(), " labels for ", samples,
               " samples");
   const int64_t columns = output.size() / std::max<int64_t>(samples, 1);
+  for (const float label : labels.f32())
+    qloom_check(label >= 0 && label == std::floor(label), file, ": label ", label,
+                " is no class; classes are counted from 0");
   int64_t right = 0;
   for (int64_t s = 0; s < samples; ++s) {
     const auto row =

@@ -5,6 +5,7 @@
 #include <cctype>
 #include <charconv>
 #include <cstring>
+#include <filesystem>
 #include <fstream>
 #include <iterator>
 
@@ -64,6 +65,8 @@ Extents parse_shape(std::string_view text, std::string_view file) {
   const char* end = text.data() + close;
   while (at < end) {
     if (std::isdigit(static_cast<unsigned char>(*at)) == 0) {
+      qloom_check(*at == ' ' || *at == ',' || *at == 'L', file, ": the .npy header's shape ",
+                  text.substr(open, close + 1 - open), " is no list of extents");
       ++at;
       continue;
     }
@@ -77,6 +80,8 @@ Extents parse_shape(std::string_view text, std::string_view file) {
 }
 
 std::vector<uint8_t> read_file(const std::string& path) {
+  qloom_check(!std::filesystem::is_directory(path), path,
+              ": this is a folder, expected an .npy or .npz file");
   std::ifstream in(path, std::ios::binary);
   qloom_check(in.good(), path, ": cannot be read");
   return {std::istreambuf_iterator<char>(in), std::istreambuf_iterator<char>()};

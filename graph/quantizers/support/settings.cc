@@ -80,7 +80,7 @@ Quantized assemble(const Tensor& x, Outcome outcome, std::optional<Tensor> step,
     std::vector<int64_t> codes;
     codes.reserve(outcome.codes.size());
     for (const float c : outcome.codes) {
-      if (!(std::fabs(c) < 0x1p62f)) break;  // NaN too
+      if (!(std::fabs(c) <= 0x1p62f)) break;  // NaN too
       codes.push_back(static_cast<int64_t>(c));
     }
     if (codes.size() == outcome.codes.size()) result.codes = Tensor(x.extents(), std::move(codes));
