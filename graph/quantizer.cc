@@ -65,6 +65,10 @@ Quantized Quantizer::forward(const Tensor& x, const QuantizeOptions& o) const {
   return def_->forward(arguments_, x, o);
 }
 
+bool Quantizer::is_uncertain(float x) const {
+  return def_->uncertain != nullptr && def_->uncertain(arguments_, x);
+}
+
 bool Quantizer::is_monotone() const {
   return def_->monotone != nullptr && def_->monotone(arguments_);
 }

@@ -82,6 +82,9 @@ struct QuantizerDef {
   /// True when the code is a non-decreasing function of each element of x on its own (constant
   /// scale). Tails are lowered by bisection only where this holds. Null: false.
   bool (*monotone)(const Attributes&) = nullptr;
+  /// True where a logarithm decides the code of x and lies so near a threshold that TensorFlow's
+  /// may decide otherwise. Null: false everywhere.
+  bool (*uncertain)(const Attributes&, float x) = nullptr;
   /// QKeras's get_config(): the keys that it saves, in its order.
   Attributes (*config)(const Attributes&) = nullptr;
   /// Removes keys that get_config writes although the constructor does not take them; throws
@@ -114,6 +117,10 @@ class Quantizer {
   [[nodiscard]] ScaleRule scale() const;
   [[nodiscard]] Quantized forward(const Tensor& x, const QuantizeOptions& o = {}) const;
   [[nodiscard]] bool is_monotone() const;
+  /// Whether some x is uncertain().
+  [[nodiscard]] bool has_uncertain_inputs() const { return def_->uncertain != nullptr; }
+  /// True where TensorFlow's logarithm may give x another code than the correctly rounded one.
+  [[nodiscard]] bool is_uncertain(float x) const;
   void set_trainable_parameter();
   /// Changes an argument as assigning the attribute does in QKeras: without the constructor's
   /// checks and effects. Throws UserError for an unknown name.

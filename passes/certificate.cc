@@ -22,6 +22,10 @@
 //                   float32 sums are exact in every order
 //   average, sum    the same for the sum; the division is one operation
 //   elementwise, batch_norm, piecewise-linear activations   one defined order of roundings
+//   powers of two   no operand near a threshold, where TensorFlow's logarithm may decide otherwise
+// From eight channels on TensorFlow's reciprocal square root differs between processors; a
+// quantizer behind the batch normalization takes that away, so only outputs without one carry the
+// condition.
 //   exp and what is made of it: no two libraries agree to the bit
 // A failure taints what follows until a quantizer, behind which codes are compared and conditions
 // are asked anew; the output keeps the list.
@@ -30,12 +34,15 @@ namespace qloom::passes {
 namespace {
 
 constexpr double kExact = 16777216;  // 2^24
+constexpr int64_t kVectorRsqrt = 8;  // channels that TensorFlow normalizes at once
 constexpr double kInfinity = std::numeric_limits<double>::infinity();
 
 struct State {
   bool tainted = false;
   std::set<NodeId> failures;  ///< upstream, in order of ids
+  std::set<NodeId> roots;     ///< reciprocal square roots that no quantizer has taken away yet
   double bound = kInfinity;   ///< largest magnitude; infinite where the caller's input decides
+  double step = 0;            ///< every element is a multiple of this power of two; 0 if unknown
 };
 
 bool is_power_of_two(double v) {
@@ -58,9 +65,9 @@ class Analysis {
     Certificate c;
     c.output = output.name;
     const State& state = states_.at(output.value);
-    c.exact = state.failures.empty();
+    c.exact = state.failures.empty() && state.roots.empty();
     for (NodeId id : graph_.order()) {
-      if (!state.failures.contains(id)) continue;
+      if (!state.failures.contains(id) && !state.roots.contains(id)) continue;
       const Node& node = graph_.node(id);
       c.failures.push_back({.node = node.name,
                             .layer = node.origins.empty() ? "" : node.origins.front().layer,
@@ -74,6 +81,7 @@ class Analysis {
     if (node.op == &ops::input) {
       State s;
       if (const auto b = type_bound(graph_.type(node.results[0]))) s.bound = *b;
+      s.step = finest_step(graph_.type(node.results[0]));
       states_[node.results[0]] = s;
       return;
     }
@@ -85,10 +93,19 @@ class Analysis {
     }
     State s;
     s.bound = bound(node);
+    s.step = step(node);
     for (ValueId operand : node.operands) {
       const State& o = states_.at(operand);
       s.tainted = s.tainted || o.tainted;
       s.failures.insert(o.failures.begin(), o.failures.end());
+      s.roots.insert(o.roots.begin(), o.roots.end());
+    }
+    if (node.op == &ops::quantize) s.roots.clear();
+    if (node.op == &ops::batch_norm && takes_vector_roots(node)) {
+      conditions_[node.id] =
+          "reciprocal square root of 8 or more channels, which TensorFlow computes "
+          "differently on different processors: within 3 ulp of the largest term";
+      s.roots.insert(node.id);
     }
     const bool was_tainted = s.tainted;
     if (node.op == &ops::quantize) s.tainted = false;
@@ -136,12 +153,92 @@ class Analysis {
             join_text("constant ", graph_.type(node.results[i]),
                       ": x + (q - x) leaves a residue, its scale is no power of two");
       }
+      if (!s.tainted && node.op == &ops::quantize) {
+        if (auto condition = uncertain_constant(node)) {
+          s.tainted = true;
+          s.failures.insert(node.id);
+          conditions_[node.id] = std::move(*condition);
+        }
+      }
       s.bound = 0;
+      s.step = finest_step(graph_.type(node.results[i]));
       for (float f : a.f32()) s.bound = std::max(s.bound, std::fabs(static_cast<double>(f)));
       states_[node.results[i]] = s;
       constants_.emplace(node.results[i], now.canonical[i]);
       qkeras_constants_.emplace(node.results[i], now.qkeras[i]);
     }
+  }
+
+  static Quantizer quantizer_of(const Node& node) {
+    const auto attributes = from_attributes<ops::Quantize>(node.attributes);
+    return Quantizer::from_config(attributes.quantizer, attributes.arguments);
+  }
+
+  [[nodiscard]] std::optional<std::string> uncertain_constant(const Node& node) const {
+    const Quantizer q = quantizer_of(node);
+    for (const float x : to_f32(qkeras_constants_.at(node.operands[0])).f32())
+      if (q.is_uncertain(x)) return logarithm_near(node.operands[0], x);
+    return std::nullopt;
+  }
+
+  [[nodiscard]] std::string logarithm_near(ValueId operand, double x) const {
+    return join_text(
+        "operand ", name(operand), " may be ", x,
+        ", so near a threshold that TensorFlow's logarithm may give another power of two");
+  }
+
+  /// An element of the operand whose power of two TensorFlow's logarithm may see otherwise.
+  /// Thresholds lie near 2^(k/2), so of a grid only the points beside those matter, and the limit,
+  /// where a max_value takes over.
+  [[nodiscard]] std::optional<std::string> logarithm(const Quantizer& q, ValueId operand) const {
+    if (!q.has_uncertain_inputs()) return std::nullopt;
+    const State& x = states_.at(operand);
+    if (x.step == 0)
+      return join_text(
+          "operand ", name(operand), " ", graph_.type(operand),
+          " may come so near a threshold that TensorFlow's logarithm gives another power of two");
+    std::vector<double> points{
+        std::min(x.bound, static_cast<double>(std::numeric_limits<float>::max()))};
+    for (int k = -252; k < 256; ++k)
+      points.push_back(std::nearbyint(std::exp2(k / 2.0) / x.step) * x.step);
+    for (const double point : points)
+      for (const double value : {point, -point})
+        if (point <= x.bound && q.is_uncertain(static_cast<float>(value)))
+          return logarithm_near(operand, value);
+    return std::nullopt;
+  }
+
+  [[nodiscard]] bool takes_vector_roots(const Node& node) const {
+    const bool quantized =
+        !from_attributes<ops::BatchNorm>(node.attributes).inverse_quantizer.empty();
+    return !quantized && elements_per_sample(graph_.type(node.operands[4]).shape) >= kVectorRsqrt;
+  }
+
+  /// The finest step of codes on power-of-two grids, 0 otherwise.
+  [[nodiscard]] static double finest_step(const TensorType& type) {
+    if (!type.has_codes() || !power_of_two_steps(type)) return 0;
+    double finest = kInfinity;
+    const Tensor step = type.step();
+    for (double s : step.f64()) finest = std::min(finest, s);
+    return finest;
+  }
+
+  /// Sums, maxima and moved elements stay on the finest grid of their operands.
+  [[nodiscard]] double step(const Node& node) const {
+    if (const double s = finest_step(graph_.type(node.results[0])); s > 0) return s;
+    bool keeps = node.op == &ops::reshape || node.op == &ops::permute || node.op == &ops::concat ||
+                 node.op == &ops::pad;
+    if (node.op == &ops::elementwise) {
+      const auto kind = from_attributes<ops::ElementwiseOp>(node.attributes).kind;
+      keeps = kind == ops::Elementwise::add || kind == ops::Elementwise::subtract ||
+              kind == ops::Elementwise::maximum || kind == ops::Elementwise::minimum;
+    }
+    if (node.op == &ops::pool)
+      keeps = from_attributes<ops::Pool>(node.attributes).kind == ops::PoolKind::max;
+    if (!keeps) return 0;
+    double finest = kInfinity;
+    for (ValueId operand : node.operands) finest = std::min(finest, states_.at(operand).step);
+    return finest;
   }
 
   [[nodiscard]] static std::optional<double> type_bound(const TensorType& type) {
@@ -245,7 +342,7 @@ class Analysis {
   [[nodiscard]] std::optional<std::string> quantize(const Node& node) const {
     const TensorType& type = graph_.type(node.results[0]);
     const auto attributes = from_attributes<ops::Quantize>(node.attributes);
-    const Quantizer q = Quantizer::from_config(attributes.quantizer, attributes.arguments);
+    const Quantizer q = quantizer_of(node);
     if (node.results.size() == 2) {
       if (q.scale().power_of_two) return std::nullopt;
       return join_text(
@@ -267,7 +364,7 @@ class Analysis {
     if (std::isfinite(x) && x >= kExact * finest)
       return join_text("operand ", name(node.operands[0]), " reaches ", x,
                        ", which is 2^24 steps of ", finest, " or more");
-    return std::nullopt;
+    return logarithm(q, node.operands[0]);
   }
 
   /// On a power-of-two grid x + (q − x) = q as long as q has x's sign: then |q − x| <= max(|q|,

@@ -49,6 +49,10 @@ Quantized forward(const Attributes& a, const Tensor& x, const QuantizeOptions& o
 /// In quadratic mode a magnitude below 1e-7 gives a larger result than those just above it.
 bool monotone(const Attributes& a) { return !a["quadratic_approximation"].truthy(); }
 
+bool uncertain(const Attributes& a, float x) {
+  return exponents(Settings(kName, a)).uncertain(std::fabs(x));
+}
+
 Attributes config(const Attributes& a) {
   return pick(a, {"bits", "max_value", "use_stochastic_rounding", "quadratic_approximation",
                   "qnoise_factor", "log2_rounding"});
@@ -86,6 +90,7 @@ extern constinit const QuantizerDef quantized_po2{
     .values = values,
     .forward = forward,
     .monotone = monotone,
+    .uncertain = uncertain,
     .config = config,
     .to_string = to_string,
     .max = max,

@@ -67,6 +67,12 @@ Quantized forward(const Attributes& a, const Tensor& x, const QuantizeOptions& o
 /// In quadratic mode a magnitude below 1e-7 gives a larger result than those just above it.
 bool monotone(const Attributes& a) { return !a["quadratic_approximation"].truthy(); }
 
+bool uncertain(const Attributes& a, float x) {
+  const Settings s(kName, a);
+  const auto slope = static_cast<float>(s.real("negative_slope"));
+  return exponents(s).uncertain(x < 0 ? -x * slope : x);
+}
+
 Attributes config(const Attributes& a) {
   return pick(a, {"bits", "max_value", "negative_slope", "use_stochastic_rounding",
                   "quadratic_approximation", "qnoise_factor", "log2_rounding"});
@@ -114,6 +120,7 @@ extern constinit const QuantizerDef quantized_relu_po2{
     .values = values,
     .forward = forward,
     .monotone = monotone,
+    .uncertain = uncertain,
     .config = config,
     .to_string = to_string,
     .max = max,

@@ -28,8 +28,20 @@ TEST(Certificate, IsExactOnPowerOfTwoGrids) {
   EXPECT_TRUE(only(small_cnn("quantized_bits(4,0,1,alpha=1)", "quantized_relu(4,2)")).exact);
   EXPECT_TRUE(
       only(small_cnn("quantized_bits(4,0,1,alpha='auto_po2')", "quantized_relu(4,2)")).exact);
-  EXPECT_TRUE(only(mlp("quantized_po2(4,1)", "quantized_relu_po2(4,2)")).exact);
-  EXPECT_TRUE(only(residual_block("binary(alpha=1)", "binary(alpha=1)")).exact);
+}
+
+TEST(Certificate, NamesTheLogarithmNearAThreshold) {
+  const auto c = only(mlp("quantized_po2(4,1)", "quantized_relu_po2(4,2)"));
+  EXPECT_FALSE(c.exact);
+  ASSERT_EQ(c.failures.size(), 1U) << c.to_string();
+  EXPECT_EQ(c.failures[0].node, "fc2_act");
+}
+
+TEST(Certificate, NamesTheReciprocalSquareRootOfAnOutput) {
+  const auto c = only(residual_block("binary(alpha=1)", "binary(alpha=1)"));
+  EXPECT_FALSE(c.exact);
+  ASSERT_EQ(c.failures.size(), 1U) << c.to_string();
+  EXPECT_EQ(c.failures[0].node, "bn2");  // bn1's is taken away by the quantizer behind it
 }
 
 TEST(Certificate, NamesTheFloatSum) {

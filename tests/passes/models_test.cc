@@ -39,8 +39,9 @@ TEST(ModelCertificates, NameWhatIsNot) {
   EXPECT_EQ(mobilenet.failures[1].layer, "fc");
   // The scale of binary(alpha='auto') is whatever the weights' mean is.
   const auto binary = logits("digits_binary");
-  ASSERT_EQ(binary.failures.size(), 1U) << binary.to_string();
+  ASSERT_EQ(binary.failures.size(), 2U) << binary.to_string();
   EXPECT_EQ(binary.failures[0].layer, "conv3");
+  EXPECT_EQ(binary.failures[1].layer, "bn5");  // no quantizer between it and the logits
 }
 
 }  // namespace

@@ -29,6 +29,19 @@ float Po2Exponents::of(float a, Division division) const {
   return (quadratic ? 2.0f : 1.0f) * clip(rounded, lo, hi);
 }
 
+bool Po2Exponents::uncertain(float a) const {
+  if (!(a >= kEpsilon)) return false;
+  const double f = has_max && a >= max_value ? max_value : static_cast<double>(a);
+  const double t = quadratic ? std::sqrt(f) : f;
+  if (!std::isfinite(t) || t == 0) return false;
+  const double e = std::log2(t);
+  const double threshold = floor ? std::nearbyint(e) : std::floor(e) + 0.5;
+  const auto below = static_cast<float>(floor ? threshold - 1 : threshold - 0.5);
+  if (clip(below, lo, hi) == clip(below + 1, lo, hi)) return false;
+  const double ulps = std::abs(threshold) <= 32 ? 32 : 128;
+  return std::abs(t / std::exp2(threshold) - 1) <= std::ldexp(ulps, -23);
+}
+
 Numeric Po2Exponents::values(bool is_signed, bool with_noise) const {
   if (with_noise || lo != std::rint(lo)) return Numeric::float32();
   const float factor = quadratic ? 2.0f : 1.0f;
