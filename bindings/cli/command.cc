@@ -24,10 +24,10 @@ void add_json_flag(CLI::App& app, bool& json) {
 
 void add_model_arguments(CLI::App& app, ModelArguments& arguments) {
   app.add_option("MODEL", arguments.path,
-                 "a Keras .h5 model, or an architecture .json together with --weights")
+                 "a Keras model (.h5, .keras), or an architecture .json together with --weights")
       ->required();
   app.add_option("--weights", arguments.weights,
-                 "weights .h5 that belongs to an architecture .json");
+                 "weights (.h5, .weights.h5) that belong to an architecture .json");
   app.add_option("--evaluation", arguments.evaluation,
                  "how TensorFlow was run: eager calls, `predict`, or `predict` with oneDNN")
       ->check(CLI::IsMember({"eager", "predict", "predict_onednn"}))
