@@ -522,5 +522,32 @@ TEST(QuantizersTest, RefusesWhatQKerasRefusesAtTheCall) {
   EXPECT_NE(message("quantized_relu(4,-1)").find("integer"), std::string::npos);
 }
 
+/// The widest grid: exponents -64 to -2 make codes up to 2^62, which must exist.
+TEST(Quantizers, PowersOfTwoHaveCodesUpToTheLargest) {
+  const Quantizer q = made("quantized_po2(6, 0.25, quadratic_approximation=True)");
+  const Quantized out = q.forward(Tensor({3}, std::vector<float>{0.25F, -1.0F, 0.0625F}));
+  ASSERT_TRUE(q.values().grid().has_value());
+  ASSERT_TRUE(out.codes.has_value());
+  const auto codes = out.codes->i64();
+  EXPECT_EQ(codes[0], int64_t{1} << 62);
+  EXPECT_EQ(codes[1], -(int64_t{1} << 62));
+  EXPECT_EQ(codes[2], int64_t{1} << 60);
+}
+
+/// In quadratic mode powers of two themselves are thresholds; else they lie far from any.
+TEST(Quantizers, NameInputsWhereTheLogarithmIsUncertain) {
+  const Quantizer quadratic = made("quantized_po2(5, 4, quadratic_approximation=True)");
+  EXPECT_TRUE(quadratic.is_uncertain(0.5F));
+  EXPECT_TRUE(quadratic.is_uncertain(-0.5F));
+  EXPECT_FALSE(quadratic.is_uncertain(0.25F));
+  EXPECT_FALSE(quadratic.is_uncertain(0));
+  const Quantizer plain = made("quantized_relu_po2(4, 2)");
+  EXPECT_FALSE(plain.is_uncertain(0.5F));
+  EXPECT_TRUE(plain.is_uncertain(0.70710678F));
+  EXPECT_FALSE(plain.is_uncertain(0.7072F));
+  EXPECT_FALSE(plain.is_uncertain(-0.70710678F));  // without a slope all negative inputs are alike
+  EXPECT_FALSE(made("quantized_relu(4, 2)").has_uncertain_inputs());
+}
+
 }  // namespace
 }  // namespace qloom
