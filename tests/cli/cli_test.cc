@@ -1,6 +1,8 @@
 // The command line as a person uses it: fresh processes, exit codes, text and JSON.
 #include <gtest/gtest.h>
 
+#include <algorithm>
+#include <filesystem>
 #include <fstream>
 #include <nlohmann/json.hpp>
 #include <sstream>
@@ -158,6 +160,71 @@ TEST(Cli, RunWritesArraysAndAccuracy) {
   const Finished refused = qloom({"run", model(), "--input", scratch / "nan.npy"}, cache);
   EXPECT_EQ(refused.exit_code, 2);
   EXPECT_NE(refused.err.find("sample 1"), std::string::npos) << refused.err;
+}
+
+/// An .npz without members: the end record of a zip file alone.
+void write_empty_npz(const std::string& path) {
+  std::ofstream(path, std::ios::binary) << "PK\5\6" << std::string(18, '\0');
+}
+
+TEST(Cli, CompareTakesExpectedArraysByNameAndNeverNone) {
+  const golden::Bundle bundle(bundle_path());
+  const golden::Json& one = bundle.cases()[0];
+  const ScratchFolder scratch;
+  const Tensor logits = bundle.f32(one["logits"][0]["value"]);
+  const Tensor right = bundle.f32(one["outputs"][0]["value"]);
+  write_npy(scratch / "x.npy", bundle.f32(one["inputs"][0]["value"]));
+  const auto compare = [&](const cli::NamedArrays& expected) {
+    if (expected.empty())
+      write_empty_npz(scratch / "y.npz");
+    else
+      cli::write_arrays(scratch / "y.npz", expected);
+    return qloom({"compare", model(), "--evaluation", "eager", "--input", scratch / "x.npy",
+                  "--expected", scratch / "y.npz"});
+  };
+  EXPECT_EQ(compare({{"logits", logits}, {"softmax", right}}).exit_code, 0);
+  EXPECT_EQ(compare({{"anything", right}}).exit_code, 0);
+  // Nothing compared is no success, and values in another shape are not the same values.
+  const Finished nothing = compare({});
+  EXPECT_EQ(nothing.exit_code, 2) << nothing.out;
+  EXPECT_NE(nothing.err.find("0 arrays, the model has 1 outputs"), std::string::npos)
+      << nothing.err;
+  const Finished flat = compare({{"softmax", right.reshaped({right.size()})}});
+  EXPECT_EQ(flat.exit_code, 2) << flat.out;
+  EXPECT_NE(flat.err.find("has shape [3600], the model gives [360, 10]"), std::string::npos)
+      << flat.err;
+}
+
+TEST(Cli, OddArraysAreRefusedByName) {
+  const ScratchFolder scratch;
+  const auto run = [&](const std::string& file) {
+    return qloom({"run", model(), "--input", file, "--no-cache"});
+  };
+  std::vector<uint8_t> bytes = cli::format_npy(Tensor::filled({2, 8, 8, 1}, 0));
+  const std::string_view shape = "(2,8,8,1,)";
+  const auto at = std::search(bytes.begin(), bytes.end(), shape.begin(), shape.end());
+  ASSERT_NE(at, bytes.end());
+  at[1] = '-';  // "(-,8,8,1,)", as of a writer that could not tell the batch
+  std::ofstream(scratch / "negative.npy", std::ios::binary)
+      .write(reinterpret_cast<const char*>(bytes.data()),
+             static_cast<std::streamsize>(bytes.size()));
+  write_empty_npz(scratch / "none.npz");
+  std::filesystem::create_directory(scratch / "folder");
+  for (const auto& [file, reason] :
+       std::vector<std::pair<std::string, std::string>>{{"negative.npy", "is no list of extents"},
+                                                        {"none.npz", "its arrays: none"},
+                                                        {"folder", "this is a folder"}}) {
+    const Finished f = run(scratch / file);
+    EXPECT_EQ(f.exit_code, 2) << file;
+    EXPECT_NE(f.err.find(file), std::string::npos) << f.err;
+    EXPECT_NE(f.err.find(reason), std::string::npos) << f.err;
+  }
+  write_npy(scratch / "x.npy", Tensor::filled({2, 8, 8, 1}, 0));
+  write_npy(scratch / "labels.npy", Tensor({2}, std::vector<float>{1, 0.5F}));
+  const Finished labels = qloom({"run", model(), "--input", scratch / "x.npy", "--labels",
+                                 scratch / "labels.npy", "--no-cache"});
+  EXPECT_EQ(labels.exit_code, 2) << labels.out;
+  EXPECT_NE(labels.err.find("label 0.5 is no class"), std::string::npos) << labels.err;
 }
 
 /// from_cache, milliseconds, first value, libraries.
