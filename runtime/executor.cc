@@ -30,6 +30,12 @@ int64_t l2_bytes() {
   return bytes > 0 ? bytes : 512 * 1024;
 }
 
+int64_t now_ns() {
+  return std::chrono::duration_cast<std::chrono::nanoseconds>(
+             std::chrono::steady_clock::now().time_since_epoch())
+      .count();
+}
+
 /// Position of the first NaN or infinity, or n.
 int64_t first_not_finite(const float* x, int64_t n) {
   // Bits without the sign, plus the smallest exponent: the top bit is set just where all exponent
@@ -193,17 +199,19 @@ struct Executor::State {
     for (size_t i = 0; i < program.calls.size(); ++i) {
       const Model::Bound& call = model->bound()[i];
       void* const* pointers = worker.pointers.data() + first_pointer[i];
-      const auto start = options.profile ? std::chrono::steady_clock::now()
-                                         : std::chrono::steady_clock::time_point();
+      const bool timed = options.profile || options.trace != nullptr;
+      const int64_t start = timed ? now_ns() : 0;
       if (call.function != nullptr)
         call.function(pointers, count);
       else
         call.reference->run(pointers, count);
-      if (options.profile) {
-        const std::chrono::duration<double, std::nano> time =
-            std::chrono::steady_clock::now() - start;
-        worker.best_ns[i] = std::min(worker.best_ns[i], time.count() / static_cast<double>(count));
-      }
+      if (!timed) continue;
+      const int64_t end = now_ns();
+      worker.best_ns[i] = std::min(worker.best_ns[i],
+                                   static_cast<double>(end - start) / static_cast<double>(count));
+      if (options.trace != nullptr)
+        options.trace->add({static_cast<int32_t>(i), static_cast<int32_t>(&worker - workers.data()),
+                            first, count, start, end});
     }
     for (size_t i = 0; i < program.outputs.size(); ++i) {
       const int64_t n = count * output_elements[i];

@@ -8,13 +8,15 @@
 #include "graph/support/status.h"
 #include "runtime/model.h"
 #include "runtime/thread_pool.h"
+#include "runtime/trace.h"
 
 namespace qloom::runtime {
 
 struct ExecutorOptions {
   int threads = 1;
-  int64_t tile = 0;      ///< samples per tile; 0: chosen from the program's size and the caches
-  bool profile = false;  ///< measure each call
+  int64_t tile = 0;        ///< samples per tile; 0: chosen from the program's size and the caches
+  bool profile = false;    ///< measure each call
+  Trace* trace = nullptr;  ///< not owned: gets an event for each call on each tile
 };
 
 /// Runs a Model on batches. One per thread of the caller; owns the arenas (one per worker). Equal

@@ -257,5 +257,29 @@ TEST(Model, ConstantsAreAligned) {
             model.program().constants);
 }
 
+TEST(Executor, TraceHasAnEventForEachCallOnEachTile) {
+  Trace trace(16);
+  const auto model = small_model();
+  Executor executor(model, {.threads = 2, .tile = 8, .trace = &trace});
+  Batch batch(20);
+  ASSERT_TRUE(batch.run(executor).ok());
+  const int64_t calls = static_cast<int64_t>(model->program().calls.size());
+  std::vector<int64_t> samples(static_cast<size_t>(calls), 0);
+  for (const TraceEvent& e : trace.events()) {
+    ASSERT_TRUE(e.call >= 0 && e.call < calls && e.worker >= 0 && e.worker < 2);
+    EXPECT_LE(e.start_ns, e.end_ns);
+    EXPECT_TRUE(e.first >= 0 && e.first + e.samples <= 20);
+    samples[static_cast<size_t>(e.call)] += e.samples;
+  }
+  EXPECT_EQ(samples, std::vector<int64_t>(static_cast<size_t>(calls), 20));
+  EXPECT_EQ(trace.dropped(), 0U);
+  const size_t once = trace.events().size();
+  for (int i = 0; i < 4; ++i) ASSERT_TRUE(batch.run(executor).ok());
+  EXPECT_EQ(trace.events().size(), 16U);
+  EXPECT_EQ(trace.dropped(), 5 * once - 16);
+  trace.clear();
+  EXPECT_TRUE(trace.events().empty());
+}
+
 }  // namespace
 }  // namespace qloom::runtime
