@@ -37,6 +37,8 @@ enum class Word : uint8_t {
   narrow,
   pairs_u8s8,
   pairs_s16,
+  dot_u8s8,
+  dot_s16,
   popcount,
   sum_bytes,
   lookup,
@@ -48,33 +50,35 @@ enum class Word : uint8_t {
 /// What a word becomes, in the order of Lowering.
 struct WordCost {
   Word word;
-  std::array<Ops, 2> ops;
+  std::array<Ops, 3> ops;
 };
 constexpr WordCost kCosts[] = {
-    {Word::any, {{{1, 0, 0}, {1, 0, 0}}}},
-    {Word::shift, {{{0, 1, 0}, {0, 1, 0}}}},
-    {Word::shift_i8, {{{1.5, 1, 0}, {1.5, 1, 0}}}},    // shift as words, mask, sign
-    {Word::multiply_i8, {{{2, 3, 2}, {2, 4, 2}}}},     // widen, multiply, narrow
-    {Word::multiply_i16, {{{0, 0, 1}, {0, 1, 1.5}}}},  // SSE2 has no 32-bit multiply
-    {Word::multiply_i64, {{{2, 3, 3}, {2, 3, 3}}}},    // three products of halves
-    {Word::real, {{{0, 0, 1}, {0, 0, 1}}}},
-    {Word::divide, {{{0, 0, 10}, {0, 0, 7}}}},  // 5 and 3.5 cycles on both pipes
-    {Word::min_max, {{{1, 0, 0}, {4, 0, 0}}}},  // compare and blend by hand
-    {Word::min_max_i64, {{{2, 0, 0}, {8, 2, 0}}}},
-    {Word::compare_unsigned, {{{2, 0, 0}, {3, 0, 0}}}},
-    {Word::select, {{{1, 0, 0}, {3, 0, 0}}}},
-    {Word::fma, {{{0, 0, 1}, {12, 6, 16}}}},  // in doubles, rounded to odd
-    {Word::round, {{{0, 0, 1}, {5, 0, 3}}}},
-    {Word::to_i32, {{{0, 0, 1}, {5, 0, 4}}}},
-    {Word::widen, {{{0, 2.5, 0}, {0, 1.5, 0}}}},  // vpmovsx of a register: 0.8 a cycle
-    {Word::narrow, {{{1, 2, 0}, {1, 1, 0}}}},     // mask, pack, order the halves
-    {Word::pairs_u8s8, {{{0, 0, 1}, {6, 8, 2}}}},
-    {Word::pairs_s16, {{{0, 0, 1}, {0, 0, 1}}}},  // LLVM finds pmaddwd in plain IR
-    {Word::popcount, {{{3, 3, 0}, {8, 3, 0}}}},
-    {Word::sum_bytes, {{{0, 0, 1}, {8, 3, 0}}}},
-    {Word::lookup, {{{0, 1, 0}, {48, 40, 0}}}},  // portable: a comparison per entry
-    {Word::interleave, {{{0, 1, 0}, {0, 1, 0}}}},
-    {Word::move_lanes, {{{0, 2, 0}, {0, 1, 0}}}},  // crosses 16-byte lanes: 1 a cycle
+    {Word::any, {{{1, 0, 0}, {1, 0, 0}, {1, 0, 0}}}},
+    {Word::shift, {{{0, 1, 0}, {0, 1, 0}, {0, 1, 0}}}},
+    {Word::shift_i8, {{{1.5, 1, 0}, {1.5, 1, 0}, {1.5, 1, 0}}}},  // shift as words, mask, sign
+    {Word::multiply_i8, {{{2, 3, 2}, {2, 3, 2}, {2, 4, 2}}}},     // widen, multiply, narrow
+    {Word::multiply_i16, {{{0, 0, 1}, {0, 0, 1}, {0, 1, 1.5}}}},  // SSE2 has no 32-bit multiply
+    {Word::multiply_i64, {{{0, 0, 1.5}, {2, 3, 3}, {2, 3, 3}}}},  // three products of halves
+    {Word::real, {{{0, 0, 1}, {0, 0, 1}, {0, 0, 1}}}},
+    {Word::divide, {{{0, 0, 14}, {0, 0, 10}, {0, 0, 7}}}},  // 5 and 3.5 cycles on both pipes
+    {Word::min_max, {{{1, 0, 0}, {1, 0, 0}, {4, 0, 0}}}},   // compare and blend by hand
+    {Word::min_max_i64, {{{1, 0, 0}, {2, 0, 0}, {8, 2, 0}}}},
+    {Word::compare_unsigned, {{{1, 0, 0}, {2, 0, 0}, {3, 0, 0}}}},
+    {Word::select, {{{1, 0, 0}, {1, 0, 0}, {3, 0, 0}}}},
+    {Word::fma, {{{0, 0, 1}, {0, 0, 1}, {12, 6, 16}}}},  // in doubles, rounded to odd
+    {Word::round, {{{0, 0, 1}, {0, 0, 1}, {5, 0, 3}}}},
+    {Word::to_i32, {{{0, 0, 1}, {0, 0, 1}, {5, 0, 4}}}},
+    {Word::widen, {{{0, 2, 0}, {0, 2.5, 0}, {0, 1.5, 0}}}},  // vpmovsx of a register: 0.8 a cycle
+    {Word::narrow, {{{0, 2, 0}, {1, 2, 0}, {1, 1, 0}}}},     // mask, pack, order the halves
+    {Word::pairs_u8s8, {{{0, 0, 1}, {0, 0, 1}, {6, 8, 2}}}},
+    {Word::pairs_s16, {{{0, 0, 1}, {0, 0, 1}, {0, 0, 1}}}},  // LLVM finds pmaddwd in plain IR
+    {Word::dot_u8s8, {{{0, 0, 1}, {1, 0, 2}, {8, 10, 2}}}},
+    {Word::dot_s16, {{{0, 0, 1}, {1, 0, 1}, {1, 0, 1}}}},
+    {Word::popcount, {{{0, 1, 0}, {3, 3, 0}, {8, 3, 0}}}},
+    {Word::sum_bytes, {{{0, 0, 1}, {0, 0, 1}, {8, 3, 0}}}},
+    {Word::lookup, {{{0, 1, 0}, {0, 1, 0}, {48, 40, 0}}}},  // portable: a comparison per entry
+    {Word::interleave, {{{0, 1, 0}, {0, 1, 0}, {0, 1, 0}}}},
+    {Word::move_lanes, {{{0, 2, 0}, {0, 2, 0}, {0, 1, 0}}}},  // crosses 16-byte lanes: 1 a cycle
 };
 constexpr bool complete() {
   for (size_t i = 0; i < std::size(kCosts); ++i) {
@@ -177,6 +181,12 @@ class CountEmitter final : public Emitter {
   }
   Value multiply_add_pairs_s16(Value a, Value b) override {
     return apply(Word::pairs_s16, {a, b}, Element::i32, a.lanes / 2);
+  }
+  Value add_dot_u8s8(Value sum, Value u8, Value s8) override {
+    return apply(Word::dot_u8s8, {u8, s8, sum}, Element::i32, sum.lanes);
+  }
+  Value add_dot_s16(Value sum, Value a, Value b) override {
+    return apply(Word::dot_s16, {a, b, sum}, Element::i32, sum.lanes);
   }
   Value popcount_bytes(Value v) override { return apply(Word::popcount, {v}, v.element, v.lanes); }
   Value sum_bytes(Value v) override {

@@ -121,6 +121,12 @@ class Emitter {
   virtual Value multiply_add_pairs_u8s8(Value u8, Value s8, Pairs pairs) = 0;
   /// s16 × s16, adjacent products added in 32 bits: i16 of L → i32 of L/2.
   virtual Value multiply_add_pairs_s16(Value a, Value b) = 0;
+  /// sum + u8 × s8, four neighbouring products a lane: i32 of L/4, i8 of L. Sums are modulo 2^32.
+  /// Where the target has no dot products (Target::has_dot) pair sums must lie in int16, as with
+  /// Pairs::proven.
+  virtual Value add_dot_u8s8(Value sum, Value u8, Value s8) = 0;
+  /// sum + s16 × s16, two neighbouring products a lane: i32 of L/2, i16 of L. Modulo 2^32.
+  virtual Value add_dot_s16(Value sum, Value a, Value b) = 0;
   /// Population count of each i8.
   virtual Value popcount_bytes(Value v) = 0;
   /// Sum of each group of eight u8 into an i64 lane: i8 of L → i64 of L/8.

@@ -10,7 +10,7 @@ namespace qloom::jit {
 enum class Environment : uint8_t {
   cache,           ///< QLOOM_CACHE: `off` disables the cache of compiled models
   cache_dir,       ///< QLOOM_CACHE_DIR: folder of the cache
-  target,          ///< QLOOM_TARGET: `portable` compiles without AVX2
+  target,          ///< QLOOM_TARGET: `portable` compiles without AVX2, `avx2` without AVX-512
   xdg_cache_home,  ///< XDG_CACHE_HOME: the cache lies in its `qloom`
   home,            ///< HOME: the cache lies in its `.cache/qloom`
 };

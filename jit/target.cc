@@ -3,7 +3,9 @@
 #include <sys/utsname.h>
 #include <unistd.h>
 
+#include <algorithm>
 #include <array>
+#include <span>
 #include <sstream>
 #include <string_view>
 
@@ -17,7 +19,7 @@
 namespace qloom::jit {
 namespace {
 
-constexpr std::array<std::string_view, 2> kLoweringNames = {"avx2", "portable"};
+constexpr std::array<std::string_view, 3> kLoweringNames = {"avx512", "avx2", "portable"};
 
 #if defined(__x86_64__)
 
@@ -51,22 +53,32 @@ constexpr Feature kV3[] = {
     {"+sse4.2", 1, &Registers::ecx, 20},
 };
 
-/// The operating system saves the 256-bit registers.
-bool saves_vectors() {
+/// What the avx512 lowering uses beyond it.
+constexpr Feature kV4[] = {
+    {"+avx512bitalg", 7, &Registers::ecx, 12},    {"+avx512bw", 7, &Registers::ebx, 30},
+    {"+avx512cd", 7, &Registers::ebx, 28},        {"+avx512dq", 7, &Registers::ebx, 17},
+    {"+avx512f", 7, &Registers::ebx, 16},         {"+avx512vbmi", 7, &Registers::ecx, 1},
+    {"+avx512vl", 7, &Registers::ebx, 31},        {"+avx512vnni", 7, &Registers::ecx, 11},
+    {"+avx512vpopcntdq", 7, &Registers::ecx, 14}, {"+gfni", 7, &Registers::ecx, 8},
+};
+
+/// The operating system saves the registers that these bits of XCR0 stand for.
+bool saves(uint32_t bits) {
   if (!(cpuid(1).ecx >> 27 & 1)) return false;  // OSXSAVE: xgetbv exists
   uint32_t low = 0, high = 0;
   __asm__("xgetbv" : "=a"(low), "=d"(high) : "c"(0));
-  return (low & 6) == 6;
+  return (low & bits) == bits;
 }
+constexpr uint32_t kSavesAvx = 0x06, kSavesAvx512 = 0xe6;
 
-/// All features of x86-64-v3, or none of them.
-std::vector<std::string> v3_features() {
+/// All of the features, or none of them.
+std::vector<std::string> all_or_none(std::span<const Feature> features, uint32_t saved) {
   std::vector<std::string> found;
-  for (const Feature& f : kV3) {
+  for (const Feature& f : features) {
     if (!(cpuid(f.leaf).*f.word >> f.bit & 1)) return {};
     found.emplace_back(f.name);
   }
-  return saves_vectors() ? found : std::vector<std::string>{};
+  return saves(saved) ? found : std::vector<std::string>{};
 }
 
 struct Processor {
@@ -87,6 +99,13 @@ Processor processor() {
   return p;
 }
 
+/// What changes in the rates for vectors of 64 bytes.
+struct Wide {
+  const char* source = "";
+  double vector_alu = 2, shuffle = 1, multiply = 1, load = 2, store = 1, l1_bytes = 110,
+         l2_bytes = 48;
+};
+
 /// Rates and scheduling model of processors; the first row that fits is taken. A row fits when the
 /// vendor is its own and family and model lie in its ranges. What a row does not say is Zen 3's.
 /// README.md says how they were made.
@@ -95,6 +114,7 @@ struct Row {
   int family_low, family_high, model_low, model_high;
   const char* tune;
   PortRates rates;
+  Wide wide = {};
 };
 // clang-format off: a row is easier to read as a row
 const std::vector<Row>& rows() {
@@ -107,14 +127,19 @@ const std::vector<Row>& rows() {
        {.source = "Zen 2, computed from Zen 3: one pipe for multiply-add pairs",
         .vector_alu = 3.0, .multiply = 1, .total = 5}},
       {'a', 0x19, 0x19, 0x00, 0xff, "znver3",
-       {.source = "Zen 3, measured (family 25 model 1); Zen 4: the same, computed"}},
+       {.source = "Zen 3, measured (family 25 model 1); Zen 4: the same, computed"},
+       {.source = "Zen 4, computed: 64 bytes pass the pipes in two halves",
+        .vector_alu = 1.7, .load = 1, .store = 0.5, .l1_bytes = 58, .l2_bytes = 28}},
       {'a', 0x1a, 0xff, 0x00, 0xff, "znver3",
        {.source = "Zen 5, measured (family 26 model 2); bytes per cycle computed",
         .vector_alu = 3.9, .store = 2, .scalar = 5, .total = 7,
-        .clock_ghz = 4.2, .l1_bytes = 60, .l2_bytes = 32}},
+        .clock_ghz = 4.2, .l1_bytes = 60, .l2_bytes = 32},
+       {.source = "Zen 5, 64 bytes, measured (family 26 model 2); bytes per cycle computed",
+        .vector_alu = 3.9, .shuffle = 2, .multiply = 2, .l1_bytes = 120, .l2_bytes = 60}},
       {'i', 6, 6, 0x7d, 0xff, "icelake-client",
        {.source = "Ice Lake and later, computed: three vector ports, two of them shuffle",
-        .vector_alu = 2.7, .shuffle = 1.5, .store = 2, .total = 4.8, .clock_ghz = 3.4}},
+        .vector_alu = 2.7, .shuffle = 1.5, .store = 2, .total = 4.8, .clock_ghz = 3.4},
+       {.source = "Ice Lake and later, 64 bytes, computed: two vector ports, one of them shuffles"}},
       {'i', 6, 6, 0x00, 0x7c, "skylake",
        {.source = "Haswell to Skylake, computed: three vector ports, one of them shuffles",
         .vector_alu = 2.7, .shuffle = 1, .multiply = 1.5, .total = 3.8, .clock_ghz = 3.4}},
@@ -168,14 +193,38 @@ Target baseline() {
   return t;
 }
 
-Target best() {
+Target with_avx2() {
   Target t = baseline();
-  t.features = v3_features();
+  t.features = all_or_none(kV3, kSavesAvx);
   if (t.features.empty()) return t;
   t.cpu = "x86-64-v3";
   if (t.tune == "x86-64") t.tune = "haswell";
   t.lowering = Lowering::avx2;
   t.vector_bytes = 32;
+  return t;
+}
+
+Target best() {
+  Target t = with_avx2();
+  const std::vector<std::string> more = all_or_none(kV4, kSavesAvx512);
+  if (t.features.empty() || more.empty()) return t;
+  t.features.insert(t.features.end(), more.begin(), more.end());
+  std::sort(t.features.begin(), t.features.end());
+  t.cpu = "x86-64-v4";
+  // Schedules of processors without 64-byte vectors would split them.
+  const Processor p = processor();
+  t.tune = p.amd ? "znver4" : "icelake-server";
+  t.lowering = Lowering::avx512;
+  t.vector_bytes = 64;
+  const Wide& wide = row_of(p).wide;
+  if (*wide.source != 0) t.rates.source = wide.source;
+  t.rates.vector_alu = wide.vector_alu;
+  t.rates.shuffle = wide.shuffle;
+  t.rates.multiply = wide.multiply;
+  t.rates.load = wide.load;
+  t.rates.store = wide.store;
+  t.rates.l1_bytes = wide.l1_bytes;
+  t.rates.l2_bytes = wide.l2_bytes;
   return t;
 }
 
@@ -198,6 +247,7 @@ Target baseline() {
   return t;
 }
 
+Target with_avx2() { return baseline(); }
 Target best() { return baseline(); }
 
 #else
@@ -212,6 +262,7 @@ Target baseline() {
                             ": qloom makes code for x86_64 and aarch64 only"));
 }
 
+Target with_avx2() { return baseline(); }
 Target best() { return baseline(); }
 
 #endif
@@ -221,9 +272,20 @@ Target best() { return baseline(); }
 Target Target::host() {
   const std::string wanted = value_of(Environment::target);
   if (wanted == "portable") return portable();
+  if (wanted == "avx2") {
+    Target t = avx2();
+    qloom_check(t.lowering == Lowering::avx2, name_of(Environment::target),
+                " is 'avx2', which this processor does not have");
+    return t;
+  }
   qloom_check(wanted.empty(), name_of(Environment::target), " is '", wanted,
-              "': expected nothing or 'portable'");
+              "': expected nothing, 'avx2' or 'portable'");
   return best();
+}
+
+Target Target::avx2() {
+  Target t = with_avx2();
+  return t.lowering == Lowering::avx2 ? t : portable();
 }
 
 Target Target::portable() {

@@ -7,9 +7,11 @@
 namespace qloom::jit {
 
 /// How the emitter's words become instructions.
+///   avx512    x86-64 with AVX-512 as Ice Lake and Zen 4 have it: byte dot products (VNNI), byte
+///             population counts, GFNI
 ///   avx2      x86-64 with AVX2
 ///   portable  plain vector operations that any target has; also what AVX2's absence gets
-enum class Lowering : uint8_t { avx2, portable };
+enum class Lowering : uint8_t { avx512, avx2, portable };
 
 /// Rates of one core, in operations of one full vector per cycle, for the cost model. Data with its
 /// source, per processor family; "computed" tables are public port tables, not measurements.
@@ -36,11 +38,17 @@ struct Target {
   int64_t l1_bytes = 32768, l2_bytes = 524288, l3_bytes = int64_t{8} << 20;
   PortRates rates;
 
-  /// This machine, without loading LLVM (cpuid). Code is made for x86-64-v3 where the machine has
-  /// all of it (also where it has more, such as AVX-512), else for the architecture's baseline;
-  /// QLOOM_TARGET=portable asks for the latter. Throws UserError naming the architecture where it
-  /// is neither x86-64 nor AArch64, or the value of QLOOM_TARGET where that is unknown.
+  /// Dot products of four bytes are one exact instruction.
+  [[nodiscard]] bool has_dot() const { return lowering == Lowering::avx512; }
+
+  /// This machine, without loading LLVM (cpuid). Code is made for x86-64-v4 with VNNI, VBMI,
+  /// BITALG, VPOPCNTDQ and GFNI where the machine has all of them, else for x86-64-v3, else for the
+  /// architecture's baseline; QLOOM_TARGET=avx2 and =portable ask for the second and the last.
+  /// Throws UserError naming the architecture where it is neither x86-64 nor AArch64, or the value
+  /// of QLOOM_TARGET where that is unknown or this machine cannot run it.
   [[nodiscard]] static Target host();
+  /// Same machine, AVX2 at most; portable() where it has not even that.
+  [[nodiscard]] static Target avx2();
   /// Same machine, no vector extension used beyond the architecture's baseline.
   [[nodiscard]] static Target portable();
   [[nodiscard]] std::string to_string() const;  ///< stable: part of cache keys

@@ -463,6 +463,22 @@ Value LlvmEmitter::multiply_add_pairs_s16(Value a, Value b) {
   return make(lowering_.pairs_s16(b_, at(a), at(b)), Element::i32, a.lanes / 2);
 }
 
+Value LlvmEmitter::add_dot_u8s8(Value sum, Value u8, Value s8) {
+  require_same("add_dot_u8s8", u8, s8);
+  require_element("add_dot_u8s8", u8, Element::i8);
+  require(sum.element == Element::i32 && sum.lanes * 4 == u8.lanes, "add_dot_u8s8", {sum, u8, s8},
+          "expected a sum of i32, one lane for four products");
+  return make(lowering_.dot_u8s8(b_, at(sum), at(u8), at(s8)), Element::i32, sum.lanes);
+}
+
+Value LlvmEmitter::add_dot_s16(Value sum, Value a, Value b) {
+  require_same("add_dot_s16", a, b);
+  require_element("add_dot_s16", a, Element::i16);
+  require(sum.element == Element::i32 && sum.lanes * 2 == a.lanes, "add_dot_s16", {sum, a, b},
+          "expected a sum of i32, one lane for two products");
+  return make(lowering_.dot_s16(b_, at(sum), at(a), at(b)), Element::i32, sum.lanes);
+}
+
 Value LlvmEmitter::popcount_bytes(Value v) {
   require_element("popcount_bytes", v, Element::i8);
   return make(b_.CreateUnaryIntrinsic(llvm::Intrinsic::ctpop, at(v)), Element::i8, v.lanes);

@@ -21,6 +21,17 @@ llvm::Value* pairs_s16(Builder& b, llvm::Value* x, llvm::Value* y) {
   return b.CreateAdd(every_second(b, products, 0), every_second(b, products, 1));
 }
 
+llvm::Value* dot_s16(Builder& b, llvm::Value* sum, llvm::Value* x, llvm::Value* y) {
+  return b.CreateAdd(sum, pairs_s16(b, x, y));
+}
+
+llvm::Value* dot_u8s8(Builder& b, llvm::Value* sum, llvm::Value* u8, llvm::Value* s8) {
+  llvm::Value* pairs = pairs_u8s8(b, u8, s8, Pairs::proven);
+  llvm::Type* wide = with_lanes(b.getInt32Ty(), lanes_of(sum));
+  llvm::Value* even = b.CreateSExt(every_second(b, pairs, 0), wide);
+  return b.CreateAdd(sum, b.CreateAdd(even, b.CreateSExt(every_second(b, pairs, 1), wide)));
+}
+
 llvm::Value* sum_bytes(Builder& b, llvm::Value* v) {
   // Neighbours added in fields of 16, 32, 64 bits. Bytes of a field are taken by mask and shift, so
   // their order in memory does not matter.
@@ -105,6 +116,8 @@ llvm::Value* fused_multiply_add(Builder& b, llvm::Value* x, llvm::Value* y, llvm
 extern constinit const LoweringDef portable_lowering{.name = "portable",
                                                      .pairs_u8s8 = pairs_u8s8,
                                                      .pairs_s16 = pairs_s16,
+                                                     .dot_u8s8 = dot_u8s8,
+                                                     .dot_s16 = dot_s16,
                                                      .sum_bytes = sum_bytes,
                                                      .table_lookup = table_lookup,
                                                      .round_even = round_even,

@@ -16,6 +16,8 @@ struct LoweringDef {
   const char* name;
   llvm::Value* (*pairs_u8s8)(Builder&, llvm::Value* u8, llvm::Value* s8, Pairs);
   llvm::Value* (*pairs_s16)(Builder&, llvm::Value* a, llvm::Value* b);
+  llvm::Value* (*dot_u8s8)(Builder&, llvm::Value* sum, llvm::Value* u8, llvm::Value* s8);
+  llvm::Value* (*dot_s16)(Builder&, llvm::Value* sum, llvm::Value* a, llvm::Value* b);
   llvm::Value* (*sum_bytes)(Builder&, llvm::Value* v);
   llvm::Value* (*table_lookup)(Builder&, llvm::Value* table, llvm::Value* index);
   llvm::Value* (*round_even)(Builder&, llvm::Value* f32);
@@ -23,6 +25,7 @@ struct LoweringDef {
   llvm::Value* (*fused_multiply_add)(Builder&, llvm::Value* a, llvm::Value* b, llvm::Value* c);
 };
 
+extern constinit const LoweringDef avx512_lowering;
 extern constinit const LoweringDef avx2_lowering;
 extern constinit const LoweringDef portable_lowering;
 

@@ -17,13 +17,14 @@ class Control : public ::testing::TestWithParam<size_t> {
   [[nodiscard]] static Target target() { return testing::runnable_targets()[GetParam()]; }
 };
 
+std::string name_of_target(const ::testing::TestParamInfo<size_t>& info) {
+  constexpr const char* kNames[] = {"avx512", "avx2", "portable"};
+  return kNames[static_cast<int>(testing::runnable_targets()[info.param].lowering)];
+}
+
 INSTANTIATE_TEST_SUITE_P(Targets, Control,
                          ::testing::Range(size_t{0}, testing::runnable_targets().size()),
-                         [](const auto& info) {
-                           const bool portable = testing::runnable_targets()[info.param].lowering ==
-                                                 Lowering::portable;
-                           return portable ? "portable" : "avx2";
-                         });
+                         name_of_target);
 
 TEST_P(Control, StoreFirstWritesSoManyLanes) {
   constexpr std::pair<Element, int> kShapes[] = {{Element::i8, 16},  {Element::i8, 64},

@@ -69,14 +69,14 @@ TEST(Inspect, StackTrafficOutsideInnerLoopsIsNoMatter) {
                            for (int k = 0; k < 24; ++k)
                              e.store(e.offset(out, e.bytes() * k), e.get(sum[k]));
                          }};
-  const FunctionReport r = report_of(f, Target::host());
+  const FunctionReport r = report_of(f, Target::avx2());
   EXPECT_EQ(r.inner_loop_stack_accesses, 0) << r.assembly;
   EXPECT_NE(r.assembly.find("(%rsp)"), std::string::npos) << "the outer loop was meant to spill";
 }
 
 TEST(Inspect, SizesAddUpAndAssemblyIsOnlyOnRequest) {
   const std::vector<FunctionSource> functions = {sums(2), sums(8)};
-  const CompiledObject object = compiler().compile(functions, Target::host(), {});
+  const CompiledObject object = compiler().compile(functions, Target::avx2(), {});
   ASSERT_EQ(object.functions.size(), 2u);
   EXPECT_LT(object.functions[0].code_bytes, object.functions[1].code_bytes);
   EXPECT_LT(object.functions[1].code_bytes, static_cast<int64_t>(object.elf.size()));
@@ -84,8 +84,8 @@ TEST(Inspect, SizesAddUpAndAssemblyIsOnlyOnRequest) {
 }
 
 TEST(Inspect, Avx2CodeUsesNoWiderRegisters) {
-  if (Target::host().lowering != Lowering::avx2) GTEST_SKIP() << "this processor has no AVX2";
-  const FunctionReport r = report_of(sums(8), Target::host());
+  if (Target::avx2().lowering != Lowering::avx2) GTEST_SKIP() << "this processor has no AVX2";
+  const FunctionReport r = report_of(sums(8), Target::avx2());
   EXPECT_NE(r.assembly.find("%ymm"), std::string::npos);
   EXPECT_EQ(r.assembly.find("%zmm"), std::string::npos);
   const FunctionReport p = report_of(sums(8), Target::portable());
@@ -99,7 +99,7 @@ TEST(Inspect, DumpsWhatWasMade) {
   CompilerFlags flags;
   flags.dump_directory = folder;
   const FunctionSource f = sums(2);
-  static_cast<void>(compiler().compile({&f, 1}, Target::host(), flags));
+  static_cast<void>(compiler().compile({&f, 1}, Target::avx2(), flags));
   for (const char* ending : {".emitted.ll", ".ll", ".o", ".s"}) {
     const fs::path file = folder / ("sums_2" + std::string(ending));
     EXPECT_TRUE(fs::exists(file) && fs::file_size(file) > 100) << file;

@@ -58,7 +58,8 @@ std::string print(const Lanes& v) {
 
 std::vector<Target> runnable_targets() {
   std::vector<Target> targets = {Target::portable()};
-  if (Target::host().lowering != Lowering::portable) targets.push_back(Target::host());
+  if (Target::avx2().lowering == Lowering::avx2) targets.push_back(Target::avx2());
+  if (Target::host().lowering == Lowering::avx512) targets.push_back(Target::host());
   return targets;
 }
 

@@ -31,9 +31,14 @@ TEST(Target, HostIsWhatTheProcessorHas) {
   const Target t = Target::host();
 #if defined(__x86_64__)
   EXPECT_EQ(t.triple, "x86_64-unknown-linux-gnu");
-  EXPECT_EQ(t.lowering == Lowering::avx2, __builtin_cpu_supports("avx2") != 0);
+  EXPECT_EQ(Target::avx2().lowering == Lowering::avx2, __builtin_cpu_supports("avx2") != 0);
+  EXPECT_EQ(t.lowering == Lowering::avx512,
+            __builtin_cpu_supports("avx512vnni") && __builtin_cpu_supports("avx512bw") &&
+                __builtin_cpu_supports("avx512bitalg") && __builtin_cpu_supports("avx512vbmi") &&
+                __builtin_cpu_supports("avx512vl") && __builtin_cpu_supports("gfni"));
 #endif
-  EXPECT_EQ(t.vector_bytes, t.lowering == Lowering::avx2 ? 32 : 16);
+  constexpr int kBytes[] = {64, 32, 16};
+  EXPECT_EQ(t.vector_bytes, kBytes[static_cast<int>(t.lowering)]);
   EXPECT_GE(t.l1_bytes, 8192);
   EXPECT_GE(t.l2_bytes, t.l1_bytes);
   EXPECT_FALSE(t.rates.source.empty());
@@ -46,13 +51,22 @@ TEST(Target, PortableOnRequest) {
   EXPECT_TRUE(Target::host().features.empty());
 }
 
+TEST(Target, Avx2OnRequest) {
+  if (Target::avx2().lowering != Lowering::avx2) GTEST_SKIP() << "this processor has no AVX2";
+  const Setting wanted("QLOOM_TARGET", "avx2");
+  const Target t = Target::host();
+  EXPECT_EQ(t.to_string(), Target::avx2().to_string());
+  EXPECT_EQ(t.vector_bytes, 32);
+  EXPECT_FALSE(t.has_dot());
+}
+
 TEST(Target, UnknownRequestIsNamed) {
   const Setting wanted("QLOOM_TARGET", "vector");
   try {
     static_cast<void>(Target::host());
     FAIL() << "no error";
   } catch (const UserError& error) {
-    EXPECT_STREQ(error.what(), "QLOOM_TARGET is 'vector': expected nothing or 'portable'");
+    EXPECT_STREQ(error.what(), "QLOOM_TARGET is 'vector': expected nothing, 'avx2' or 'portable'");
   }
 }
 

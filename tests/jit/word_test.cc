@@ -388,6 +388,24 @@ void add_byte_cases(std::vector<Case>& cases) {
                            }});
     }
     if (n >= 8) {
+      // Four products a lane; pair sums fit 16 bits, as targets without exact dot products need.
+      cases.push_back({.name = "add_dot_u8s8_" + shape,
+                       .operands = {{w, n / 4}, {b, n}, {b, n}},
+                       .emit =
+                           [](Emitter& m, auto v) {
+                             const Value seven = m.splat(m.integer(127, b), v[1].lanes);
+                             return m.add_dot_u8s8(v[0], m.binary(Binary::bit_and, v[1], seven),
+                                                   v[2]);
+                           },
+                       .expected =
+                           [=](auto v) {
+                             return lanewise(w, n / 4, [&](int i) {
+                               int64_t sum = v[0].get(i);
+                               for (int k = 4 * i; k < 4 * i + 4; ++k)
+                                 sum += (v[1].get(k) & 127) * v[2].get(k);
+                               return sum;
+                             });
+                           }});
       cases.push_back({.name = "sum_bytes_" + shape,
                        .operands = {{b, n}},
                        .emit = [](Emitter& m, auto v) { return m.sum_bytes(v[0]); },
@@ -426,6 +444,16 @@ void add_byte_cases(std::vector<Case>& cases) {
                         v[0].get(2 * i + 1) * v[1].get(2 * i + 1);
                });
              }});
+    cases.push_back({.name = "add_dot_s16_" + shape_name(h, n),
+                     .operands = {{w, n / 2}, {h, n}, {h, n}},
+                     .emit = [](Emitter& m, auto v) { return m.add_dot_s16(v[0], v[1], v[2]); },
+                     .expected =
+                         [=](auto v) {
+                           return lanewise(w, n / 2, [&](int i) {
+                             return v[0].get(i) + v[1].get(2 * i) * v[2].get(2 * i) +
+                                    v[1].get(2 * i + 1) * v[2].get(2 * i + 1);
+                           });
+                         }});
   }
 }
 
@@ -598,9 +626,43 @@ void check_all(const Target& target, size_t group) {
   }
 }
 
-TEST(Words, HostLoweringEqualsPlainCode) {
-  EXPECT_GT(all_cases().size(), 1000u);
+TEST(Words, AreAllTried) { EXPECT_GT(all_cases().size(), 1000u); }
+
+TEST(Words, Avx512LoweringEqualsPlainCode) {
+  if (Target::host().lowering != Lowering::avx512) GTEST_SKIP() << "this processor has no AVX-512";
   check_all(Target::host(), 100);
+}
+
+TEST(Words, Avx2LoweringEqualsPlainCode) {
+  if (Target::avx2().lowering != Lowering::avx2) GTEST_SKIP() << "this processor has no AVX2";
+  check_all(Target::avx2(), 100);
+}
+
+TEST(Words, DotProductsOfAnyBytesAreExactWhereTheTargetHasThem) {
+  if (!Target::host().has_dot()) GTEST_SKIP() << "this processor has no dot products of bytes";
+  constexpr int kLanes = 64;
+  std::array<uint8_t, kLanes> a{};
+  std::array<int8_t, kLanes> b{};
+  std::array<int32_t, kLanes / 4> sum{};
+  std::mt19937_64 random(7);
+  for (int round = 0; round < 100; ++round) {
+    for (int i = 0; i < kLanes; ++i) {
+      a[i] = round == 0 ? 255 : static_cast<uint8_t>(random());
+      b[i] = round == 0 ? -128 : static_cast<int8_t>(random());
+    }
+    testing::build_and_run(
+        [](Emitter& e) {
+          const Value x = e.load(e.buffer(0), Element::i8, kLanes);
+          const Value y = e.load(e.buffer(1), Element::i8, kLanes);
+          e.store(e.buffer(2), e.add_dot_u8s8(e.zeros(Element::i32, kLanes / 4), x, y));
+        },
+        Target::host(), {a.data(), b.data(), sum.data()}, 1);
+    for (int i = 0; i < kLanes / 4; ++i) {
+      int32_t expected = 0;
+      for (int k = 4 * i; k < 4 * i + 4; ++k) expected += a[k] * b[k];
+      EXPECT_EQ(sum[i], expected);
+    }
+  }
 }
 
 TEST(Words, PortableLoweringEqualsPlainCode) { check_all(Target::portable(), 100); }

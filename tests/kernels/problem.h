@@ -103,7 +103,7 @@ class Problem {
 [[nodiscard]] int64_t random_code(const Numeric& numeric, std::mt19937_64& rng);
 
 /// How a kernel is run in tests.
-enum class Lowering : uint8_t { interpreted, avx2, portable };
+enum class Lowering : uint8_t { interpreted, avx512, avx2, portable };
 [[nodiscard]] std::string to_string(Lowering);
 /// Lowerings that this build and machine have.
 [[nodiscard]] std::vector<Lowering> lowerings();

@@ -8,22 +8,24 @@
 namespace qloom::testing {
 
 std::string to_string(Lowering lowering) {
-  return lowering == Lowering::interpreted ? "interpreted"
-         : lowering == Lowering::avx2      ? "avx2"
-                                           : "portable";
+  constexpr const char* kNames[] = {"interpreted", "avx512", "avx2", "portable"};
+  return kNames[static_cast<int>(lowering)];
 }
 
 std::vector<Lowering> lowerings() {
   std::vector<Lowering> list{Lowering::interpreted};
-  if (jit::Target::host().lowering == jit::Lowering::avx2) list.push_back(Lowering::avx2);
+  if (jit::Target::host().lowering == jit::Lowering::avx512) list.push_back(Lowering::avx512);
+  if (jit::Target::avx2().lowering == jit::Lowering::avx2) list.push_back(Lowering::avx2);
   list.push_back(Lowering::portable);
   return list;
 }
 
 jit::Target target_of(Lowering lowering) {
   switch (lowering) {
-    case Lowering::avx2:
+    case Lowering::avx512:
       return jit::Target::host();
+    case Lowering::avx2:
+      return jit::Target::avx2();
     case Lowering::portable:
       return jit::Target::portable();
     case Lowering::interpreted:

@@ -384,6 +384,29 @@ Value InterpretingEmitter::multiply_add_pairs_s16(Value a, Value b) {
   });
   return r;
 }
+Value InterpretingEmitter::add_dot_u8s8(Value sum, Value a, Value b) {
+  require(sum.element == Element::i32 && a.element == Element::i8 && b.element == Element::i8 &&
+              a.lanes == b.lanes && a.lanes == 4 * sum.lanes,
+          "dot u8s8: operands");
+  const Value r = make(Element::i32, sum.lanes);
+  emit([this, r, sum, a, b] {
+    for (int i = 0; i < r.lanes; ++i) {
+      int64_t total = signed_lane(sum, i);
+      for (int k = 4 * i; k < 4 * i + 4; k += 2) {
+        const int64_t pair = static_cast<int64_t>(unsigned_lane(a, k)) * signed_lane(b, k) +
+                             static_cast<int64_t>(unsigned_lane(a, k + 1)) * signed_lane(b, k + 1);
+        require(target().has_dot() || (pair >= -32768 && pair <= 32767),
+                "a pair sum of a dot product leaves 16 bits, and the target has no exact one");
+        total += pair;
+      }
+      set_lane(r, i, total);
+    }
+  });
+  return r;
+}
+Value InterpretingEmitter::add_dot_s16(Value sum, Value a, Value b) {
+  return add(sum, multiply_add_pairs_s16(a, b));
+}
 Value InterpretingEmitter::popcount_bytes(Value v) {
   require(v.element == Element::i8, "popcount_bytes of no bytes");
   return lanewise(Element::i8, v,
