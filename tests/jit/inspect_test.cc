@@ -43,7 +43,7 @@ TEST(Inspect, FewLiveVectorsTouchNoStack) {
 
 TEST(Inspect, TooManyLiveVectorsAreReported) {
   for (const Target& target : testing::runnable_targets()) {
-    const FunctionReport r = report_of(sums(24), target);
+    const FunctionReport r = report_of(sums(48), target);
     EXPECT_GT(r.inner_loop_stack_accesses, 8) << r.assembly;
     EXPECT_NE(r.assembly.find("(%rsp)"), std::string::npos);
   }
