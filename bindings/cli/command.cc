@@ -18,6 +18,26 @@ Graph ModelArguments::load(bool split_softmax) const {
   return graph;
 }
 
+std::string to_string(passes::FloatMode mode) {
+  return mode == passes::FloatMode::fast ? "fast" : "reproducible";
+}
+
+void add_float_mode(CLI::App& app, passes::FloatMode& mode) {
+  app.add_option_function<std::string>(
+         "--float-mode",
+         [&mode](const std::string& text) {
+           mode = text == "fast" ? passes::FloatMode::fast : passes::FloatMode::reproducible;
+         },
+         "reproducible: float layers give the same bits everywhere; fast: kernels that sum floats "
+         "in another order may be chosen")
+      ->check(CLI::IsMember({"reproducible", "fast"}))
+      ->default_str("reproducible");
+}
+
+void add_wide_flag(CLI::App& app, bool& wide) {
+  app.add_flag("--wide", wide, "do not fit lines to the terminal (without one: to 80 columns)");
+}
+
 void add_json_flag(CLI::App& app, bool& json) {
   app.add_flag("--json", json, "print JSON for machines");
 }

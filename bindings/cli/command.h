@@ -8,6 +8,7 @@
 
 #include "bindings/import/keras_import.h"
 #include "graph/graph.h"
+#include "passes/compile.h"
 
 namespace qloom::cli {
 
@@ -30,6 +31,11 @@ struct ModelArguments {
   [[nodiscard]] Graph load(bool split_softmax) const;
 };
 void add_model_arguments(CLI::App& app, ModelArguments& arguments);
+/// --float-mode reproducible | fast
+void add_float_mode(CLI::App& app, passes::FloatMode& mode);
+[[nodiscard]] std::string to_string(passes::FloatMode mode);
+/// --wide: lines as long as they get
+void add_wide_flag(CLI::App& app, bool& wide);
 /// --json
 void add_json_flag(CLI::App& app, bool& json);
 

@@ -5,9 +5,9 @@
 
 namespace qloom::measure {
 
-/// Runs register-blocked float32 multiply-adds (fused where the processor has them, at the widest
-/// vectors of AVX2 or the baseline) for about `microseconds`; returns multiply-accumulates per
-/// nanosecond (GMAC/s). Takes the best of short repetitions inside the time.
+/// Runs register-blocked float32 multiply-adds (fused, in the widest vectors that the processor
+/// has) for about `microseconds`, at least once; returns multiply-accumulates per nanosecond
+/// (GMAC/s). Takes the best of short repetitions (some 6 µs) inside the time.
 [[nodiscard]] double fp32_peak_gmacs(double microseconds);
 
 }  // namespace qloom::measure

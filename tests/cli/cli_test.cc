@@ -4,6 +4,7 @@
 #include <algorithm>
 #include <filesystem>
 #include <fstream>
+#include <map>
 #include <nlohmann/json.hpp>
 #include <sstream>
 
@@ -38,7 +39,8 @@ void write_npy(const std::string& path, const Tensor& tensor) {
 }
 
 TEST(Cli, HelpOfEveryCommandShowsAnExample) {
-  for (const char* command : {"summary", "run", "compare", "explain", "quantize", "demo"}) {
+  for (const char* command :
+       {"summary", "run", "compare", "explain", "quantize", "demo", "bench"}) {
     const Finished f = qloom({command, "--help"});
     EXPECT_EQ(f.exit_code, 0) << command;
     EXPECT_NE(f.out.find("Example:\n  qloom " + std::string(command)), std::string::npos) << f.out;
@@ -80,6 +82,78 @@ TEST(Cli, SummaryCountsWhatTheReferenceCounts) {
   EXPECT_EQ(out["macs"], bundle.cases()[0]["macs"].get<int64_t>());
   const Finished text = qloom({"summary", model()});
   EXPECT_NE(text.out.find("conv1 (QConv2D)"), std::string::npos) << text.out;
+}
+
+/// Characters of the longest line.
+size_t width_of(const std::string& text) {
+  std::istringstream lines(text);
+  size_t widest = 0;
+  for (std::string line; std::getline(lines, line);)
+    widest =
+        std::max(widest, static_cast<size_t>(std::count_if(
+                             line.begin(), line.end(), [](char c) { return (c & 0xC0) != 0x80; })));
+  return widest;
+}
+
+TEST(Cli, TextFitsEightyColumnsUnlessWide) {
+  for (const char* command : {"summary", "explain"}) {
+    const Finished narrow = qloom({command, model()}), wide = qloom({command, model(), "--wide"});
+    ASSERT_EQ(narrow.exit_code, 0) << narrow.err;
+    EXPECT_LE(width_of(narrow.out), 80U) << narrow.out;
+    EXPECT_GT(width_of(wide.out), 100U) << wide.out;
+    // Nothing is lost but where lines end.
+    for (const char* text : {"conv2", "fixed(4, 4, unsigned)"})
+      EXPECT_NE(narrow.out.find(text), std::string::npos) << narrow.out;
+  }
+}
+
+TEST(Cli, BenchReportsWhatWasPromised) {
+  const ScratchFolder scratch;
+  const Finished f =
+      qloom({"bench", model(), "--batch", "16", "--threads", "2", "--seconds", "0.05",
+             "--float-mode", "fast", "--trace", scratch / "trace.json", "--json"});
+  ASSERT_EQ(f.exit_code, 0) << f.err;
+  const Json out = Json::parse(f.out);
+  std::vector<std::string> keys, percentiles;
+  for (const auto& [key, value] : out.items()) keys.push_back(key);
+  for (const auto& [key, value] : out["latency_ns"].items()) percentiles.push_back(key);
+  EXPECT_EQ(keys, (std::vector<std::string>{"batch", "fp32_peak_gmacs", "gmacs", "latency_ns",
+                                            "macs_per_sample", "model", "peak_rss_bytes",
+                                            "ratio_to_fp32_peak", "samples_per_second",
+                                            "start_cold_ms", "start_warm_ms", "threads"}));
+  EXPECT_EQ(percentiles, (std::vector<std::string>{"min", "p50", "p90", "p99"}));
+  EXPECT_EQ(out["batch"], 16);
+  EXPECT_EQ(out["threads"], 2);
+  EXPECT_EQ(out["macs_per_sample"], 135792);
+  const Json& latency = out["latency_ns"];
+  EXPECT_GT(latency["min"], 0);
+  EXPECT_LE(latency["min"], latency["p50"]);
+  EXPECT_LE(latency["p50"], latency["p90"]);
+  EXPECT_LE(latency["p90"], latency["p99"]);
+  const double gmacs = out["gmacs"], rate = out["samples_per_second"];
+  EXPECT_NEAR(gmacs, rate * 135792 / 1e9, 1e-6 * gmacs);
+  EXPECT_NEAR(out["ratio_to_fp32_peak"].get<double>(), gmacs / out["fp32_peak_gmacs"].get<double>(),
+              1e-9);
+  EXPECT_GT(out["start_cold_ms"], out["start_warm_ms"]) << "the cold start compiles";
+  EXPECT_GT(out["peak_rss_bytes"], 1 << 20);
+
+  const Json trace = Json::parse(std::ifstream(scratch / "trace.json"));
+  std::map<std::string, int64_t> samples;
+  for (const Json& event : trace["traceEvents"])
+    if (event["ph"] == "X") samples[event["name"]] += event["args"]["samples"].get<int64_t>();
+  EXPECT_EQ(samples.size(), 6U) << trace.dump(1);
+  EXPECT_EQ(samples["conv2/conv"], 16);
+}
+
+TEST(Cli, BenchShowsEachRegionWithinEightyColumns) {
+  const Finished f = qloom({"bench", model(), "--seconds", "0.05"});
+  ASSERT_EQ(f.exit_code, 0) << f.err;
+  EXPECT_LE(width_of(f.out), 80U) << f.out;
+  for (const char* text : {"conv2/conv", "predicted", "measured", "P99", "fp32 peak", "resident"})
+    EXPECT_NE(f.out.find(text), std::string::npos) << f.out;
+  EXPECT_EQ(qloom({"bench", model(), "--batch", "0"}).exit_code, 2);
+  EXPECT_EQ(qloom({"bench", "no_such_model.h5"}).exit_code, 2);
+  EXPECT_EQ(qloom({"bench", model(), "--float-mode", "loose"}).exit_code, 2);
 }
 
 TEST(Cli, ExplainNamesKernelsReasonsAndProofs) {

@@ -2,43 +2,29 @@
 #include <fmt/format.h>
 
 #include <algorithm>
-#include <chrono>
 #include <cstdio>
-#include <fstream>
 #include <memory>
 #include <nlohmann/json.hpp>
 #include <thread>
 
 #include "bindings/cli/command.h"
-#include "bindings/cli/support/npy.h"
-#include "bindings/cli/support/process.h"
 #include "bindings/cli/support/progress.h"
+#include "bindings/cli/support/starts.h"
 #include "bindings/cli/support/table.h"
 #include "bindings/cpp/load.h"
 #include "bindings/golden/compare.h"
-#include "bindings/measure/peak.h"
+#include "bindings/measure/speed.h"
 #include "graph/support/error.h"
-#include "runtime/executor.h"
 
 namespace qloom::cli::commands {
 namespace {
 
-using Clock = std::chrono::steady_clock;
-
-constexpr int64_t kBatch = 2048;              // samples a call, repeating the test images
-constexpr double kSliceMicroseconds = 20000;  // model and peak take turns in slices of this length
-constexpr int kWarmStarts = 9;
+constexpr int64_t kBatch = 2048;  // samples a call, repeating the test images
 
 struct Arguments {
   ModelArguments model;
   std::string golden;
   double seconds = 2;
-};
-
-struct Throughput {
-  double samples_per_second = 0;  ///< best call
-  double median = 0;
-  double peak_gmacs = 0;  ///< of one core, in the same seconds
 };
 
 /// The test images over and over, as one batch.
@@ -54,59 +40,9 @@ std::vector<float> repeated(const Tensor& images, int64_t samples) {
   return out;
 }
 
-Throughput measure(const std::shared_ptr<const runtime::Model>& model, const Tensor& images,
-                   int threads, double seconds) {
-  runtime::Executor executor(model, {.threads = threads});
-  const std::vector<float> batch = repeated(images, kBatch);
-  std::vector<std::vector<float>> results;
-  for (const runtime::Port& port : model->program().outputs)
-    results.emplace_back(static_cast<size_t>(element_count(bind(port.shape, kBatch))));
-  std::vector<std::span<float>> outputs(results.begin(), results.end());
-  const std::vector<std::span<const float>> inputs{batch};
-  Throughput out;
-  std::vector<double> rates;
-  const auto start = Clock::now();
-  const auto passed = [](Clock::time_point since) {
-    return std::chrono::duration<double, std::micro>(Clock::now() - since).count();
-  };
-  do {
-    const auto slice = Clock::now();
-    do {
-      const auto begin = Clock::now();
-      const Status status = executor.run(inputs, outputs, kBatch);
-      qloom_check(status.ok(), status.message());
-      rates.push_back(static_cast<double>(kBatch) / passed(begin) * 1e6);
-    } while (passed(slice) < kSliceMicroseconds);
-    out.peak_gmacs = std::max(out.peak_gmacs, measure::fp32_peak_gmacs(kSliceMicroseconds));
-  } while (passed(start) < seconds * 1e6);
-  std::sort(rates.begin(), rates.end());
-  out.samples_per_second = rates.back();
-  out.median = rates[rates.size() / 2];
-  return out;
-}
-
-struct Starts {
-  double cold_ms = 0, warm_ms = 0;
-};
-
-/// From the start of a fresh process to the end of `qloom run` on one image, with an empty cache
-/// and then with what that left behind.
-Starts measure_starts(const Arguments& a, const Tensor& images) {
-  const TemporaryFolder folder;
-  Extents one = images.extents();
-  one[0] = 1;
-  const auto first = images.f32().first(static_cast<size_t>(element_count(one)));
-  const std::string input = folder.path() + "/image.npy";
-  write_arrays(input, {{"", Tensor(one, std::vector<float>(first.begin(), first.end()))}});
-  std::vector<std::string> command{own_executable(), "run", a.model.path, "--input", input};
-  if (!a.model.weights.empty()) command.insert(command.end(), {"--weights", a.model.weights});
-  const std::vector<std::pair<std::string, std::string>> environment{
-      {"QLOOM_CACHE_DIR", folder.path() + "/cache"}, {"QLOOM_CACHE", "on"}};
-  Starts out;
-  out.cold_ms = run_process_ms(command, environment);
-  out.warm_ms = run_process_ms(command, environment);
-  for (int i = 1; i < kWarmStarts; ++i)
-    out.warm_ms = std::min(out.warm_ms, run_process_ms(command, environment));
+std::vector<std::string> run_command_of(const Arguments& a) {
+  std::vector<std::string> out{"run", a.model.path, "--evaluation", a.model.evaluation};
+  if (!a.model.weights.empty()) out.insert(out.end(), {"--weights", a.model.weights});
   return out;
 }
 
@@ -142,19 +78,17 @@ int run(const Arguments& a) {
   const Tensor output = golden::run_model(loaded.model, expected.inputs, 1)[0];
   const Tensor& images = expected.inputs[0];
   const int threads = std::max(1, static_cast<int>(std::thread::hardware_concurrency()));
-  int64_t macs = 0;
-  for (const runtime::Call& call : loaded.model->program().calls) macs += call.macs;
+  const measure::Arrays batch{repeated(images, kBatch)};
 
-  Throughput one, all;
+  measure::Speed one, all;
   Starts starts;
   {
     const Progress progress("measuring");
-    starts = measure_starts(a, images);
-    one = measure(loaded.model, images, 1, a.seconds);
-    all = measure(loaded.model, images, threads, a.seconds);
+    starts = FreshProcesses(run_command_of(a)).measure(loaded.model->program(), batch, 1);
+    one = measure::measure_speed(loaded.model, batch, {kBatch, 1, a.seconds});
+    all = measure::measure_speed(loaded.model, batch, {kBatch, threads, a.seconds});
   }
   const golden::OutputComparison& logits = comparison.compiled.back();
-  const double gmacs = one.samples_per_second * static_cast<double>(macs) / 1e9;
   if (a.model.json) {
     const nlohmann::ordered_json out{{"model", comparison.model},
                                      {"images", images.extents()[0]},
@@ -162,13 +96,13 @@ int run(const Arguments& a) {
                                      {"logits", logits.values},
                                      {"logits_bit_equal", logits.equal_values},
                                      {"samples_per_second", one.samples_per_second},
-                                     {"samples_per_second_median", one.median},
+                                     {"samples_per_second_median", one.samples_median},
                                      {"threads", threads},
                                      {"samples_per_second_all_threads", all.samples_per_second},
-                                     {"macs_per_sample", macs},
-                                     {"gmacs", gmacs},
-                                     {"fp32_peak_gmacs", one.peak_gmacs},
-                                     {"ratio_to_fp32_peak", gmacs / one.peak_gmacs},
+                                     {"macs_per_sample", one.macs_per_sample},
+                                     {"gmacs", one.gmacs},
+                                     {"fp32_peak_gmacs", one.fp32_peak_gmacs},
+                                     {"ratio_to_fp32_peak", one.ratio_to_fp32_peak},
                                      {"start_cold_ms", starts.cold_ms},
                                      {"start_warm_ms", starts.warm_ms}};
     std::puts(out.dump(2).c_str());
@@ -179,12 +113,12 @@ int run(const Arguments& a) {
     fmt::print("{} of {} {} bit-equal to QKeras\n", grouped(logits.equal_values),
                grouped(logits.values), logits.name);
     fmt::print("{} samples a second on one thread (median {}), {} on {} threads\n",
-               rate(one.samples_per_second), rate(one.median), rate(all.samples_per_second),
+               rate(one.samples_per_second), rate(one.samples_median), rate(all.samples_per_second),
                threads);
     fmt::print(
         "that is {:.1f} GMAC/s, {:.2f} times this core's fp32 FMA peak of {:.1f} GMAC/s in the "
         "same run\n",
-        gmacs, gmacs / one.peak_gmacs, one.peak_gmacs);
+        one.gmacs, one.ratio_to_fp32_peak, one.fp32_peak_gmacs);
     fmt::print("start to first result: {:.0f} ms cold, {:.1f} ms warm\n", starts.cold_ms,
                starts.warm_ms);
     fmt::print(

@@ -1,9 +1,11 @@
 // qloom explain: what became of a model, region by region.
 #include <fmt/format.h>
 
+#include <algorithm>
 #include <cstdio>
 #include <memory>
 #include <nlohmann/json.hpp>
+#include <sstream>
 
 #include "bindings/cli/command.h"
 #include "bindings/cli/support/progress.h"
@@ -18,7 +20,8 @@ using Json = nlohmann::ordered_json;
 
 struct Arguments {
   ModelArguments model;
-  bool graph = false;
+  bool graph = false, wide = false;
+  passes::FloatMode float_mode = passes::FloatMode::reproducible;
 };
 
 std::string joined(const std::vector<std::string>& parts, const char* separator) {
@@ -52,20 +55,39 @@ Json to_json(const passes::RegionReport& r) {
           {"candidates", candidates}};
 }
 
-void print(const passes::RegionReport& r) {
+void print_lines(const std::string& text, size_t width) {
+  std::istringstream lines(text);
+  for (std::string line; std::getline(lines, line);) {
+    const size_t indent = std::min<size_t>(line.find_first_not_of(' '), line.size()) + 2;
+    fmt::print("{}\n", wrapped(line, width == 0 ? 0 : width - indent, indent));
+  }
+}
+
+/// A line of a region's page: what, then text that continues under itself.
+void line(const char* what, const std::string& text, size_t width) {
+  constexpr size_t kIndent = 15;
+  fmt::print("  {:<13}{}\n", what, wrapped(text, width == 0 ? 0 : width - kIndent, kIndent));
+}
+
+void print(const passes::RegionReport& r, size_t width) {
   fmt::print("{}  ({})\n", r.name, r.op);
-  fmt::print("  layers       {}\n", joined(r.layers, " → "));
-  fmt::print("  inputs       {}\n", joined(r.inputs, "; "));
-  fmt::print("  output       {}\n", r.output);
+  line("layers", joined(r.layers, " → "), width);
+  line("inputs", joined(r.inputs, "; "), width);
+  line("output", r.output, width);
   if (r.accumulator)
-    fmt::print("  accumulator  {} .. {}\n", r.accumulator->first, r.accumulator->second);
-  if (!r.tail_form.empty()) fmt::print("  tail         {}: {}\n", r.tail_form, r.tail_proof);
-  fmt::print("  kernel       {}{}, predicted {} a sample{}\n", r.kernel,
-             r.variant.empty() ? "" : " " + r.variant, duration(r.predicted_ns),
-             r.macs > 0 ? fmt::format(" ({} MACs)", grouped(r.macs)) : "");
+    line("accumulator", fmt::format("{} .. {}", r.accumulator->first, r.accumulator->second),
+         width);
+  if (!r.tail_form.empty()) line("tail", r.tail_form + ": " + r.tail_proof, width);
+  line("kernel",
+       fmt::format("{}{}, predicted {} a sample{}", r.kernel,
+                   r.variant.empty() ? "" : " " + r.variant, duration(r.predicted_ns),
+                   r.macs > 0 ? fmt::format(" ({} MACs)", grouped(r.macs)) : ""),
+       width);
+  constexpr size_t kIndent = 27;
   for (const passes::Candidate& c : r.candidates)
     fmt::print("    {} {:<20} {}\n", c.matches ? "+" : "-", c.kernel,
-               c.matches ? duration(c.predicted_ns) : c.reason);
+               wrapped(c.matches ? duration(c.predicted_ns) : c.reason,
+                       width == 0 ? 0 : width - kIndent, kIndent));
   fmt::print("\n");
 }
 
@@ -74,7 +96,9 @@ int run(const Arguments& a) {
   passes::Compilation c;
   {
     const Progress progress("compiling");
-    c = passes::compile(std::move(graph));
+    passes::CompileOptions options;
+    options.float_mode = a.float_mode;
+    c = passes::compile(std::move(graph), options);
   }
   if (a.model.json) {
     Json out{{"model", c.program.model},
@@ -90,10 +114,11 @@ int run(const Arguments& a) {
     return kSuccess;
   }
   if (a.graph) fmt::print("{}\n", to_text(c.graph, false));
-  for (const passes::RegionReport& r : c.regions) print(r);
+  const size_t width = output_width(a.wide);
+  for (const passes::RegionReport& r : c.regions) print(r, width);
   for (const passes::Certificate& certificate : c.certificates)
-    fmt::print("{}\n", certificate.to_string());
-  for (const std::string& note : c.notes) fmt::print("note: {}\n", note);
+    print_lines(certificate.to_string(), width);
+  for (const std::string& note : c.notes) print_lines("note: " + note, width);
   return kSuccess;
 }
 
@@ -106,6 +131,8 @@ extern const CommandDef explain{
     .add = [](CLI::App& app) -> std::function<int()> {
       auto a = std::make_shared<Arguments>();
       add_model_arguments(app, a->model);
+      add_wide_flag(app, a->wide);
+      add_float_mode(app, a->float_mode);
       app.add_flag("--graph", a->graph, "print the graph after the passes as well");
       return [a] { return run(*a); };
     }};

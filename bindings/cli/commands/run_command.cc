@@ -15,6 +15,7 @@
 #include "bindings/cli/support/table.h"
 #include "bindings/cpp/load.h"
 #include "bindings/golden/compare.h"
+#include "bindings/measure/process.h"
 #include "graph/support/error.h"
 
 namespace qloom::cli::commands {
@@ -27,6 +28,7 @@ struct Arguments {
   std::string input, output, labels;
   int threads = 1;
   bool no_cache = false;
+  passes::FloatMode float_mode = passes::FloatMode::reproducible;
 };
 
 std::vector<Tensor> inputs_of(const runtime::Program& program, const NamedArrays& arrays,
@@ -79,6 +81,7 @@ int run(const Arguments& a) {
     options.weights = a.model.weights;
     options.import.evaluation = a.model.evaluation;
     options.use_cache = !a.no_cache;
+    options.compile.float_mode = a.float_mode;
     loaded = load_model(a.model.path, options);
   }
   const double load_ms = std::chrono::duration<double, std::milli>(Clock::now() - start).count();
@@ -101,6 +104,7 @@ int run(const Arguments& a) {
   nlohmann::ordered_json json{
       {"model", program.model}, {"samples", samples}, {"from_cache", loaded.from_cache},
       {"load_ms", load_ms},     {"run_ms", run_ms},   {"outputs", nlohmann::ordered_json::array()}};
+  json["peak_rss_bytes"] = measure::peak_rss_bytes();
   for (const auto& [name, array] : named)
     json["outputs"].push_back({{"name", name}, {"shape", array.extents()}});
   if (!a.labels.empty()) {
@@ -149,6 +153,7 @@ extern const CommandDef run_command{
       app.add_option("--threads", a->threads, "threads that share the batch")
           ->check(CLI::Range(1, 1024))
           ->capture_default_str();
+      add_float_mode(app, a->float_mode);
       app.add_flag("--no-cache", a->no_cache, "neither read nor write compiled models on disk");
       return [a] { return run(*a); };
     }};

@@ -20,6 +20,7 @@ using Json = nlohmann::ordered_json;
 struct Arguments {
   ModelArguments model;
   std::string dot;
+  bool wide = false;
 };
 
 std::string macs_text(const LayerReport& layer) {
@@ -55,15 +56,32 @@ Json to_json(const SummaryReport& report) {
           {"packed_bytes", report.packed_bytes}};
 }
 
-void print(const SummaryReport& report) {
-  Table table({"layer (class)", "output shape", "input", "weights", "output", "parameters", "MACs",
-               "packed bytes"});
-  for (const LayerReport& l : report.layers)
-    table.add({fmt::format("{} ({})", l.name, l.layer_class), l.output_shape, l.input_set,
-               l.weight_set, l.output_set, grouped(l.parameters), macs_text(l),
-               grouped(l.packed_bytes)});
-  fmt::print("{}\n\n{}\n", report.model, table.to_string());
-  fmt::print("parameters: {}   MACs a sample: {}   packed weights: {} bytes\n\n",
+/// Without a limit one row a layer; else its value sets stand below it.
+Table layers_table(const SummaryReport& report, size_t width) {
+  if (width == 0) {
+    Table table({"layer (class)", "output shape", "input", "weights", "output", "parameters",
+                 "MACs", "packed bytes"});
+    for (const LayerReport& l : report.layers)
+      table.add({fmt::format("{} ({})", l.name, l.layer_class), l.output_shape, l.input_set,
+                 l.weight_set, l.output_set, grouped(l.parameters), macs_text(l),
+                 grouped(l.packed_bytes)});
+    return table;
+  }
+  Table table({"layer (class)", "output shape", "parameters", "MACs", "bytes"});
+  for (const LayerReport& l : report.layers) {
+    table.add({fmt::format("{} ({})", l.name, l.layer_class), l.output_shape, grouped(l.parameters),
+               macs_text(l), grouped(l.packed_bytes)});
+    std::string sets = l.input_set;
+    if (!l.weight_set.empty()) sets += " × " + l.weight_set;
+    sets += (sets.empty() ? "" : " → ") + l.output_set;
+    if (!sets.empty()) table.add_note(sets);
+  }
+  return table;
+}
+
+void print(const SummaryReport& report, size_t width) {
+  fmt::print("{}\n\n{}", report.model, layers_table(report, width).to_string(width));
+  fmt::print("\nparameters: {}   MACs a sample: {}   packed weights: {} bytes\n\n",
              grouped(report.parameters), grouped(report.macs), grouped(report.packed_bytes));
   Table quantizers({"layer", "quantizer of", "quantizer", "scale"});
   std::vector<std::string> notes;
@@ -73,8 +91,8 @@ void print(const SummaryReport& report) {
       for (const std::string& note : q.notes)
         notes.push_back(fmt::format("{}, {}: {}", l.name, q.of, note));
     }
-  fmt::print("{}", quantizers.to_string());
-  for (const std::string& note : notes) fmt::print("note: {}\n", note);
+  fmt::print("{}", quantizers.to_string(width));
+  for (const std::string& note : notes) fmt::print("{}\n", wrapped("note: " + note, width, 2));
 }
 
 int run(const Arguments& a) {
@@ -89,7 +107,7 @@ int run(const Arguments& a) {
   if (a.model.json) {
     std::puts(to_json(report).dump(2).c_str());
   } else {
-    print(report);
+    print(report, output_width(a.wide));
   }
   return kSuccess;
 }
@@ -107,6 +125,7 @@ extern const CommandDef summary{
       auto a = std::make_shared<Arguments>();
       add_model_arguments(app, a->model);
       app.add_option("--dot", a->dot, "write the graph for Graphviz to this file");
+      add_wide_flag(app, a->wide);
       return [a] { return run(*a); };
     }};
 

@@ -1,9 +1,12 @@
 #include "bindings/cli/support/table.h"
 
 #include <fmt/format.h>
+#include <sys/ioctl.h>
+#include <unistd.h>
 
 #include <algorithm>
 #include <cstdint>
+#include <sstream>
 
 namespace qloom::cli {
 namespace {
@@ -19,43 +22,147 @@ bool is_number(const std::string& cell) {
          cell.find_first_not_of("0123456789.,+-e %µnms") == std::string::npos;
 }
 
-}  // namespace
-
-Table::Table(std::vector<std::string> header) {
-  rows_.push_back(std::move(header));
-  add_rule();
+/// How well a line may end after this character; 0: only when there is no other way.
+int break_quality(char c) {
+  if (c == ' ') return 2;
+  return c == '/' || c == '_' || c == ',' || c == '.' ? 1 : 0;
 }
 
-void Table::add(std::vector<std::string> row) {
-  row.resize(rows_[0].size());
-  rows_.push_back(std::move(row));
-}
-
-void Table::add_rule() { rows_.emplace_back(); }
-
-std::string Table::to_string() const {
-  const size_t columns = rows_[0].size();
-  std::vector<size_t> widths(columns, 0);
-  std::vector<bool> numeric(columns, true);
-  for (size_t r = 0; r < rows_.size(); ++r)
-    for (size_t c = 0; c < rows_[r].size(); ++c) {
-      widths[c] = std::max(widths[c], width_of(rows_[r][c]));
-      if (r > 0) numeric[c] = numeric[c] && is_number(rows_[r][c]);
+/// Bytes of the first line of at most `width` characters.
+size_t first_line(const std::string& text, size_t width) {
+  size_t characters = 0, fits = 0, best = 0;
+  int quality = 0;
+  for (size_t i = 0; i < text.size(); ++i) {
+    if ((text[i] & 0xC0) != 0x80 && ++characters > width) {
+      if (text[i] == ' ') return i;
+      return quality == 2 || (quality > 0 && 3 * best > width) ? best : fits;
     }
-  size_t total = 2 * (columns - 1);
+    fits = i + 1;
+    if (break_quality(text[i]) > 0 && break_quality(text[i]) >= quality) {
+      quality = break_quality(text[i]);
+      best = i + 1;
+    }
+  }
+  return text.size();
+}
+
+std::vector<std::string> lines_of(std::string text, size_t width) {
+  std::vector<std::string> out;
+  do {
+    size_t bytes = first_line(text, std::max<size_t>(width, 1));
+    std::string line = text.substr(0, bytes);
+    line.erase(line.find_last_not_of(' ') + 1);
+    out.push_back(std::move(line));
+    while (bytes < text.size() && text[bytes] == ' ') ++bytes;
+    text.erase(0, bytes);
+  } while (!text.empty());
+  return out;
+}
+
+size_t longest_word(const std::string& text) {
+  std::istringstream words(text);
+  size_t out = 0;
+  for (std::string word; words >> word;) out = std::max(out, width_of(word));
+  return out;
+}
+
+/// Takes characters from the widest columns until all fit or none is wider than its `least`.
+void narrow(std::vector<size_t>& widths, const std::vector<size_t>& least, size_t width) {
+  size_t total = 2 * (widths.size() - 1);
   for (const size_t w : widths) total += w;
+  for (; total > width; --total) {
+    size_t widest = widths.size();
+    for (size_t c = 0; c < widths.size(); ++c)
+      if (widths[c] > least[c] && (widest == widths.size() || widths[c] > widths[widest]))
+        widest = c;
+    if (widest == widths.size()) return;
+    --widths[widest];
+  }
+}
+
+/// A row of cells, which may continue on further lines.
+std::string row_text(const std::vector<std::string>& row, const std::vector<size_t>& widths,
+                     const std::vector<bool>& numeric) {
+  std::vector<std::vector<std::string>> cells;
+  size_t height = 1;
+  for (size_t c = 0; c < row.size(); ++c) {
+    cells.push_back(lines_of(row[c], widths[c]));
+    height = std::max(height, cells.back().size());
+  }
   std::string out;
-  for (const auto& row : rows_) {
+  for (size_t l = 0; l < height; ++l) {
     std::string line;
-    if (row.empty()) line.assign(total, '-');
     for (size_t c = 0; c < row.size(); ++c) {
-      const std::string padding(widths[c] - width_of(row[c]), ' ');
-      line += numeric[c] ? padding + row[c] : row[c] + padding;
+      const std::string cell = l < cells[c].size() ? cells[c][l] : "";
+      const std::string padding(widths[c] - width_of(cell), ' ');
+      line += numeric[c] ? padding + cell : cell + padding;
       if (c + 1 < row.size()) line += "  ";
     }
     line.erase(line.find_last_not_of(' ') + 1);
     out += line + '\n';
   }
+  return out;
+}
+
+}  // namespace
+
+Table::Table(std::vector<std::string> header) {
+  rows_.push_back({Kind::cells, std::move(header)});
+  add_rule();
+}
+
+void Table::add(std::vector<std::string> row) {
+  row.resize(rows_[0].cells.size());
+  rows_.push_back({Kind::cells, std::move(row)});
+}
+
+void Table::add_note(std::string text) { rows_.push_back({Kind::note, {std::move(text)}}); }
+
+void Table::add_rule() { rows_.push_back({Kind::rule, {}}); }
+
+std::string Table::to_string(size_t width) const {
+  constexpr size_t kLeastText = 8;  // a column of text is not made narrower
+  const size_t columns = rows_[0].cells.size();
+  std::vector<size_t> widths(columns, 0), least(columns, 0);
+  std::vector<bool> numeric(columns, true);
+  for (const Row& row : rows_)
+    for (size_t c = 0; c < columns && row.kind == Kind::cells; ++c) {
+      const std::string& cell = row.cells[c];
+      widths[c] = std::max(widths[c], width_of(cell));
+      least[c] = std::max(least[c], &row == rows_.data() ? longest_word(cell) : width_of(cell));
+      if (&row != rows_.data()) numeric[c] = numeric[c] && is_number(cell);
+    }
+  for (size_t c = 0; c < columns; ++c)
+    if (!numeric[c])
+      least[c] = std::min(widths[c], std::max(longest_word(rows_[0].cells[c]), kLeastText));
+  if (width > 0) narrow(widths, least, width);
+  size_t total = 2 * (columns - 1);
+  for (const size_t w : widths) total += w;
+  std::string out;
+  for (const Row& row : rows_) {
+    constexpr size_t kIndent = 2;
+    if (row.kind == Kind::rule) out += std::string(total, '-') + '\n';
+    if (row.kind == Kind::cells) out += row_text(row.cells, widths, numeric);
+    if (row.kind == Kind::note)
+      out += std::string(kIndent, ' ') +
+             wrapped(row.cells[0], width == 0 ? 0 : width - kIndent, kIndent) + '\n';
+  }
+  return out;
+}
+
+size_t output_width(bool wide) {
+  if (wide) return 0;
+  winsize size{};
+  if (isatty(STDOUT_FILENO) == 1 && ioctl(STDOUT_FILENO, TIOCGWINSZ, &size) == 0 && size.ws_col > 0)
+    return std::max<size_t>(size.ws_col, 40);
+  return 80;
+}
+
+std::string wrapped(const std::string& text, size_t width, size_t indent) {
+  if (width == 0) return text;
+  std::string out;
+  for (const std::string& line : lines_of(text, width))
+    out += (out.empty() ? "" : "\n" + std::string(indent, ' ')) + line;
   return out;
 }
 

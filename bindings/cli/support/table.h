@@ -7,17 +7,31 @@
 
 namespace qloom::cli {
 
-/// Rows of cells, printed in columns as wide as they need; columns of numbers are right-aligned.
+/// Rows of cells, in columns as wide as they need; columns of numbers are right-aligned.
 class Table {
  public:
   explicit Table(std::vector<std::string> header);
   void add(std::vector<std::string> row);
-  void add_rule();  ///< a line across
-  [[nodiscard]] std::string to_string() const;
+  void add_rule();                  ///< a line across
+  void add_note(std::string text);  ///< text across all columns, indented
+  /// Where the table would be wider than `width` (0: no limit), cells of text continue on further
+  /// lines, broken at spaces, or after / _ , . and at last anywhere; numbers are kept whole.
+  [[nodiscard]] std::string to_string(size_t width = 0) const;
 
  private:
-  std::vector<std::vector<std::string>> rows_;  // an empty row is a rule
+  enum class Kind : uint8_t { cells, note, rule };
+  struct Row {
+    Kind kind;
+    std::vector<std::string> cells;
+  };
+  std::vector<Row> rows_;
 };
+
+/// Columns for tables on standard output: 0 (no limit) when `wide`; the terminal's; else 80.
+[[nodiscard]] size_t output_width(bool wide);
+/// `text` in lines of at most `width` characters, broken as cells are; all but the first begin with
+/// `indent` spaces. 0: as it is.
+[[nodiscard]] std::string wrapped(const std::string& text, size_t width, size_t indent);
 
 /// 1234567 → "1,234,567".
 [[nodiscard]] std::string grouped(int64_t number);
