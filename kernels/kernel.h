@@ -49,6 +49,10 @@ struct Query {
       accumulator_hi;          ///< per output channel, exact from the weights
   const Tail* tail = nullptr;  ///< null for reference kernels
   Storage input_storage;       ///< as the kernel asked for (KernelDef::input_storage)
+  /// What code is made for, where that decides what a kernel takes; null: any target.
+  const jit::Target* target = nullptr;
+  /// Sums of products of any bytes are exact there, so nothing needs to be proved.
+  [[nodiscard]] bool has_dot() const { return target != nullptr && target->has_dot(); }
 };
 
 /// A way to run one algorithm: tile sizes, order. Numbers mean what the kernel says.

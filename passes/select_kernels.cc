@@ -195,7 +195,8 @@ class Selector {
     const std::vector<int> operands = tail_operands(body);
     for (int i : operands)
       request.operand_storages.push_back(plain(graph_.type(node.operands[static_cast<size_t>(i)])));
-    const Query base = query_of(graph_, node);
+    Query base = query_of(graph_, node);
+    base.target = &options_.target;
     if (rooted) {
       request.accumulator = {base.accumulator_lo, base.accumulator_hi};
       const auto lo = std::min_element(base.accumulator_lo.begin(), base.accumulator_lo.end());

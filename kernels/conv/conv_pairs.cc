@@ -20,6 +20,8 @@
 //   2. bytes, chunks shorter than kShortChunk steps: widened to 32 bits at once, sums stay in
 //   registers.
 //   3. words: s16 times s16, two a step, summed in 32 bits. For whatever form 1 cannot prove.
+//   4. dots: bytes, where the target adds four products to a 32-bit lane exactly (Target::has_dot).
+//   Nothing to prove and nothing to flush.
 // All 32-bit sums are modulo 2^32, so only the final accumulator must fit int32.
 //
 // Source: spec of low-bit kernels, K5 and K6; the flush bound from the actual weights is ours.
@@ -27,6 +29,7 @@
 #include <algorithm>
 #include <array>
 #include <limits>
+#include <span>
 #include <vector>
 
 #include "graph/support/error.h"
@@ -51,7 +54,7 @@ bool takes_bytes(const Query& q) {
   if (storage.kind != Storage::Kind::bytes) return false;
   const CodeRange range = weight_range(q);
   if (range.lo < -128 || range.hi > 127) return false;
-  return pairs_are_proven(q, runs_of(q.window, false), largest_byte(q, storage));
+  return q.has_dot() || pairs_are_proven(q, runs_of(q.window, false), largest_byte(q, storage));
 }
 
 Storage input_storage(const Query& q) {
@@ -63,6 +66,7 @@ struct Plan {
   Geometry geometry;
   PairRuns runs;
   bool words = false;
+  bool dots = false;  ///< one dot product a step and lane
   int lanes = 8, columns = 1;
   int64_t group_n = 0, group_c = 0;
   int unit = 1;  ///< steps that share an entry of the step table
@@ -96,6 +100,7 @@ Plan plan_of(const Query& q, const Variant& v, const jit::Target& target) {
   const Window& w = q.window;
   Plan plan;
   plan.words = q.input_storage.kind == Storage::Kind::words;
+  plan.dots = plan.words || target.has_dot();
   plan.geometry = geometry_of(w, q.input_storage);
   plan.runs = runs_of(w, plan.words);
   plan.lanes = channel_lanes(target);
@@ -148,13 +153,31 @@ std::vector<Variant> variants(const Query& q, const jit::Target& target) {
   const int lanes = channel_lanes(target);
   const int64_t vectors = (q.window.n / q.window.groups + lanes - 1) / lanes;
   const int64_t outputs = q.window.is_dense() ? 16 : q.window.out_h * q.window.out_w;
-  // Sums, weights, one activation and one product live in at most 15 registers.
-  constexpr std::array<std::array<int, 2>, 10> kShapes{
+  // Sums, weights, one activation and one product live in the target's registers.
+  constexpr std::array<std::array<int, 2>, 10> kSixteen{
       {{5, 2}, {4, 2}, {3, 3}, {2, 4}, {8, 1}, {6, 1}, {4, 1}, {1, 4}, {1, 2}, {1, 1}}};
+  constexpr std::array<std::array<int, 2>, 16> kThirtyTwo{{{8, 3},
+                                                           {6, 4},
+                                                           {7, 3},
+                                                           {4, 4},
+                                                           {14, 1},
+                                                           {12, 2},
+                                                           {10, 2},
+                                                           {8, 2},
+                                                           {7, 2},
+                                                           {16, 1},
+                                                           {8, 1},
+                                                           {4, 2},
+                                                           {1, 8},
+                                                           {1, 4},
+                                                           {1, 2},
+                                                           {1, 1}}};
+  using Shapes = std::span<const std::array<int, 2>>;
+  const Shapes shapes = target.has_dot() ? Shapes(kThirtyTwo) : Shapes(kSixteen);
   const int option =
       choose_flush(q, runs_of(q.window, q.input_storage.kind == Storage::Kind::words)).option();
   std::vector<Variant> list;
-  for (const auto& [rows, columns] : kShapes) {
+  for (const auto& [rows, columns] : shapes) {
     if (rows > outputs || columns > vectors) continue;
     list.push_back({rows, columns, option});
   }
@@ -232,17 +255,22 @@ class TileSums {
     };
     const size_t n = pixels_.size() * static_cast<size_t>(columns_);
     std::vector<Value> sums;
-    if (plan_.words || plan_.chunk == 0) {
+    if (plan_.dots || plan_.chunk == 0) {
       std::vector<Variable> wide;
       for (size_t i = 0; i < n; ++i) wide.push_back(e_.variable(begin(i)));
-      const Value ones = plan_.words ? Value{} : this->ones();
+      const Value ones = plan_.dots ? Value{} : this->ones();
       for_units(e_.integer(0), plan_.units, [&](Value unit) {
         std::vector<Value> narrow(n);
-        products(unit, [&](size_t i, int step, Value product) {
-          if (plan_.words) return e_.set(wide[i], e_.add(e_.get(wide[i]), product));
+        products(unit, [&](size_t i, int step, Value a, Value w) {
+          if (plan_.dots) {
+            const Value sum = e_.get(wide[i]);
+            return e_.set(wide[i],
+                          plan_.words ? e_.add_dot_s16(sum, a, w) : e_.add_dot_u8s8(sum, a, w));
+          }
+          const Value product = e_.multiply_add_pairs_u8s8(a, w, Pairs::proven);
           narrow[i] = step == 0 ? product : e_.add(narrow[i], product);
           if (step == plan_.unit - 1)
-            e_.set(wide[i], e_.add(e_.get(wide[i]), e_.multiply_add_pairs_s16(narrow[i], ones)));
+            e_.set(wide[i], e_.add_dot_s16(e_.get(wide[i]), narrow[i], ones));
         });
       });
       for (const Variable v : wide) sums.push_back(e_.get(v));
@@ -278,7 +306,8 @@ class TileSums {
     for (size_t i = 0; i < n; ++i)
       narrow.push_back(e_.variable(e_.zeros(Element::i16, plan_.lanes * 2)));
     for_units(first, units, [&](Value unit) {
-      products(unit, [&](size_t i, int, Value product) {
+      products(unit, [&](size_t i, int, Value a, Value w) {
+        const Value product = e_.multiply_add_pairs_u8s8(a, w, Pairs::proven);
         e_.set(narrow[i], e_.add(e_.get(narrow[i]), product));
       });
     });
@@ -293,8 +322,8 @@ class TileSums {
     e_.loop("k", first, e_.add(first, units), 1, static_cast<double>(units), body);
   }
 
-  /// Products of one unit: each(i, step of the unit, pair sums of row·columns + column).
-  void products(Value unit, const std::function<void(size_t, int, Value)>& each) {
+  /// Factors of one unit: each(row·columns + column, step of the unit, activations, weights).
+  void products(Value unit, const std::function<void(size_t, int, Value, Value)>& each) {
     const Value entry = e_.load(e_.offset(steps_, e_.multiply(unit, 4)), Element::i32);
     const Value input = e_.widen_signed(entry, Element::i64);
     const int64_t step_bytes = columns_ * plan_.vector_bytes();
@@ -311,9 +340,7 @@ class TileSums {
         const Value a = e_.bitcast(e_.load_splat(address, Element::i32, plan_.lanes), element);
         for (int c = 0; c < columns_; ++c) {
           const auto k = static_cast<size_t>(c);
-          const Value product = plan_.words ? e_.multiply_add_pairs_s16(a, w[k])
-                                            : e_.multiply_add_pairs_u8s8(a, w[k], Pairs::proven);
-          each(r * static_cast<size_t>(columns_) + k, s, product);
+          each(r * static_cast<size_t>(columns_) + k, s, a, w[k]);
         }
       }
     }

@@ -113,7 +113,7 @@ Flush choose_flush(const Query& q, const PairRuns& runs) {
   const int64_t half = std::max<int64_t>(1, runs.steps() / 2);
   Flush flush;
   flush.unit = largest_divisor(std::min<int64_t>(kLongestUnit, half));
-  if (q.input_storage.kind == Storage::Kind::words) return flush;
+  if (q.input_storage.kind == Storage::Kind::words || q.has_dot()) return flush;
   const int64_t amax = largest_byte(q, q.input_storage);
   for (;; flush.unit = largest_divisor(flush.unit - 1)) {
     flush.chunk = longest_chunk(q, runs, flush.unit, amax);
