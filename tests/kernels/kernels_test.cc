@@ -105,12 +105,13 @@ struct Sweep {
 };
 
 /// `per_kernel` problems for each kernel; `variants`: how many of each problem's variants (random
-/// ones).
-Sweep make_sweep(uint64_t seed, int per_kernel, int variants, int64_t limit_macs) {
+/// ones). `dot`: ProblemSpec::dot.
+Sweep make_sweep(uint64_t seed, int per_kernel, int variants, int64_t limit_macs,
+                 bool dot = false) {
   std::mt19937_64 rng(seed);
   Sweep sweep;
   const auto list = emitted_kernels();
-  const jit::Target target = target_of(Lowering::interpreted);
+  const jit::Target target = target_of(dot ? Lowering::interpreted_dot : Lowering::interpreted);
   int tries = 0;
   auto done = [&] {
     return std::ranges::all_of(
@@ -119,7 +120,8 @@ Sweep make_sweep(uint64_t seed, int per_kernel, int variants, int64_t limit_macs
   while (!done() && ++tries < 200 * per_kernel) {
     std::unique_ptr<Problem> problem;
     try {
-      const ProblemSpec spec = random_spec(rng);
+      ProblemSpec spec = random_spec(rng);
+      spec.dot = dot;
       if (spec.window.macs() * spec.count > limit_macs) continue;
       problem = std::make_unique<Problem>(spec);
     } catch (const std::invalid_argument&) {
@@ -168,6 +170,12 @@ TEST(Kernels, SampleAgreesWithPlainLoops) {
   for (const Lowering lowering : lowerings()) expect_no_differences(sweep, lowering);
 }
 
+/// Other variants, and kernels that need not prove what such targets do exactly.
+TEST(Kernels, SampleForDotProductsAgreesWithPlainLoops) {
+  const Sweep sweep = make_sweep(sweep_seed() + 100, 40, 1, 200000, true);
+  for (const Lowering lowering : lowerings(true)) expect_no_differences(sweep, lowering);
+}
+
 class KernelsLong : public ::testing::TestWithParam<uint64_t> {};
 INSTANTIATE_TEST_SUITE_P(Part, KernelsLong, ::testing::Range<uint64_t>(0, 8));
 
@@ -176,6 +184,10 @@ TEST_P(KernelsLong, SweepAgreesWithPlainLoops) {
   for (const Lowering lowering : lowerings())
     if (lowering != Lowering::interpreted || GetParam() == 0)
       expect_no_differences(sweep, lowering);
+  const Sweep dots = make_sweep(sweep_seed() + 101 + GetParam(), 100, 2, 2000000, true);
+  for (const Lowering lowering : lowerings(true))
+    if (lowering != Lowering::interpreted_dot || GetParam() == 0)
+      expect_no_differences(dots, lowering);
 }
 
 }  // namespace

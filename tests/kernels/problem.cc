@@ -142,6 +142,10 @@ Problem::Problem(const ProblemSpec& spec) : spec_(spec) {
   query_.name = spec_.name;
   query_.root = spec_.elementwise ? nullptr : w.is_dense() ? &ops::dense : &ops::conv;
   query_.window = w;
+  if (spec_.dot) {
+    target_ = target_of(Lowering::interpreted_dot);
+    query_.target = &target_;
+  }
   query_.input = {shape_of(w.h, w.w, w.c), spec_.f32_input ? Numeric::float32() : spec_.input, {}};
   make_input(rng);
   if (!spec_.elementwise) make_weights(rng);

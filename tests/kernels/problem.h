@@ -37,6 +37,7 @@ struct ProblemSpec {
   bool f32_input = false;    ///< elementwise on float32
   int64_t count = 2;
   uint64_t seed = 1;
+  bool dot = false;  ///< asked for a target with dot products and vectors of 64 bytes
 };
 
 /// Padding as Keras names it.
@@ -87,6 +88,7 @@ class Problem {
   void compute_outputs();
 
   ProblemSpec spec_;
+  jit::Target target_;  ///< that the query is for, where spec.dot
   kernels::Query query_;
   std::map<const kernels::KernelDef*, kernels::Query> queries_;
   Tensor weight_codes_;
@@ -103,10 +105,11 @@ class Problem {
 [[nodiscard]] int64_t random_code(const Numeric& numeric, std::mt19937_64& rng);
 
 /// How a kernel is run in tests.
-enum class Lowering : uint8_t { interpreted, avx512, avx2, portable };
+enum class Lowering : uint8_t { interpreted, interpreted_dot, avx512, avx2, portable };
 [[nodiscard]] std::string to_string(Lowering);
-/// Lowerings that this build and machine have.
-[[nodiscard]] std::vector<Lowering> lowerings();
+/// Lowerings that this build and machine have; `dot`: those with dot products, for
+/// ProblemSpec::dot.
+[[nodiscard]] std::vector<Lowering> lowerings(bool dot = false);
 [[nodiscard]] jit::Target target_of(Lowering);
 
 /// A kernel and a problem that it matches, in one variant.

@@ -8,13 +8,15 @@
 namespace qloom::testing {
 
 std::string to_string(Lowering lowering) {
-  constexpr const char* kNames[] = {"interpreted", "avx512", "avx2", "portable"};
+  constexpr const char* kNames[] = {"interpreted", "interpreted with dots", "avx512", "avx2",
+                                    "portable"};
   return kNames[static_cast<int>(lowering)];
 }
 
-std::vector<Lowering> lowerings() {
-  std::vector<Lowering> list{Lowering::interpreted};
+std::vector<Lowering> lowerings(bool dot) {
+  std::vector<Lowering> list{dot ? Lowering::interpreted_dot : Lowering::interpreted};
   if (jit::Target::host().lowering == jit::Lowering::avx512) list.push_back(Lowering::avx512);
+  if (dot) return list;
   if (jit::Target::avx2().lowering == jit::Lowering::avx2) list.push_back(Lowering::avx2);
   list.push_back(Lowering::portable);
   return list;
@@ -29,10 +31,15 @@ jit::Target target_of(Lowering lowering) {
     case Lowering::portable:
       return jit::Target::portable();
     case Lowering::interpreted:
+    case Lowering::interpreted_dot:
       break;
   }
   jit::Target target;
   target.vector_bytes = 32;
+  if (lowering == Lowering::interpreted_dot) {
+    target.vector_bytes = 64;
+    target.lowering = jit::Lowering::avx512;
+  }
   return target;
 }
 
@@ -69,7 +76,7 @@ std::string run_interpreted(const Job& job, const jit::Target& target) {
 std::vector<std::string> run_jobs(const std::vector<Job>& jobs, Lowering lowering) {
   std::vector<std::string> differences;
   const jit::Target target = target_of(lowering);
-  if (lowering == Lowering::interpreted) {
+  if (lowering <= Lowering::interpreted_dot) {
     for (const Job& job : jobs)
       if (std::string text = run_interpreted(job, target); !text.empty())
         differences.push_back(job.name() + " " + to_string(lowering) + ": " + text);
