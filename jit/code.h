@@ -16,7 +16,8 @@ class Code {
   [[nodiscard]] virtual void* symbol(std::string_view name) const = 0;
 };
 
-/// Signature of every emitted kernel: `buffers` as the kernel's definition says, `count` samples.
-using KernelFunction = void (*)(void* const* buffers, int64_t count);
+/// Signature of every emitted kernel: `buffers` as the kernel's definition says, `count` samples,
+/// and of each its work items [begin, end). Parts of a sample are asked for with count = 1 only.
+using KernelFunction = void (*)(void* const* buffers, int64_t count, int64_t begin, int64_t end);
 
 }  // namespace qloom::jit

@@ -90,7 +90,8 @@ static_assert(complete(), "one row per word, in order");
 
 class CountEmitter final : public Emitter {
  public:
-  CountEmitter(const Target& target, int64_t count) : target_(target), count_(count) {}
+  CountEmitter(const Target& target, int64_t count, int64_t items)
+      : target_(target), count_(count), items_(items) {}
 
   [[nodiscard]] const Counts& counts() const { return counts_; }
   [[nodiscard]] const Target& target() const override { return target_; }
@@ -100,6 +101,8 @@ class CountEmitter final : public Emitter {
     return make(Element::pointer, 1, {});
   }
   Value count() override { return make(Element::i64, 1, {.constant = count_}); }
+  Value begin() override { return make(Element::i64, 1, {.constant = 0}); }
+  Value end() override { return make(Element::i64, 1, {.constant = items_}); }
   Value integer(int64_t v, Element e) override { return make(e, 1, {.constant = v, .free = true}); }
   Value real(float) override { return make(Element::f32, 1, {.free = true}); }
   Value splat(Value scalar, int lanes) override {
@@ -390,7 +393,7 @@ class CountEmitter final : public Emitter {
   }
 
   const Target& target_;
-  int64_t count_;
+  int64_t count_, items_;
   Counts counts_;
   std::vector<double> weights_ = {1};  ///< executions of each enclosing level
   std::vector<Info> infos_;
@@ -419,8 +422,9 @@ Counts Counts::scaled(double factor) const {
   return c;
 }
 
-Counts count_operations(const FunctionSource& function, const Target& target, int64_t count) {
-  CountEmitter emitter(target, count);
+Counts count_operations(const FunctionSource& function, const Target& target, int64_t count,
+                        int64_t items) {
+  CountEmitter emitter(target, count, items);
   function.emit(emitter);
   return emitter.counts();
 }

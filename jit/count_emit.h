@@ -19,11 +19,12 @@ struct Counts {
 };
 
 /// Runs a kernel's emit into an emitter that only counts: cost and code cannot drift apart. `count`
-/// is the number of samples that the function is assumed to be called with. Trip counts are folded
+/// is the number of samples that the function is assumed to be called with, `items` the number of
+/// work items of a sample, all of which it computes. Trip counts are folded
 /// from constants and `count`; where one depends on more, the loop's `expected` is taken. What does
 /// not change in a loop counts once, in front of it; conditions that are not known count as true.
 [[nodiscard]] Counts count_operations(const FunctionSource& function, const Target& target,
-                                      int64_t count);
+                                      int64_t count, int64_t items = 1);
 
 /// Predicted nanoseconds: the busiest port or all loaded bytes from the level that holds
 /// `working_set_bytes`, whichever is longer. The working set is what inner loops sweep again and

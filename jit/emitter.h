@@ -68,7 +68,10 @@ enum class Pairs : uint8_t { saturating, proven };
 
 /// The vocabulary in which kernels are written, once for every target. Two families implement it:
 /// llvm_emit (machine code; per-target lowerings and a portable one) and count_emit (cost). A
-/// kernel is one function:  void f(void* const* buffers, int64_t count).
+/// kernel is one function:  void f(void* const* buffers, int64_t count, int64_t begin, int64_t
+/// end): of each of `count` samples it computes the work items [begin, end). What an item is, and
+/// how many a sample has, each kernel says itself; a kernel that cannot be cut has one and need not
+/// look.
 ///
 /// Table lookups and interleaves act within 16-byte lanes; everything else is lane-agnostic. All
 /// memory accesses may be unaligned. Buffers do not overlap, except where both are only read. Float
@@ -83,6 +86,8 @@ class Emitter {
   // --- arguments and constants ------------------------------------------------------------------
   virtual Value buffer(int index) = 0;  ///< pointer buffers[index]; emit before loops
   virtual Value count() = 0;            ///< i64
+  virtual Value begin() = 0;            ///< i64: first work item of each sample
+  virtual Value end() = 0;              ///< i64: behind the last work item
   virtual Value integer(int64_t v, Element e = Element::i64) = 0;  ///< scalar constant
   virtual Value real(float v) = 0;
   virtual Value splat(Value scalar, int lanes) = 0;

@@ -26,11 +26,20 @@ jit::FunctionSource source_of(const KernelDef& kernel, const Query& query, const
           [&kernel, &query, variant](jit::Emitter& e) { kernel.emit(query, variant, e); }};
 }
 
+int64_t work_items(const KernelDef& kernel, const Query& query, const Variant& variant,
+                   const jit::Target& target) {
+  if (kernel.work_items == nullptr) return 1;
+  const int64_t items = kernel.work_items(query, variant, target);
+  qloom_assert(items >= 1, "kernel ", kernel.name, ": a sample of ", items, " work items");
+  return items;
+}
+
 double predicted_ns(const KernelDef& kernel, const Query& query, const Variant& variant,
                     const jit::Target& target, int64_t count) {
   if (kernel.is_reference()) return kernel.reference_ns(query);
   const jit::Counts counts =
-      jit::count_operations(source_of(kernel, query, variant, "count"), target, count);
+      jit::count_operations(source_of(kernel, query, variant, "count"), target, count,
+                            work_items(kernel, query, variant, target));
   // Bytes that a call touches: its constants, and a sample's input and outputs.
   const Window& w = query.window;
   int64_t bytes = kernel.scratch_bytes ? kernel.scratch_bytes(query, variant, target) : 0;

@@ -100,6 +100,11 @@ struct KernelDef {
   std::vector<uint8_t> (*pack)(const Query&, const Variant&, const jit::Target&) = nullptr;
   int64_t (*scratch_bytes)(const Query&, const Variant&, const jit::Target&) = nullptr;
   void (*emit)(const Query&, const Variant&, jit::Emitter&) = nullptr;
+  /// Work items of a sample: what several workers can compute at once, each with a scratch of its
+  /// own. emit then computes items [e.begin(), e.end()) of each sample, reads no more of scratch
+  /// than it has written itself, and writes nothing of other items. Null: 1, a sample is not cut
+  /// and emit need not look at the range. See Split (conv/geometry.h).
+  int64_t (*work_items)(const Query&, const Variant&, const jit::Target&) = nullptr;
   /// Reference kernels instead: the op it stands for, and how to prepare a call. Their cost is a
   /// constant per element or MAC, far above any emitted kernel's.
   const OpDef* reference_op = nullptr;
@@ -111,6 +116,9 @@ struct KernelDef {
 /// Emitted function of a kernel for a query, ready for the counter or the compiler.
 [[nodiscard]] jit::FunctionSource source_of(const KernelDef&, const Query&, const Variant&,
                                             std::string symbol);
+/// KernelDef::work_items, 1 where there is none; at least 1.
+[[nodiscard]] int64_t work_items(const KernelDef&, const Query&, const Variant&,
+                                 const jit::Target&);
 /// Predicted nanoseconds per sample, assuming calls with `count` samples.
 [[nodiscard]] double predicted_ns(const KernelDef&, const Query&, const Variant&,
                                   const jit::Target&, int64_t count = 16);

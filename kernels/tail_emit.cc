@@ -291,16 +291,28 @@ void emit_tail(Emitter& e, const Tail& tail, const TailLayout& layout, Value acc
   }
 }
 
-void emit_clear_bits(Emitter& e, const Tail& tail, std::span<const Value> outputs,
-                     int64_t positions, int64_t n) {
-  if ((n + 7) / 8 % 8 == 0) return;  // every byte is written
+bool needs_clear_bits(const Tail& tail, int64_t n) {
+  return (n + 7) / 8 % 8 != 0 &&
+         std::any_of(tail.outputs.begin(), tail.outputs.end(), [](const TailOutput& output) {
+           return output.storage.kind == Storage::Kind::bits;
+         });
+}
+
+void emit_clear_bits(Emitter& e, const Tail& tail, std::span<const Value> outputs, Value begin,
+                     Value end, int64_t n) {
+  if (!needs_clear_bits(tail, n)) return;
   for (size_t i = 0; i < tail.outputs.size(); ++i) {
     if (tail.outputs[i].storage.kind != Storage::Kind::bits) continue;
-    const int64_t bytes = positions * run_bytes(Storage::bits(), n);
-    e.loop("clear bits", e.integer(0), e.multiply(e.count(), bytes), 8,
+    const int64_t bytes = run_bytes(Storage::bits(), n);
+    e.loop("clear bits", e.multiply(begin, bytes), e.multiply(end, bytes), 8,
            static_cast<double>(bytes) * 2,
            [&](Value at) { e.store(e.offset(outputs[i], at), e.integer(0)); });
   }
+}
+
+void emit_clear_bits(Emitter& e, const Tail& tail, std::span<const Value> outputs,
+                     int64_t positions, int64_t n) {
+  emit_clear_bits(e, tail, outputs, e.integer(0), e.multiply(e.count(), positions), n);
 }
 
 TailPlace place_at(Emitter& e, const Tail& tail, Value tables, std::span<const Value> operands,

@@ -52,8 +52,13 @@ void emit_tail(jit::Emitter& e, const Tail& tail, const TailLayout& layout, jit:
 [[nodiscard]] jit::Value emit_load(jit::Emitter& e, const TensorType& type, Storage storage,
                                    jit::Value pointer, jit::Value channel, int lanes);
 
-/// Bytes of packed bits behind the last channel that no vector writes: cleared once, for `count`
-/// samples of `positions` runs of `n` channels.
+/// Whether an output has bytes of packed bits behind the last of `n` channels, which no vector
+/// writes.
+[[nodiscard]] bool needs_clear_bits(const Tail& tail, int64_t n);
+/// Clears such bytes, once, for the runs of `n` channels [begin, end) of the outputs (i64).
+void emit_clear_bits(jit::Emitter& e, const Tail& tail, std::span<const jit::Value> outputs,
+                     jit::Value begin, jit::Value end, int64_t n);
+/// The same for all of `count` samples of `positions` runs.
 void emit_clear_bits(jit::Emitter& e, const Tail& tail, std::span<const jit::Value> outputs,
                      int64_t positions, int64_t n);
 

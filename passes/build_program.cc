@@ -117,6 +117,8 @@ class Builder {
   Call emitted_call(const Selected& selected, const Choice& choice, const std::string& symbol) {
     Call call = start(selected, choice);
     call.symbol = symbol;
+    call.work_items =
+        kernels::work_items(*choice.kernel, *choice.query, choice.variant, options_.target);
     call.buffers.push_back(-1);
     for (const Stored& output : selected.outputs) call.buffers.push_back(buffer(output));
     const auto& kernel = *choice.kernel;

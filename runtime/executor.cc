@@ -202,7 +202,7 @@ struct Executor::State {
       const bool timed = options.profile || options.trace != nullptr;
       const int64_t start = timed ? now_ns() : 0;
       if (call.function != nullptr)
-        call.function(pointers, count);
+        call.function(pointers, count, 0, program.calls[i].work_items);
       else
         call.reference->run(pointers, count);
       if (!timed) continue;

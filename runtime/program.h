@@ -45,6 +45,7 @@ struct Call {
   int64_t constants_offset = 0, constants_bytes = 0;  ///< in Program::constants, 64-byte aligned
   double predicted_ns = 0;                            ///< per sample
   int64_t macs = 0;                                   ///< per sample
+  int64_t work_items = 1;  ///< that a sample may be cut into (KernelDef::work_items)
 };
 
 struct Program {
@@ -70,7 +71,7 @@ struct Program {
 };
 
 /// Version of the byte form below; raised whenever a field changes. Part of every cache key.
-inline constexpr uint32_t kProgramVersion = 1;
+inline constexpr uint32_t kProgramVersion = 2;
 /// Byte form for the cache. deserialize throws InternalError on anything it does not expect (the
 /// cache has checked a checksum, so it never should).
 [[nodiscard]] std::vector<uint8_t> serialize(const Program&);

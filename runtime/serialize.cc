@@ -255,7 +255,7 @@ void put(A& a, Port& v) {
 template <class A>
 void put(A& a, Call& v) {
   a(v.node, v.layers, v.kernel, v.symbol, v.reference, v.buffers, v.constants_offset,
-    v.constants_bytes, v.predicted_ns, v.macs);
+    v.constants_bytes, v.predicted_ns, v.macs, v.work_items);
 }
 
 template <class A>

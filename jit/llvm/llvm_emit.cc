@@ -29,7 +29,8 @@ LlvmEmitter::LlvmEmitter(llvm::Module& module, const std::string& name, const Ta
       b_(module.getContext()) {
   llvm::LLVMContext& context = module.getContext();
   if (module.getFunction(name)) fail("function", {}, "a function of this name exists already");
-  auto* type = llvm::FunctionType::get(b_.getVoidTy(), {b_.getPtrTy(), b_.getInt64Ty()}, false);
+  auto* type = llvm::FunctionType::get(
+      b_.getVoidTy(), {b_.getPtrTy(), b_.getInt64Ty(), b_.getInt64Ty(), b_.getInt64Ty()}, false);
   function_ = llvm::Function::Create(type, llvm::Function::ExternalLinkage, name, module);
   function_->setDoesNotThrow();
   function_->addParamAttr(0, llvm::Attribute::NoAlias);
@@ -144,6 +145,8 @@ Value LlvmEmitter::buffer(int index) {
 }
 
 Value LlvmEmitter::count() { return make(function_->getArg(1), Element::i64, 1); }
+Value LlvmEmitter::begin() { return make(function_->getArg(2), Element::i64, 1); }
+Value LlvmEmitter::end() { return make(function_->getArg(3), Element::i64, 1); }
 
 Value LlvmEmitter::integer(int64_t v, Element e) {
   require(is_integer(e), "integer", {}, "the element must be an integer");

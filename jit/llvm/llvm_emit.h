@@ -17,7 +17,7 @@ namespace qloom::jit {
 /// function, the word and the operands.
 class LlvmEmitter final : public Emitter {
  public:
-  /// Begins `void name(ptr buffers, i64 count)`.
+  /// Begins `void name(ptr buffers, i64 count, i64 begin, i64 end)`.
   LlvmEmitter(llvm::Module& module, const std::string& name, const Target& target);
 
   /// Ends the function: returns, and tells LLVM which accesses belong to which buffer.
@@ -27,6 +27,8 @@ class LlvmEmitter final : public Emitter {
 
   Value buffer(int index) override;
   Value count() override;
+  Value begin() override;
+  Value end() override;
   Value integer(int64_t v, Element e) override;
   Value real(float v) override;
   Value splat(Value scalar, int lanes) override;

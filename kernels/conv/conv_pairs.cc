@@ -230,6 +230,16 @@ std::vector<uint8_t> pack(const Query& q, const Variant& v, const jit::Target& t
   return out;
 }
 
+/// How samples are cut (KernelDef::work_items).
+Split split(const Query& q, const Variant& v, const Plan& plan) {
+  return split_of(q, plan.geometry, v.rows,
+                  q.window.groups > 1 ? 1 : plan.full_tiles + (plan.rest_columns > 0 ? 1 : 0));
+}
+
+int64_t work_items(const Query& q, const Variant& v, const jit::Target& target) {
+  return split(q, v, plan_of(q, v, target)).items;
+}
+
 int64_t scratch_bytes(const Query& q, const Variant&, const jit::Target&) {
   return geometry_of(q.window, q.input_storage).scratch_bytes;
 }
@@ -361,7 +371,8 @@ void emit(const Query& q, const Variant& v, Emitter& e) {
   const TailLayout layout = lay_out_tail(tail, w.n, plan.lanes);
   const KernelBuffers b = kernel_buffers(e, tail, plan.geometry.copied);
   const Value tables = e.offset(b.constants, plan.tail);
-  emit_clear_bits(e, tail, b.outputs, plan.geometry.positions(), w.n);
+  const Split cut = split(q, v, plan);
+  emit_clear_bits(e, q, plan.geometry, cut, b.outputs);
 
   // One channel tile over all outputs of the walk.
   auto channel_tile = [&](const EmitTiles& emit_tiles, int columns, int last_lanes, Value channel,
@@ -398,22 +409,27 @@ void emit(const Query& q, const Variant& v, Emitter& e) {
       first = e.multiply(group, plan.group_n);
     }
     const int64_t width = plan.columns * plan.lanes;
-    if (plan.full_tiles > 0)
-      e.loop("channels", e.integer(0), e.integer(plan.full_tiles), 1, 0, [&](Value t) {
-        channel_tile(emit_tiles, plan.columns, plan.lanes, e.add(first, e.multiply(t, width)),
-                     e.offset(weights, e.multiply(t, plan.tile_bytes(plan.columns))), group);
-      });
-    if (plan.rest_columns > 0)
-      channel_tile(emit_tiles, plan.rest_columns, plan.rest_lanes,
-                   e.add(first, plan.full_tiles * width),
-                   e.offset(weights, plan.full_tiles * plan.tile_bytes(plan.columns)), group);
+    emit_channel_tiles(
+        e, cut, plan.full_tiles,
+        [&](Value t) {
+          channel_tile(emit_tiles, plan.columns, plan.lanes, e.add(first, e.multiply(t, width)),
+                       e.offset(weights, e.multiply(t, plan.tile_bytes(plan.columns))), group);
+        },
+        plan.rest_columns > 0,
+        [&] {
+          channel_tile(emit_tiles, plan.rest_columns, plan.rest_lanes,
+                       e.add(first, plan.full_tiles * width),
+                       e.offset(weights, plan.full_tiles * plan.tile_bytes(plan.columns)), group);
+        });
   };
-  emit_walk(e, plan.geometry, v.rows, b.input, b.scratch, e.offset(b.constants, plan.pixels),
-            [&](const EmitTiles& emit_tiles) {
-              if (w.groups == 1) return group_tiles(emit_tiles, Value{});
-              e.loop("groups", e.integer(0), e.integer(w.groups), 1, 0,
-                     [&](Value group) { group_tiles(emit_tiles, group); });
-            });
+  emit_walk(
+      e, plan.geometry, v.rows, b.input, b.scratch, e.offset(b.constants, plan.pixels),
+      [&](const EmitTiles& emit_tiles) {
+        if (w.groups == 1) return group_tiles(emit_tiles, Value{});
+        e.loop("groups", e.integer(0), e.integer(w.groups), 1, 0,
+               [&](Value group) { group_tiles(emit_tiles, group); });
+      },
+      cut);
 }
 
 }  // namespace
@@ -429,6 +445,7 @@ extern constinit const KernelDef conv_pairs{.name = "conv_pairs",
                                             .variants = variants,
                                             .pack = pack,
                                             .scratch_bytes = scratch_bytes,
-                                            .emit = emit};
+                                            .emit = emit,
+                                            .work_items = work_items};
 
 }  // namespace qloom::kernels

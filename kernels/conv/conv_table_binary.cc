@@ -203,6 +203,20 @@ std::vector<uint8_t> pack(const Query& q, const Variant& v, const jit::Target& t
   return out;
 }
 
+/// Rows of outputs that each hold a tile of pairs, as KernelDef::work_items; all of them by rows.
+Split split(const Query& q, const Variant& v) {
+  const Window& w = q.window;
+  if (w.out_h == 1) return {};
+  const int64_t in_row = (w.out_w + 1) / 2;
+  // A tile of pairs counts as so many outputs that it takes as many rows.
+  const int64_t rows = (v.rows + in_row - 1) / in_row * w.out_w;
+  return split_of(q, geometry_of(w, Storage::bits()), static_cast<int>(rows), 1);
+}
+
+int64_t work_items(const Query& q, const Variant& v, const jit::Target&) {
+  return split(q, v).items;
+}
+
 int64_t scratch_bytes(const Query& q, const Variant& v, const jit::Target& target) {
   return plan_of(q, v, target).scratch_bytes;
 }
@@ -244,16 +258,19 @@ void emit_states(Emitter& e, int64_t groups, Value to, Value from) {
   }
 }
 
-/// States of one sample inside the border, then the stream of pairs.
-void emit_stream(Emitter& e, const Plan& plan, Value scratch, Value sample) {
+/// States of one sample inside the border, then the stream of pairs; of the rows `read` of the
+/// copy.
+void emit_stream(Emitter& e, const Plan& plan, Value scratch, Value sample, const RowRange& read) {
   const Window& w = plan.window;
   const int64_t rows = std::min(w.h, plan.rows - w.pad_top);
   const int64_t columns = std::min(w.w, plan.columns - w.pad_left);
   const int64_t pixel = run_bytes(Storage::bits(), w.c);
   const Value states = e.offset(scratch, plan.states);
   const Value corner = e.offset(states, (w.pad_top * plan.columns + w.pad_left) * plan.groups);
+  const Value first = e.binary(Binary::max_signed, e.integer(0), e.add(read.begin, -w.pad_top));
+  const Value last = e.binary(Binary::min_signed, e.integer(rows), e.add(read.end, -w.pad_top));
   if (rows > 0 && columns > 0)
-    e.loop("state rows", e.integer(0), e.integer(rows), 1, 0, [&](Value y) {
+    e.loop("state rows", first, last, 1, 0, [&](Value y) {
       const Value to = e.offset(corner, e.multiply(y, plan.row_groups()));
       const Value from = e.offset(sample, e.multiply(y, w.w * pixel));
       e.loop("states", e.integer(0), e.integer(columns), 1, 0, [&](Value x) {
@@ -265,7 +282,10 @@ void emit_stream(Emitter& e, const Plan& plan, Value scratch, Value sample) {
   const Value stream = e.offset(scratch, plan.stream);
   const Value first_factor = e.splat(e.integer(kStates * kTableBytes, Element::i16), lanes);
   const Value four = e.splat(e.integer(4, Element::i16), lanes);
-  e.loop("stream", e.integer(0), e.integer(plan.rows * plan.row_groups()), lanes, 0, [&](Value i) {
+  const Value begin = e.multiply(read.begin, plan.row_groups());
+  // The last step of a run may look up groups behind it, with no weight: they must be offsets too.
+  const Value end = e.add(e.multiply(read.end, plan.row_groups()), kGroupsPerStep - 1);
+  e.loop("stream", begin, end, lanes, 0, [&](Value i) {
     const Value at = e.offset(states, i);
     const Value s0 = e.widen_unsigned(e.load(at, Element::i8, lanes), Element::i16);
     const Value s1 = e.widen_unsigned(
@@ -375,9 +395,16 @@ void emit(const Query& q, const Variant& v, Emitter& e) {
   const KernelBuffers b = kernel_buffers(e, tail, true);
   const Value tail_tables = e.offset(b.constants, plan.tail);
   const int64_t positions = w.out_h * w.out_w;
-  const auto pairs = static_cast<int64_t>(plan.pairs.size());
+  const Split cut = split(q, v);
+  const Geometry geometry = geometry_of(w, Storage::bits());
+  const RowRange range = emit_row_range(e, geometry, cut);
+  const RowRange read = emit_rows_read(e, geometry, range);
+  const int64_t in_row = (w.out_w + 1) / 2;
+  const bool one_row = w.out_h == 1;
+  const Value first_pair = one_row ? e.integer(0) : e.multiply(range.begin, in_row);
+  const Value end_pair = one_row ? e.integer(in_row) : e.multiply(range.end, in_row);
   const int64_t groups = w.kernel_h * w.kernel_w * plan.groups;
-  emit_clear_bits(e, tail, b.outputs, positions, w.n);
+  emit_clear_bits(e, q, geometry, cut, b.outputs);
 
   // Sums are 2·matches - 4·groups.
   auto tails = [&](Value matches, Value position, Value channel, int64_t valid) {
@@ -393,8 +420,8 @@ void emit(const Query& q, const Variant& v, Emitter& e) {
   };
   // One channel tile over all pairs of a sample; `end`: channels from the tile's first one on.
   auto channel_tile = [&](Value sample, int columns, Value channel, int64_t end, Value weights) {
-    const Value last = e.integer(pairs - v.rows);
-    e.loop("pairs", e.integer(0), e.integer(pairs), v.rows, 0, [&](Value at) {
+    const Value last = e.subtract(end_pair, e.integer(v.rows));
+    e.loop("pairs", first_pair, end_pair, v.rows, 0, [&](Value at) {
       if (v.rows > 1) at = e.binary(Binary::min_signed, at, last);
       std::vector<Value> inputs, at_position;
       for (int r = 0; r < v.rows; ++r) {
@@ -418,11 +445,16 @@ void emit(const Query& q, const Variant& v, Emitter& e) {
   };
 
   const Value fill = e.splat(e.integer(kPadding, Element::i8), e.bytes());
-  e.loop("border", e.integer(plan.states), e.integer(plan.stream), e.bytes(), 0,
+  // The last pixels of the stream look `stride` pixels ahead.
+  const int64_t ahead = w.stride_w * plan.groups + kGroupsPerStep - 1;
+  const Value first_state = e.add(e.multiply(read.begin, plan.row_groups()), plan.states);
+  const Value end_state = e.add(e.multiply(read.end, plan.row_groups()), plan.states + ahead);
+  e.loop("border", first_state, end_state, e.bytes(), 0,
          [&](Value at) { e.store(e.offset(b.scratch, at), fill); });
   e.loop("samples", e.integer(0), e.count(), 1, 16, [&](Value sample) {
     emit_stream(e, plan, b.scratch,
-                e.offset(b.input, e.multiply(sample, w.h * w.w * run_bytes(Storage::bits(), w.c))));
+                e.offset(b.input, e.multiply(sample, w.h * w.w * run_bytes(Storage::bits(), w.c))),
+                read);
     const Value weights = e.offset(b.constants, plan.weights);
     const int64_t width = int64_t{v.columns} * plan.lanes;
     if (plan.full_tiles > 0)
@@ -449,6 +481,7 @@ extern constinit const KernelDef conv_table_binary{
     .variants = variants,
     .pack = pack,
     .scratch_bytes = scratch_bytes,
-    .emit = emit};
+    .emit = emit,
+    .work_items = work_items};
 
 }  // namespace qloom::kernels

@@ -200,6 +200,15 @@ std::vector<uint8_t> pack(const Query& q, const Variant& v, const jit::Target& t
   return out;
 }
 
+/// How samples are cut (KernelDef::work_items).
+Split split(const Query& q, const Variant& v, const Plan& plan) {
+  return split_of(q, plan.geometry, v.rows, plan.full_tiles + (plan.rest_columns > 0 ? 1 : 0));
+}
+
+int64_t work_items(const Query& q, const Variant& v, const jit::Target& target) {
+  return split(q, v, plan_of(q, v, target)).items;
+}
+
 int64_t scratch_bytes(const Query& q, const Variant&, const jit::Target&) {
   return geometry_of(q.window, Storage::bits()).scratch_bytes;
 }
@@ -264,7 +273,8 @@ void emit(const Query& q, const Variant& v, Emitter& e) {
   const TailLayout layout = lay_out_tail(tail, w.n, plan.lanes);
   const KernelBuffers b = kernel_buffers(e, tail, plan.geometry.copied);
   const Value tables = e.offset(b.constants, plan.tail);
-  emit_clear_bits(e, tail, b.outputs, plan.geometry.positions(), w.n);
+  const Split cut = split(q, v, plan);
+  emit_clear_bits(e, q, plan.geometry, cut, b.outputs);
 
   auto channel_tile = [&](const EmitTiles& emit_tiles, int columns, int last_lanes, Value channel,
                           Value weights) {
@@ -294,21 +304,25 @@ void emit(const Query& q, const Variant& v, Emitter& e) {
       }
     });
   };
-  emit_walk(e, plan.geometry, v.rows, b.input, b.scratch, e.offset(b.constants, plan.pixels),
-            [&](const EmitTiles& emit_tiles) {
-              const Value weights = e.offset(b.constants, plan.weights);
-              const int64_t width = plan.columns * plan.lanes,
-                            bytes = plan.tile_bytes(plan.columns);
-              if (plan.full_tiles > 0)
-                e.loop("channels", e.integer(0), e.integer(plan.full_tiles), 1, 0, [&](Value t) {
-                  channel_tile(emit_tiles, plan.columns, plan.lanes, e.multiply(t, width),
-                               e.offset(weights, e.multiply(t, bytes)));
-                });
-              if (plan.rest_columns > 0)
-                channel_tile(emit_tiles, plan.rest_columns, plan.rest_lanes,
-                             e.integer(plan.full_tiles * width),
-                             e.offset(weights, plan.full_tiles * bytes));
+  emit_walk(
+      e, plan.geometry, v.rows, b.input, b.scratch, e.offset(b.constants, plan.pixels),
+      [&](const EmitTiles& emit_tiles) {
+        const Value weights = e.offset(b.constants, plan.weights);
+        const int64_t width = plan.columns * plan.lanes, bytes = plan.tile_bytes(plan.columns);
+        emit_channel_tiles(
+            e, cut, plan.full_tiles,
+            [&](Value t) {
+              channel_tile(emit_tiles, plan.columns, plan.lanes, e.multiply(t, width),
+                           e.offset(weights, e.multiply(t, bytes)));
+            },
+            plan.rest_columns > 0,
+            [&] {
+              channel_tile(emit_tiles, plan.rest_columns, plan.rest_lanes,
+                           e.integer(plan.full_tiles * width),
+                           e.offset(weights, plan.full_tiles * bytes));
             });
+      },
+      cut);
 }
 
 }  // namespace
@@ -322,6 +336,7 @@ extern constinit const KernelDef conv_xnor{
     .variants = variants,
     .pack = pack,
     .scratch_bytes = scratch_bytes,
-    .emit = emit};
+    .emit = emit,
+    .work_items = work_items};
 
 }  // namespace qloom::kernels

@@ -3,7 +3,6 @@
 #include <algorithm>
 #include <cstring>
 #include <limits>
-#include <optional>
 
 #include "graph/ops_table.h"
 #include "graph/support/error.h"
@@ -84,15 +83,78 @@ Geometry geometry_of(const Window& w, Storage storage, int repeat) {
   return g;
 }
 
-void emit_border(Emitter& e, const Geometry& g, Value scratch) {
+Split split_of(const Query& q, const Geometry& g, int rows, int64_t channel_tiles) {
+  constexpr int64_t kEnough = 8;  // what is left over of eight is at most an eighth
+  Split split;
+  const int64_t all = g.positions() / g.row();
+  split.step = (rows + g.row() - 1) / g.row();
+  const int64_t by_rows = std::max<int64_t>(1, all / split.step);
+  split.first = all - (by_rows - 1) * split.step;
+  // Packed bits behind the last channel are cleared by whole runs.
+  const int64_t by_channels = needs_clear_bits(*q.tail, q.window.n) ? 1 : channel_tiles;
+  const bool rows_win = by_rows >= kEnough || by_rows >= by_channels;
+  split.items = rows_win ? by_rows : by_channels;
+  split.by = split.items == 1 ? Split::By::nothing
+             : rows_win       ? Split::By::rows
+                              : Split::By::channels;
+  return split;
+}
+
+void emit_channel_tiles(Emitter& e, const Split& split, int64_t full,
+                        const std::function<void(Value)>& body, bool has_rest,
+                        const std::function<void()>& rest) {
+  const bool cut = split.by == Split::By::channels;
+  if (full > 0) {
+    Value begin = e.integer(0), end = e.integer(full);
+    if (cut) begin = e.begin(), end = e.binary(Binary::min_signed, e.end(), end);
+    e.loop("channels", begin, end, 1, 0, body);
+  }
+  if (!has_rest) return;
+  if (cut)
+    e.if_less(e.integer(full), e.end(), rest);
+  else
+    rest();
+}
+
+RowRange emit_row_range(Emitter& e, const Geometry& g, const Split& split) {
+  if (split.by != Split::By::rows) return {e.integer(0), e.integer(g.positions() / g.row())};
+  const int64_t more = split.first - split.step;
+  // Row at which item i begins: more + i·step, but 0 for i = 0.
+  const Value begin = e.add(e.multiply(e.begin(), split.step), more);
+  return {
+      more == 0 ? begin : e.binary(Binary::min_signed, e.multiply(e.begin(), split.first), begin),
+      e.add(e.multiply(e.end(), split.step), more)};
+}
+
+void emit_clear_bits(Emitter& e, const Query& q, const Geometry& g, const Split& split,
+                     std::span<const Value> outputs) {
+  if (!needs_clear_bits(*q.tail, q.window.n)) return;
+  const RowRange range = emit_row_range(e, g, split);
+  const Value before = e.multiply(e.add(e.count(), -1), g.positions());
+  emit_clear_bits(e, *q.tail, outputs, e.multiply(range.begin, g.row()),
+                  e.add(before, e.multiply(range.end, g.row())), q.window.n);
+}
+
+RowRange emit_rows_read(Emitter& e, const Geometry& g, const RowRange& range) {
+  const Window& w = g.window;
+  const int64_t reach = (w.kernel_h - 1) * w.dilation_h + 1;
+  if (w.out_h == 1) return {e.integer(0), e.integer(reach)};  // the range counts outputs
+  return {e.multiply(range.begin, w.stride_h),
+          e.add(e.multiply(range.end, w.stride_h), reach - w.stride_h)};
+}
+
+void emit_border(Emitter& e, const Geometry& g, Value scratch, const RowRange& range) {
   if (!g.copied) return;
   const int lanes = e.bytes();
+  const int64_t row_bytes = g.columns * g.pixel_bytes;
+  const RowRange rows = emit_rows_read(e, g, range);
   const Value fill = e.splat(e.integer(border_byte(g.storage), Element::i8), lanes);
-  e.loop("border", e.integer(0), e.integer(align_up(g.scratch_bytes, lanes)), lanes, 0,
+  e.loop("border", e.multiply(rows.begin, row_bytes), e.multiply(rows.end, row_bytes), lanes, 0,
          [&](Value at) { e.store(e.offset(scratch, at), fill); });
 }
 
-void emit_copy_sample(Emitter& e, const Geometry& g, Value scratch, Value sample) {
+void emit_copy_sample(Emitter& e, const Geometry& g, Value scratch, Value sample,
+                      const RowRange& range) {
   if (!g.copied) return;
   const Window& w = g.window;
   const int64_t rows = std::min(w.h, g.rows - w.pad_top);
@@ -100,7 +162,10 @@ void emit_copy_sample(Emitter& e, const Geometry& g, Value scratch, Value sample
   if (rows <= 0 || columns <= 0) return;
   const int64_t from_pitch = w.w * run_bytes(g.storage, w.c), to_pitch = g.columns * g.pixel_bytes;
   const Value corner = e.offset(scratch, (w.pad_top * g.columns + w.pad_left) * g.pixel_bytes);
-  e.loop("copy rows", e.integer(0), e.integer(rows), 1, 0, [&](Value row) {
+  const RowRange read = emit_rows_read(e, g, range);
+  const Value begin = e.binary(Binary::max_signed, e.integer(0), e.add(read.begin, -w.pad_top));
+  const Value end = e.binary(Binary::min_signed, e.integer(rows), e.add(read.end, -w.pad_top));
+  e.loop("copy rows", begin, end, 1, 0, [&](Value row) {
     const Value to = e.offset(corner, e.multiply(row, to_pitch));
     const Value from = e.offset(sample, e.multiply(row, from_pitch));
     if (g.repeat == 1) {
@@ -118,12 +183,13 @@ void emit_copy_sample(Emitter& e, const Geometry& g, Value scratch, Value sample
 }
 
 void emit_walk(Emitter& e, const Geometry& g, int rows, Value input, Value scratch, Value table,
-               const std::function<void(const EmitTiles&)>& per_sample) {
+               const std::function<void(const EmitTiles&)>& per_sample, const Split& split) {
   const int64_t positions = g.positions();
 
-  // Tiles over outputs 0..total of one base; `shift` is added to give the index over all samples.
-  auto tiles = [&](const TileBody& body, Value base, Value total, std::optional<int64_t> known,
-                   Value shift) {
+  // Tiles over outputs begin..end of one base; `shift` is added to give the index over all samples.
+  // `fewest`: there are at least so many; `most`: at most, 0 where only the caller knows.
+  auto tiles = [&](const TileBody& body, Value base, Value begin, Value end, int64_t fewest,
+                   int64_t most, Value shift) {
     auto tile = [&](int n, Value first) {
       std::vector<Value> pixels;
       for (int r = 0; r < n; ++r) {
@@ -140,41 +206,47 @@ void emit_walk(Emitter& e, const Geometry& g, int rows, Value input, Value scrat
       }
       body({pixels, shift.valid() ? e.add(first, shift) : first, first});
     };
-    const double expected = known ? 0 : static_cast<double>(positions) * 16;
+    const double expected = static_cast<double>(positions) * (most > 0 ? 1 : 16);
     auto full = [&] {
-      const Value last = e.subtract(total, e.integer(rows));
-      e.loop("outputs", e.integer(0), total, rows, expected / rows, [&](Value at) {
+      const Value last = e.subtract(end, e.integer(rows));
+      e.loop("outputs", begin, end, rows, expected / rows, [&](Value at) {
         tile(rows, rows == 1 ? at : e.binary(Binary::min_signed, at, last));
       });
     };
     auto single = [&] {
-      e.loop("single outputs", e.integer(0), total, 1, known ? 0 : rows / 2.0,
-             [&](Value at) { tile(1, at); });
+      e.loop("single outputs", begin, end, 1, rows / 2.0, [&](Value at) { tile(1, at); });
     };
-    if (rows == 1 || (known && *known >= rows) || (!known && positions >= rows)) {
+    if (fewest >= rows) {
       full();
-    } else if (known) {
+    } else if (most > 0 && most < rows) {
       single();
     } else {
+      const Value total = e.subtract(end, begin);
       e.if_less(e.integer(rows - 1), total, full);
       e.if_less(total, e.integer(rows), single);
     }
   };
 
+  // Each item has a whole tile, unless the sample has not.
+  const RowRange range = emit_row_range(e, g, split);
+  const int64_t fewest =
+      split.by == Split::By::rows ? std::min(split.first, split.step) * g.row() : positions;
+  const Value begin = e.multiply(range.begin, g.row()), end = e.multiply(range.end, g.row());
   if (g.linear) {
+    const Value before = e.multiply(e.add(e.count(), -1), positions);
     per_sample([&](const TileBody& body) {
-      tiles(body, input, e.multiply(e.count(), positions), std::nullopt, Value{});
+      tiles(body, input, begin, e.add(before, end), fewest, 0, Value{});
     });
     return;
   }
-  emit_border(e, g, scratch);
+  emit_border(e, g, scratch, range);
   e.loop("samples", e.integer(0), e.count(), 1, 16, [&](Value sample) {
     Value base = e.offset(input, e.multiply(sample, g.sample_bytes));
-    emit_copy_sample(e, g, scratch, base);
+    emit_copy_sample(e, g, scratch, base, range);
     if (g.copied) base = scratch;
     const Value shift = e.multiply(sample, positions);
     per_sample(
-        [&](const TileBody& body) { tiles(body, base, e.integer(positions), positions, shift); });
+        [&](const TileBody& body) { tiles(body, base, begin, end, fewest, positions, shift); });
   });
 }
 

@@ -31,15 +31,47 @@ struct Geometry {
   bool linear = false;
 
   [[nodiscard]] int64_t positions() const { return window.out_h * window.out_w; }
+  /// Outputs of a row. Where there is but one row, each output counts as one.
+  [[nodiscard]] int64_t row() const { return window.out_h > 1 ? window.out_w : 1; }
   [[nodiscard]] int64_t pixel_offset(int64_t position) const;
   [[nodiscard]] int64_t tap_offset(int64_t kernel_y, int64_t kernel_x) const;
 };
 [[nodiscard]] Geometry geometry_of(const Window& window, Storage storage, int repeat = 1);
 
-/// Fills the border of the copy in scratch (once a call), with the byte that stands for code 0.
-void emit_border(jit::Emitter& e, const Geometry& g, jit::Value scratch);
-/// Copies one sample into scratch.
-void emit_copy_sample(jit::Emitter& e, const Geometry& g, jit::Value scratch, jit::Value sample);
+/// How a sample is cut into work items (KernelDef::work_items): by rows of outputs, or by tiles of
+/// channels. Item 0 holds `first` rows, the others `step`, so that each holds a whole tile of
+/// outputs.
+struct Split {
+  enum class By : uint8_t { nothing, rows, channels };
+  By by = By::nothing;
+  int64_t items = 1;
+  int64_t first = 1, step = 1;  ///< rows (Geometry::row)
+};
+/// `rows`: outputs of a tile. `channel_tiles`: of the kernel's loop over channels; 1: do not cut
+/// there. By rows, except where there are too few of them to share evenly and more channel tiles.
+[[nodiscard]] Split split_of(const Query& q, const Geometry& g, int rows, int64_t channel_tiles);
+/// Emits loops over the channel tiles of this call's items: body(tile) for `full` tiles in a loop,
+/// and rest() for one more, if `has_rest`.
+void emit_channel_tiles(jit::Emitter& e, const Split& split, int64_t full,
+                        const std::function<void(jit::Value)>& body, bool has_rest,
+                        const std::function<void()>& rest);
+/// Rows of outputs [begin, end) that this call computes of each sample; all, unless cut by rows.
+struct RowRange {
+  jit::Value begin, end;
+};
+[[nodiscard]] RowRange emit_row_range(jit::Emitter& e, const Geometry& g, const Split& split);
+/// Rows of the image that is read (with its border where copied) that outputs of `range` need.
+[[nodiscard]] RowRange emit_rows_read(jit::Emitter& e, const Geometry& g, const RowRange& range);
+/// emit_clear_bits for the outputs of this call.
+void emit_clear_bits(jit::Emitter& e, const Query& q, const Geometry& g, const Split& split,
+                     std::span<const jit::Value> outputs);
+
+/// Fills the border of the copy in scratch (once a call), with the byte that stands for code 0;
+/// only what outputs of `range` read.
+void emit_border(jit::Emitter& e, const Geometry& g, jit::Value scratch, const RowRange& range);
+/// Copies one sample into scratch; only what outputs of `range` read.
+void emit_copy_sample(jit::Emitter& e, const Geometry& g, jit::Value scratch, jit::Value sample,
+                      const RowRange& range);
 
 /// One tile of outputs: neighbours in order, up to the ends of image rows and beyond.
 struct Tile {
@@ -52,9 +84,11 @@ using EmitTiles = std::function<void(const TileBody&)>;
 /// Emits the walk over samples and outputs in tiles of `rows` outputs. `per_sample` is called
 /// inside the loop over samples (once, where the geometry is linear) with a function that emits the
 /// loop over tiles; it calls that function in its loops over channels. The last tile of a sample
-/// begins earlier and repeats outputs; samples with fewer outputs than `rows` go one by one.
+/// begins earlier and repeats outputs; samples with fewer outputs than `rows` go one by one. Where
+/// `split` cuts by rows, only those of this call's items.
 void emit_walk(jit::Emitter& e, const Geometry& g, int rows, jit::Value input, jit::Value scratch,
-               jit::Value pixel_table, const std::function<void(const EmitTiles&)>& per_sample);
+               jit::Value pixel_table, const std::function<void(const EmitTiles&)>& per_sample,
+               const Split& split = {});
 
 /// The table of pixel offsets (i32 per output) that emit_walk reads; empty where linear.
 [[nodiscard]] std::vector<int32_t> pixel_table(const Geometry& g);

@@ -184,6 +184,15 @@ std::vector<uint8_t> pack(const Query& q, const Variant&, const jit::Target& tar
   return out;
 }
 
+/// How samples are cut (KernelDef::work_items).
+Split split(const Query& q, const Variant& v, const Plan& plan) {
+  return split_of(q, plan.geometry, v.rows, plan.full_blocks + (plan.rest.channels > 0 ? 1 : 0));
+}
+
+int64_t work_items(const Query& q, const Variant& v, const jit::Target& target) {
+  return split(q, v, plan_of(q, target)).items;
+}
+
 int64_t scratch_bytes(const Query& q, const Variant&, const jit::Target& target) {
   return plan_of(q, target).geometry.scratch_bytes;
 }
@@ -256,7 +265,8 @@ void emit(const Query& q, const Variant& v, Emitter& e) {
   const TailLayout layout = lay_out_tail(tail, n, kLanes);
   const KernelBuffers b = kernel_buffers(e, tail, plan.geometry.copied);
   const Value tables = e.offset(b.constants, plan.tail);
-  emit_clear_bits(e, tail, b.outputs, plan.geometry.positions(), n);
+  const Split cut = split(q, v, plan);
+  emit_clear_bits(e, q, plan.geometry, cut, b.outputs);
 
   auto channel_block = [&](const EmitTiles& emit_tiles, const Block& block, Value channel,
                            Value weights) {
@@ -276,20 +286,24 @@ void emit(const Query& q, const Variant& v, Emitter& e) {
       }
     });
   };
-  emit_walk(e, plan.geometry, v.rows, b.input, b.scratch, e.offset(b.constants, plan.pixels),
-            [&](const EmitTiles& emit_tiles) {
-              const Value weights = e.offset(b.constants, plan.weights);
-              const int64_t bytes = plan.block_bytes(plan.full);
-              if (plan.full_blocks > 0)
-                e.loop("channels", e.integer(0), e.integer(plan.full_blocks), 1, 0, [&](Value i) {
-                  channel_block(emit_tiles, plan.full, e.multiply(i, plan.full.channels),
-                                e.offset(weights, e.multiply(i, bytes)));
-                });
-              if (plan.rest.channels > 0)
-                channel_block(emit_tiles, plan.rest,
-                              e.integer(plan.full_blocks * plan.full.channels),
-                              e.offset(weights, plan.full_blocks * bytes));
+  emit_walk(
+      e, plan.geometry, v.rows, b.input, b.scratch, e.offset(b.constants, plan.pixels),
+      [&](const EmitTiles& emit_tiles) {
+        const Value weights = e.offset(b.constants, plan.weights);
+        const int64_t bytes = plan.block_bytes(plan.full);
+        emit_channel_tiles(
+            e, cut, plan.full_blocks,
+            [&](Value i) {
+              channel_block(emit_tiles, plan.full, e.multiply(i, plan.full.channels),
+                            e.offset(weights, e.multiply(i, bytes)));
+            },
+            plan.rest.channels > 0,
+            [&] {
+              channel_block(emit_tiles, plan.rest, e.integer(plan.full_blocks * plan.full.channels),
+                            e.offset(weights, plan.full_blocks * bytes));
             });
+      },
+      cut);
 }
 
 }  // namespace
@@ -303,6 +317,7 @@ extern constinit const KernelDef depthwise_pairs{
     .variants = variants,
     .pack = pack,
     .scratch_bytes = scratch_bytes,
-    .emit = emit};
+    .emit = emit,
+    .work_items = work_items};
 
 }  // namespace qloom::kernels

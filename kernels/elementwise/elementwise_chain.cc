@@ -64,34 +64,52 @@ std::vector<uint8_t> pack(const Query& q, const Variant& v, const jit::Target& t
   return out;
 }
 
+/// Runs, or vectors of a sample that is one run: what lies behind the last one goes with it.
+int64_t work_items(const Query& q, const Variant& v, const jit::Target& target) {
+  const Runs runs = runs_of(q);
+  if (runs.count > 1) return runs.count;
+  // Packed bits behind the last element are cleared by whole runs.
+  if (needs_clear_bits(*q.tail, q.window.n)) return 1;
+  return std::max<int64_t>(1, runs.length / (channel_lanes(target) * v.columns));
+}
+
 void emit(const Query& q, const Variant& v, Emitter& e) {
   const Tail& tail = *q.tail;
   const int lanes = channel_lanes(e.target()) * v.columns;
   const TailLayout layout = lay_out_tail(tail, q.window.n, lanes);
   const KernelBuffers b = kernel_buffers(e, tail, false);
   const Runs runs = runs_of(q);
-  emit_clear_bits(e, tail, b.outputs, q.window.out_h * q.window.out_w, q.window.n);
+  const int64_t whole = runs.length / lanes * lanes;
+  const bool by_runs = runs.count > 1, cut = !by_runs && work_items(q, v, e.target()) > 1;
+  // Parts of a sample come one sample at a time.
+  const Value first_run = by_runs ? e.begin() : e.integer(0);
+  const Value end_run =
+      by_runs ? e.add(e.multiply(e.add(e.count(), -1), runs.count), e.end()) : e.count();
+  emit_clear_bits(e, tail, b.outputs, first_run, end_run, q.window.n);
 
-  e.loop("runs", e.integer(0), e.multiply(e.count(), runs.count), 1,
-         static_cast<double>(runs.count) * 16, [&](Value run) {
-           const Value input =
-               e.offset(b.input, e.multiply(run, run_bytes(q.input_storage, runs.length)));
-           TailPlace place =
-               place_at(e, tail, b.constants, b.operands, b.outputs, run, runs.length);
-           auto block = [&](Value first, int width, int valid) {
-             place.channel = first;
-             place.valid_lanes = valid;
-             emit_tail(e, tail, layout, emit_load(e, q.input, q.input_storage, input, first, width),
-                       place);
-           };
-           const int64_t whole = runs.length / lanes * lanes;
-           if (whole > 0)
-             e.loop("elements", e.integer(0), e.integer(whole), lanes, 0,
-                    [&](Value first) { block(first, lanes, lanes); });
-           if (const auto rest = static_cast<unsigned>(runs.length - whole); rest > 0)
-             block(e.integer(whole), static_cast<int>(std::max(8U, std::bit_ceil(rest))),
-                   static_cast<int>(rest));
-         });
+  e.loop("runs", first_run, end_run, 1, static_cast<double>(runs.count) * 16, [&](Value run) {
+    const Value input = e.offset(b.input, e.multiply(run, run_bytes(q.input_storage, runs.length)));
+    TailPlace place = place_at(e, tail, b.constants, b.operands, b.outputs, run, runs.length);
+    auto block = [&](Value first, int width, int valid) {
+      place.channel = first;
+      place.valid_lanes = valid;
+      emit_tail(e, tail, layout, emit_load(e, q.input, q.input_storage, input, first, width),
+                place);
+    };
+    if (whole > 0)
+      e.loop("elements", cut ? e.multiply(e.begin(), lanes) : e.integer(0),
+             cut ? e.multiply(e.end(), lanes) : e.integer(whole), lanes, 0,
+             [&](Value first) { block(first, lanes, lanes); });
+    const auto rest = static_cast<unsigned>(runs.length - whole);
+    auto last = [&] {
+      block(e.integer(whole), static_cast<int>(std::max(8U, std::bit_ceil(rest))),
+            static_cast<int>(rest));
+    };
+    if (rest > 0 && cut)
+      e.if_less(e.integer(whole / lanes - 1), e.end(), last);
+    else if (rest > 0)
+      last();
+  });
 }
 
 }  // namespace
@@ -105,6 +123,7 @@ extern constinit const KernelDef elementwise_chain{
     .input_storage = input_storage,
     .variants = variants,
     .pack = pack,
-    .emit = emit};
+    .emit = emit,
+    .work_items = work_items};
 
 }  // namespace qloom::kernels

@@ -50,7 +50,7 @@ std::vector<uint8_t> CacheTest::payload(int n, size_t bytes) {
 int CacheTest::answer(const Code& code) {
   int32_t result = -1;
   void* buffers[] = {&result};
-  if (void* run = code.symbol("answer")) reinterpret_cast<KernelFunction>(run)(buffers, 0);
+  if (void* run = code.symbol("answer")) reinterpret_cast<KernelFunction>(run)(buffers, 0, 0, 1);
   return result;
 }
 

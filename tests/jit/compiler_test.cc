@@ -42,7 +42,7 @@ void expect_adds(const Code& code, const std::string& name, int n) {
   ASSERT_NE(run, nullptr) << name;
   int32_t x[4] = {1, 1, 1, 1};
   void* buffers[] = {x};
-  run(buffers, 0);
+  run(buffers, 0, 0, 1);
   EXPECT_EQ(x[0], 1 + n);
   EXPECT_EQ(x[3], 1 + 5 * n);
 }

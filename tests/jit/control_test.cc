@@ -46,7 +46,7 @@ TEST_P(Control, StoreFirstWritesSoManyLanes) {
       std::iota(in.begin(), in.end(), 1);
       std::copy_n(in.begin(), n * bytes_of(e), expected.begin());
       void* buffers[] = {in.data(), out.data()};
-      reinterpret_cast<KernelFunction>(code->symbol(functions[next++].name))(buffers, 0);
+      reinterpret_cast<KernelFunction>(code->symbol(functions[next++].name))(buffers, 0, 0, 1);
       EXPECT_EQ(out, expected) << n << " of " << lanes;
     }
   }

@@ -74,7 +74,7 @@ void build_and_run(const std::function<void(Emitter&)>& emit, const Target& targ
   const auto code = build({{"kernel", emit}}, target);
   auto* run = reinterpret_cast<KernelFunction>(code->symbol("kernel"));
   qloom_assert(run, "the kernel has no symbol");
-  run(buffers.data(), count);
+  run(buffers.data(), count, 0, 1);
 }
 
 }  // namespace qloom::jit::testing

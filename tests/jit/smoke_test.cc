@@ -32,7 +32,7 @@ TEST(Smoke, EmitsCompilesAndRuns) {
   std::vector<uint8_t> x(128), y(128);
   for (int i = 0; i < 128; ++i) x[i] = static_cast<uint8_t>(i * 7);
   void* buffers[] = {x.data(), y.data()};
-  run(buffers, 128);
+  run(buffers, 128, 0, 1);
   for (int i = 0; i < 128; ++i) EXPECT_EQ(y[i], static_cast<uint8_t>(i * 7 + 3)) << i;
 }
 

@@ -597,7 +597,7 @@ void check(const Case& c, KernelFunction run, std::mt19937_64& random) {
   memory.back().assign(kRounds * expected[0].bytes.size(), 0xee);
   std::vector<void*> buffers;
   for (auto& m : memory) buffers.push_back(m.data());
-  run(buffers.data(), kRounds);
+  run(buffers.data(), kRounds, 0, 1);
   for (int r = 0; r < kRounds; ++r) {
     Lanes got(expected[r].element, expected[r].lanes);
     std::memcpy(got.bytes.data(), memory.back().data() + r * got.bytes.size(), got.bytes.size());

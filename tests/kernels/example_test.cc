@@ -70,7 +70,7 @@ TEST(Example, ConvolutionFromQueryToResult) {
     input[kernels::kSlackBytes + i] = static_cast<uint8_t>(i % 13);
   std::vector<int32_t> output(6 * 6 * 24 + 64);
   void* buffers[] = {input.data() + kernels::kSlackBytes, constants.data(), output.data(), nullptr};
-  run(buffers, 1);
+  run(buffers, 1, 0, kernels::work_items(*best, query, best_variant, target));
   for (int y = 0; y < 6; ++y)
     for (int x = 0; x < 6; ++x) {
       int32_t sum = 0;

@@ -127,15 +127,17 @@ TEST(Layers, EachKernelHasAVariantWithoutStackTraffic) {
             kernel->scratch_bytes ? kernel->scratch_bytes(q, list[i], target) : 0;
         const auto function =
             reinterpret_cast<jit::KernelFunction>(code->symbol("v" + std::to_string(i)));
+        const int64_t items = kernels::work_items(*kernel, q, list[i], target);
         double measured = 0;
         const std::string text = problem.difference(
             q, constants, scratch,
-            [&](void* const* buffers, int64_t count) {
-              function(buffers, count);
-              if (verbose)
-                measured = best_ns([&] { function(buffers, count); }) / static_cast<double>(count);
+            [&](void* const* buffers, int64_t count, int64_t begin, int64_t end) {
+              function(buffers, count, begin, end);
+              if (verbose && end - begin == items)
+                measured = best_ns([&] { function(buffers, count, begin, end); }) /
+                           static_cast<double>(count);
             },
-            spec.count);
+            spec.count, items);
         EXPECT_EQ(text, "") << spec.name << " " << kernel->name << " " << list[i].to_string();
         if (verbose)
           std::printf(

@@ -27,6 +27,8 @@ int64_t uniform(std::mt19937_64& rng, int64_t lo, int64_t hi) {
   return lo + static_cast<int64_t>(rng() % static_cast<uint64_t>(hi - lo + 1));
 }
 
+constexpr uint8_t kCanary = 0xA5;
+
 Shape shape_of(int64_t h, int64_t w, int64_t c) { return {Dim::batch(), h, w, c}; }
 
 TailTable int_table(std::vector<int32_t> v, bool per_channel, int rows = 1) {
@@ -396,10 +398,10 @@ double Problem::most_frequent_share() const {
 }
 
 std::string Problem::difference(const Query& query, const std::vector<uint8_t>& constants,
-                                int64_t scratch_bytes, const Run& run, int64_t count) {
+                                int64_t scratch_bytes, const Run& run, int64_t count,
+                                int64_t items) {
   const Window& w = spec_.window;
   const int64_t slack = kernels::kSlackBytes;
-  constexpr uint8_t kCanary = 0xA5;
   std::vector<std::vector<uint8_t>> blocks;
   auto block = [&](int64_t bytes) -> uint8_t* {
     blocks.emplace_back(static_cast<size_t>(bytes + 2 * slack), kCanary);
@@ -408,8 +410,10 @@ std::string Problem::difference(const Query& query, const std::vector<uint8_t>& 
   blocks.reserve(16);
   memory_.clear();
   std::vector<void*> buffers;
-  auto add = [&](uint8_t* at, int64_t bytes, bool writable) {
+  std::vector<int64_t> pitches;  // bytes per sample
+  auto add = [&](uint8_t* at, int64_t bytes, bool writable, int64_t samples = 0) {
     buffers.push_back(at);
+    pitches.push_back(samples > 0 ? bytes / samples : 0);
     memory_.push_back({at - slack, at + bytes + slack, writable});
   };
   auto store = [&](uint8_t* at, const std::vector<int64_t>& codes, Storage storage, int64_t last) {
@@ -426,14 +430,14 @@ std::string Problem::difference(const Query& query, const std::vector<uint8_t>& 
     std::memcpy(in, f32_input_.data(), f32_input_.size() * 4);
   else
     store(in, input_, query.input_storage, w.c);
-  add(in, in_bytes, false);
+  add(in, in_bytes, false, spec_.count);
   const int64_t positions = w.out_h * w.out_w;
   for (size_t i = 0; i < operands_.size(); ++i) {
     const Storage storage = tail_.operands[i].storage;
     const int64_t bytes = spec_.count * positions * kernels::run_bytes(storage, w.n);
     uint8_t* at = block(bytes);
     store(at, operands_[i], storage, w.n);
-    add(at, bytes, false);
+    add(at, bytes, false, spec_.count);
   }
   uint8_t* c = block(static_cast<int64_t>(constants.size()));
   if (!constants.empty()) std::memcpy(c, constants.data(), constants.size());
@@ -442,13 +446,35 @@ std::string Problem::difference(const Query& query, const std::vector<uint8_t>& 
   for (const TailOutput& output : tail_.outputs) {
     const int64_t bytes = count * positions * kernels::run_bytes(output.storage, w.n);
     out.push_back(block(bytes));
-    add(out.back(), bytes, true);
+    add(out.back(), bytes, true, count);
   }
   uint8_t* scratch = block(scratch_bytes);
   add(scratch, scratch_bytes, true);
 
-  run(buffers.data(), count);
+  run(buffers.data(), count, 0, items);
+  if (std::string text = compare(out, count); !text.empty() || items == 1) return text;
 
+  constexpr int64_t kParts = 3;
+  for (size_t k = 0; k < out.size(); ++k)
+    std::memset(
+        out[k], kCanary,
+        static_cast<size_t>(count * positions * kernels::run_bytes(tail_.outputs[k].storage, w.n)));
+  const int64_t parts = std::min(kParts, items);
+  for (int64_t s = count - 1; s >= 0; --s)
+    for (int64_t part = parts - 1; part >= 0; --part) {
+      std::memset(scratch, kCanary, static_cast<size_t>(scratch_bytes));
+      std::vector<void*> of_sample = buffers;
+      for (size_t i = 0; i < of_sample.size(); ++i)
+        of_sample[i] = static_cast<uint8_t*>(of_sample[i]) + s * pitches[i];
+      run(of_sample.data(), 1, part * items / parts, (part + 1) * items / parts);
+    }
+  const std::string text = compare(out, count);
+  return text.empty() ? "" : "computed in parts: " + text;
+}
+
+std::string Problem::compare(const std::vector<uint8_t*>& out, int64_t count) const {
+  const Window& w = spec_.window;
+  const int64_t positions = w.out_h * w.out_w, slack = kernels::kSlackBytes;
   for (size_t k = 0; k < tail_.outputs.size(); ++k) {
     const Storage storage = tail_.outputs[k].storage;
     const int64_t bytes = count * positions * kernels::run_bytes(storage, w.n);

@@ -64,12 +64,13 @@ class Problem {
   /// Exact accumulators, [count, position, channel], by plain loops.
   [[nodiscard]] const std::vector<int64_t>& accumulators() const { return accumulators_; }
 
-  using Run = std::function<void(void* const* buffers, int64_t count)>;
+  using Run = std::function<void(void* const* buffers, int64_t count, int64_t begin, int64_t end)>;
   /// Runs a prepared kernel of the query (query_for); returns "" or the first difference. `count`
-  /// <= spec().count.
+  /// <= spec().count. A sample has `items` work items: where there are several, each sample is then
+  /// computed in parts too, the last one first, with fresh scratch.
   [[nodiscard]] std::string difference(const kernels::Query& query,
                                        const std::vector<uint8_t>& constants, int64_t scratch_bytes,
-                                       const Run& run, int64_t count);
+                                       const Run& run, int64_t count, int64_t items = 1);
   /// Expected outputs, for the share of their most frequent value (a test on constants proves
   /// nothing).
   [[nodiscard]] double most_frequent_share() const;
@@ -86,6 +87,7 @@ class Problem {
   void compute_accumulators();
   void make_tail(std::mt19937_64& rng);
   void compute_outputs();
+  [[nodiscard]] std::string compare(const std::vector<uint8_t*>& out, int64_t count) const;
 
   ProblemSpec spec_;
   jit::Target target_;  ///< that the query is for, where spec.dot

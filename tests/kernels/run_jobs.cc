@@ -59,13 +59,13 @@ std::string run_interpreted(const Job& job, const jit::Target& target) {
   try {
     return job.problem->difference(
         q, constants, scratch,
-        [&](void* const* buffers, int64_t count) {
+        [&](void* const* buffers, int64_t count, int64_t begin, int64_t end) {
           std::vector<InterpretingEmitter::Region> regions;
           for (const Problem::Memory& m : job.problem->memory())
             regions.push_back({m.begin, m.end, m.writable});
-          e.run(buffers, count, std::move(regions));
+          e.run(buffers, count, begin, end, std::move(regions));
         },
-        job.problem->spec().count);
+        job.problem->spec().count, kernels::work_items(*job.kernel, q, job.variant, target));
   } catch (const std::runtime_error& error) {
     return error.what();
   }
@@ -104,7 +104,8 @@ std::vector<std::string> run_jobs(const std::vector<Job>& jobs, Lowering lowerin
     const int64_t scratch =
         job.kernel->scratch_bytes ? job.kernel->scratch_bytes(q, job.variant, target) : 0;
     if (std::string text =
-            job.problem->difference(q, constants, scratch, function, job.problem->spec().count);
+            job.problem->difference(q, constants, scratch, function, job.problem->spec().count,
+                                    kernels::work_items(*job.kernel, q, job.variant, target));
         !text.empty())
       differences.push_back(job.name() + " " + to_string(lowering) + ": " + text);
   }

@@ -187,7 +187,9 @@ TEST(Serialize, OtherVersionsAreRefused) {
     (void)deserialize(bytes);
     FAIL() << "accepted";
   } catch (const InternalError& error) {
-    EXPECT_NE(std::string(error.what()).find("has version 2, this library reads 1"),
+    EXPECT_NE(std::string(error.what())
+                  .find(join_text("has version ", kProgramVersion + 1, ", this library reads ",
+                                  kProgramVersion + 0)),
               std::string::npos)
         << error.what();
   }

@@ -20,7 +20,7 @@ void mix_sample(const float* x, float* prefix, float* out) {
 }  // namespace
 
 // Buffers: x, y, constants, scaled.
-void scale_call(void* const* buffers, int64_t count) {
+void scale_call(void* const* buffers, int64_t count, int64_t, int64_t) {
   for (int64_t s = 0; s < count; ++s)
     scale_sample(static_cast<const float*>(buffers[0]) + s * kElements,
                  static_cast<const float*>(buffers[1]) + s * kElements,
@@ -31,7 +31,7 @@ void scale_call(void* const* buffers, int64_t count) {
 }
 
 // Buffers: scaled, constants, mixed, scratch.
-void mix_call(void* const* buffers, int64_t count) {
+void mix_call(void* const* buffers, int64_t count, int64_t, int64_t) {
   auto* scratch = static_cast<float*>(buffers[3]);
   for (int64_t s = 0; s < count; ++s)
     mix_sample(static_cast<const float*>(buffers[0]) + s * kElements, scratch,

@@ -30,8 +30,8 @@ class FunctionTable : public jit::Code {
 inline constexpr int64_t kElements = 5, kOutputs = 3;
 
 /// The calls of the program below.
-void scale_call(void* const* buffers, int64_t count);
-void mix_call(void* const* buffers, int64_t count);
+void scale_call(void* const* buffers, int64_t count, int64_t begin, int64_t end);
+void mix_call(void* const* buffers, int64_t count, int64_t begin, int64_t end);
 [[nodiscard]] std::shared_ptr<const jit::Code> small_code();
 
 /// x [N, 5], y [N, 5] → scaled = (x + y)·constants → mixed [N, 3], with scratch in between.

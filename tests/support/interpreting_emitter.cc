@@ -82,10 +82,13 @@ void InterpretingEmitter::run_block(const Block& block) {
   for (const Step& step : block) step();
 }
 
-void InterpretingEmitter::run(void* const* buffers, int64_t count, std::vector<Region> regions) {
+void InterpretingEmitter::run(void* const* buffers, int64_t count, int64_t begin, int64_t end,
+                              std::vector<Region> regions) {
   memory_.assign(bytes_, 0);
   buffers_ = buffers;
   count_ = count;
+  begin_ = begin;
+  end_ = end;
   regions_ = std::move(regions);
   run_block(main_);
 }
@@ -106,6 +109,16 @@ Value InterpretingEmitter::buffer(int index) {
 Value InterpretingEmitter::count() {
   const Value r = make(Element::i64, 1);
   emit([this, r] { set_lane(r, 0, count_); });
+  return r;
+}
+Value InterpretingEmitter::begin() {
+  const Value r = make(Element::i64, 1);
+  emit([this, r] { set_lane(r, 0, begin_); });
+  return r;
+}
+Value InterpretingEmitter::end() {
+  const Value r = make(Element::i64, 1);
+  emit([this, r] { set_lane(r, 0, end_); });
   return r;
 }
 Value InterpretingEmitter::integer(int64_t v, Element e) {

@@ -32,11 +32,14 @@ class InterpretingEmitter final : public jit::Emitter {
   };
   /// Runs what was emitted. Throws std::runtime_error on an access outside of the regions (none:
   /// not checked).
-  void run(void* const* buffers, int64_t count, std::vector<Region> regions = {});
+  void run(void* const* buffers, int64_t count, int64_t begin, int64_t end,
+           std::vector<Region> regions = {});
 
   const jit::Target& target() const override { return target_; }
   Value buffer(int index) override;
   Value count() override;
+  Value begin() override;
+  Value end() override;
   Value integer(int64_t v, Element e) override;
   Value real(float v) override;
   Value splat(Value scalar, int lanes) override;
@@ -107,7 +110,7 @@ class InterpretingEmitter final : public jit::Emitter {
   std::vector<Block*> blocks_{&main_};
   std::vector<std::unique_ptr<Block>> owned_;
   void* const* buffers_ = nullptr;
-  int64_t count_ = 0;
+  int64_t count_ = 0, begin_ = 0, end_ = 0;
   std::vector<Region> regions_;
 };
 
