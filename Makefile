@@ -3,6 +3,7 @@
 QLOOM_JOBS ?= $(shell nproc)
 PRESET ?= release
 CTEST_FLAGS ?=
+PEERS ?=
 BIN := build/$(PRESET)/bin
 # What `make demo` builds and runs, and what `make bench` does.
 DEMO_TARGETS ?= qloom qloom_compiler qloom_zip
@@ -13,7 +14,7 @@ NINJA = ninja -C build/$(PRESET) -j$(QLOOM_JOBS) $(if $(VERBOSE),-v,--quiet)
 
 export PATH := $(CURDIR)/build/venv/bin:$(PATH)
 
-.PHONY: build demo test bench check-all format setup
+.PHONY: build demo test bench bench-peers check-all format setup
 .DEFAULT_GOAL := build
 
 setup:
@@ -41,6 +42,11 @@ test: build
 bench: build/$(PRESET)/build.ninja
 	@$(NINJA) $(BENCH_TARGETS)
 	@$(BENCH)
+
+# qloom beside other systems on the same networks; PEERS are options of bench/peers/run.py.
+bench-peers: build/$(PRESET)/build.ninja
+	@$(NINJA) $(DEMO_TARGETS) qloom_peers_peak
+	@python3 bench/peers/run.py --build build/$(PRESET) $(PEERS)
 
 check-all:
 	@.ci/run all
