@@ -154,31 +154,23 @@ std::vector<Variant> variants(const Query& q, const jit::Target& target) {
   const int64_t vectors = (q.window.n / q.window.groups + lanes - 1) / lanes;
   const int64_t outputs = q.window.is_dense() ? 16 : q.window.out_h * q.window.out_w;
   // Sums, weights, one activation and one product live in the target's registers.
+  // clang-format off: a list
   constexpr std::array<std::array<int, 2>, 10> kSixteen{
       {{5, 2}, {4, 2}, {3, 3}, {2, 4}, {8, 1}, {6, 1}, {4, 1}, {1, 4}, {1, 2}, {1, 1}}};
-  constexpr std::array<std::array<int, 2>, 16> kThirtyTwo{{{8, 3},
-                                                           {6, 4},
-                                                           {7, 3},
-                                                           {4, 4},
-                                                           {14, 1},
-                                                           {12, 2},
-                                                           {10, 2},
-                                                           {8, 2},
-                                                           {7, 2},
-                                                           {16, 1},
-                                                           {8, 1},
-                                                           {4, 2},
-                                                           {1, 8},
-                                                           {1, 4},
-                                                           {1, 2},
-                                                           {1, 1}}};
+  constexpr std::array<std::array<int, 2>, 17> kThirtyTwo{
+      {{8, 3}, {6, 4}, {7, 3}, {14, 2}, {12, 2}, {4, 4}, {8, 2}, {7, 2}, {10, 2}, {16, 1}, {14, 1},
+       {8, 1}, {4, 2}, {1, 8}, {1, 4}, {1, 2}, {1, 1}}};
+  // clang-format on
   using Shapes = std::span<const std::array<int, 2>>;
   const Shapes shapes = target.has_dot() ? Shapes(kThirtyTwo) : Shapes(kSixteen);
   const int option =
       choose_flush(q, runs_of(q.window, q.input_storage.kind == Storage::Kind::words)).option();
+  const Geometry geometry = geometry_of(q.window, q.input_storage);
   std::vector<Variant> list;
   for (const auto& [rows, columns] : shapes) {
     if (rows > outputs || columns > vectors) continue;
+    // Each pixel of its own needs a register for its address.
+    if (rows > 10 && pitch_of(geometry, rows) == 0) continue;
     list.push_back({rows, columns, option});
   }
   return list;
@@ -248,11 +240,12 @@ int64_t scratch_bytes(const Query& q, const Variant&, const jit::Target&) {
 class TileSums {
  public:
   TileSums(Emitter& e, const Plan& plan, Value constants, std::span<const Value> pixels,
-           int columns, Value weights)
+           int64_t pitch, int columns, Value weights)
       : e_(e),
         plan_(plan),
         steps_(e.offset(constants, plan.steps)),
         pixels_(pixels),
+        pitch_(pitch),
         columns_(columns),
         weights_(weights) {}
 
@@ -340,13 +333,17 @@ class TileSums {
     const Value weights = e_.offset(weights_, e_.multiply(unit, plan_.unit * step_bytes));
     const Element element = plan_.words ? Element::i16 : Element::i8;
     const int wide_lanes = plan_.lanes * plan_.runs.per_step;
+    // Neighbours at equal distances need one address, the distances go into the instructions.
+    const Value near = pitch_ > 0 ? e_.offset(pixels_[0], input) : Value{};
     for (int s = 0; s < plan_.unit; ++s) {
       std::vector<Value> w;
       for (int c = 0; c < columns_; ++c)
         w.push_back(e_.load(e_.offset(weights, s * step_bytes + c * plan_.vector_bytes()), element,
                             wide_lanes));
       for (size_t r = 0; r < pixels_.size(); ++r) {
-        const Value address = e_.offset(e_.offset(pixels_[r], input), int64_t{4} * s);
+        const Value address =
+            pitch_ > 0 ? e_.offset(near, static_cast<int64_t>(r) * pitch_ + int64_t{4} * s)
+                       : e_.offset(e_.offset(pixels_[r], input), int64_t{4} * s);
         const Value a = e_.bitcast(e_.load_splat(address, Element::i32, plan_.lanes), element);
         for (int c = 0; c < columns_; ++c) {
           const auto k = static_cast<size_t>(c);
@@ -360,6 +357,7 @@ class TileSums {
   const Plan& plan_;
   Value steps_;
   std::span<const Value> pixels_;
+  int64_t pitch_;  ///< between pixels, 0 where they lie anyhow
   int columns_;
   Value weights_;
 };
@@ -368,6 +366,7 @@ void emit(const Query& q, const Variant& v, Emitter& e) {
   const Plan plan = plan_of(q, v, e.target());
   const Tail& tail = *q.tail;
   const Window& w = q.window;
+  const int64_t pitch = pitch_of(plan.geometry, v.rows);
   const TailLayout layout = lay_out_tail(tail, w.n, plan.lanes);
   const KernelBuffers b = kernel_buffers(e, tail, plan.geometry.copied);
   const Value tables = e.offset(b.constants, plan.tail);
@@ -389,7 +388,7 @@ void emit(const Query& q, const Variant& v, Emitter& e) {
                                             plan.initial + int64_t{4} * c * plan.lanes),
                                    Element::i32, plan.lanes));
       const std::vector<Value> sums =
-          TileSums(e, plan, b.constants, inputs, columns, weights).emit(initial);
+          TileSums(e, plan, b.constants, inputs, pitch, columns, weights).emit(initial);
       for (size_t r = 0; r < inputs.size(); ++r) {
         TailPlace place = place_at(e, tail, tables, b.operands, b.outputs,
                                    e.add(tile.first, static_cast<int64_t>(r)), w.n);

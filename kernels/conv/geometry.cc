@@ -182,9 +182,27 @@ void emit_copy_sample(Emitter& e, const Geometry& g, Value scratch, Value sample
   });
 }
 
+bool walks_rows(const Geometry& g, int rows) {
+  const int64_t width = g.window.out_w;
+  if (g.linear || g.window.out_h == 1 || rows == 1 || rows > width) return false;
+  const int64_t computed = (width + rows - 1) / rows * rows;
+  return computed * 8 <= width * 9;
+}
+
+int64_t pitch_of(const Geometry& g, int rows) {
+  const bool even = g.linear || g.window.out_h == 1 || walks_rows(g, rows);
+  return even ? g.window.stride_w * g.pixel_bytes : 0;
+}
+
 void emit_walk(Emitter& e, const Geometry& g, int rows, Value input, Value scratch, Value table,
                const std::function<void(const EmitTiles&)>& per_sample, const Split& split) {
-  const int64_t positions = g.positions();
+  const int64_t positions = g.positions(), pitch = pitch_of(g, rows);
+  // Neighbours from the first output's input on.
+  auto neighbours = [&](Value first, int n) {
+    std::vector<Value> pixels = {first};
+    for (int r = 1; r < n; ++r) pixels.push_back(e.offset(first, r * pitch));
+    return pixels;
+  };
 
   // Tiles over outputs begin..end of one base; `shift` is added to give the index over all samples.
   // `fewest`: there are at least so many; `most`: at most, 0 where only the caller knows.
@@ -192,13 +210,10 @@ void emit_walk(Emitter& e, const Geometry& g, int rows, Value input, Value scrat
                    int64_t most, Value shift) {
     auto tile = [&](int n, Value first) {
       std::vector<Value> pixels;
-      for (int r = 0; r < n; ++r) {
-        if (g.linear) {
-          if (r == 0)
-            pixels.push_back(e.offset(base, e.multiply(first, g.pixel_bytes)));
-          else
-            pixels.push_back(e.offset(pixels[0], r * g.pixel_bytes));
-        } else {
+      if (pitch > 0) {
+        pixels = neighbours(e.offset(base, e.multiply(first, pitch)), n);
+      } else {
+        for (int r = 0; r < n; ++r) {
           const Value entry = e.offset(e.offset(table, e.multiply(first, 4)), int64_t{4} * r);
           pixels.push_back(
               e.offset(base, e.widen_signed(e.load(entry, Element::i32), Element::i64)));
@@ -239,14 +254,29 @@ void emit_walk(Emitter& e, const Geometry& g, int rows, Value input, Value scrat
     });
     return;
   }
+  // Tiles within image rows.
+  auto row_tiles = [&](const TileBody& body, Value base, Value shift) {
+    const int64_t width = g.window.out_w, row_pitch = g.pixel_offset(width);
+    const double expected = static_cast<double>(g.window.out_h);
+    e.loop("rows", range.begin, range.end, 1, expected, [&](Value y) {
+      const Value row = e.offset(base, e.multiply(y, row_pitch)), before = e.multiply(y, width);
+      e.loop("outputs", e.integer(0), e.integer(width), rows, 0, [&](Value x) {
+        if (width % rows != 0) x = e.binary(Binary::min_signed, x, e.integer(width - rows));
+        const Value local = e.add(before, x);
+        body({neighbours(e.offset(row, e.multiply(x, pitch)), rows), e.add(local, shift), local});
+      });
+    });
+  };
   emit_border(e, g, scratch, range);
   e.loop("samples", e.integer(0), e.count(), 1, 16, [&](Value sample) {
     Value base = e.offset(input, e.multiply(sample, g.sample_bytes));
     emit_copy_sample(e, g, scratch, base, range);
     if (g.copied) base = scratch;
     const Value shift = e.multiply(sample, positions);
-    per_sample(
-        [&](const TileBody& body) { tiles(body, base, begin, end, fewest, positions, shift); });
+    per_sample([&](const TileBody& body) {
+      if (walks_rows(g, rows)) return row_tiles(body, base, shift);
+      tiles(body, base, begin, end, fewest, positions, shift);
+    });
   });
 }
 

@@ -73,7 +73,14 @@ void emit_border(jit::Emitter& e, const Geometry& g, jit::Value scratch, const R
 void emit_copy_sample(jit::Emitter& e, const Geometry& g, jit::Value scratch, jit::Value sample,
                       const RowRange& range);
 
-/// One tile of outputs: neighbours in order, up to the ends of image rows and beyond.
+/// True where emit_walk keeps tiles of `rows` outputs within image rows, the last one of a row
+/// beginning earlier: where that repeats few outputs.
+[[nodiscard]] bool walks_rows(const Geometry& g, int rows);
+/// Bytes between the inputs of a tile's neighbouring outputs; 0 where they differ.
+[[nodiscard]] int64_t pitch_of(const Geometry& g, int rows);
+
+/// One tile of outputs: neighbours in order, up to the ends of image rows and (unless walks_rows)
+/// beyond.
 struct Tile {
   std::vector<jit::Value> pixels;  ///< pointers to the input of each output
   jit::Value first;                ///< index of the first output over all samples
