@@ -82,13 +82,16 @@ std::vector<uint8_t> pack_padding_as_minus_one(const Query& q, const Variant& v,
   return constants;
 }
 
-void expect_caught(const KernelDef& good, const KernelDef& broken, const ProblemSpec& spec) {
+/// `without_dots`: what is broken is not part of targets with dot products.
+void expect_caught(const KernelDef& good, const KernelDef& broken, const ProblemSpec& spec,
+                   bool without_dots = false) {
   Problem problem(spec);
   ASSERT_TRUE(good.match(problem.query())) << good.match(problem.query()).reason();
   const jit::Target target = target_of(Lowering::interpreted);
   const Variant good_variant = good.variants(problem.query_for(good), target).front();
   const Variant broken_variant = broken.variants(problem.query_for(broken), target).front();
   for (const Lowering lowering : lowerings()) {
+    if (without_dots && lowering == Lowering::avx512) continue;
     EXPECT_TRUE(run_jobs({{&good, &problem, good_variant}}, lowering).empty())
         << to_string(lowering);
     EXPECT_EQ(run_jobs({{&broken, &problem, broken_variant}}, lowering).size(), 1U)
@@ -117,7 +120,8 @@ TEST(BrokenKernels, SumsFlushedTooLate) {
   KernelDef broken = kernels::conv_pairs;
   broken.variants = late_flush_variants;
   expect_caught(kernels::conv_pairs, broken,
-                spec(TailKind::plain, Numeric::fixed(8, 0, false), Numeric::integers(3, 7, 0)));
+                spec(TailKind::plain, Numeric::fixed(8, 0, false), Numeric::integers(3, 7, 0)),
+                true);
 }
 
 TEST(BrokenKernels, TablesOffByOneChannel) {
