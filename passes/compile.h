@@ -52,6 +52,8 @@ struct RegionReport {
   int64_t macs = 0;
   bool both_quantized = false;  ///< root conv or dense whose two operands have codes
   bool emitted = false;
+  std::vector<std::pair<int, kernels::Storage>>
+      results;  ///< (result of the node, storage) of each output buffer, in buffer order
   std::vector<Candidate> candidates;
 };
 

@@ -112,6 +112,7 @@ class Selector {
     call.report.op = "convert";
     call.report.inputs = {describe(value, from)};
     call.report.output = describe(value, to);
+    call.report.results = {{0, to}};
     call.report.emitted = true;
     adopt(call);
     return call;
@@ -160,6 +161,7 @@ class Selector {
       for (const Storage& storage : needs_[node.results[i]]) {
         call.outputs.push_back({node.results[i], storage});
         call.results.emplace_back(static_cast<int>(i), storage);
+        report.results.emplace_back(static_cast<int>(i), storage);
         report.output += (report.output.empty() ? "" : "; ") + describe(node.results[i], storage);
       }
     return call;

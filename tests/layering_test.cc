@@ -22,7 +22,7 @@ namespace {
 namespace fs = std::filesystem;
 
 constexpr std::array<std::string_view, 8> kFolders = {"graph",  "jit",      "kernels", "runtime",
-                                                      "passes", "bindings", "tests",   "bench"};
+                                                      "passes", "bindings", "bench",   "tests"};
 
 /// Sources whose path begins with `from` must not include what begins with `includes`, though the
 /// stream might allow it.
