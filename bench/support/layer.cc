@@ -130,6 +130,14 @@ struct Layer::State {
   size_t output_call = 0, output_buffer = 0;
   kernels::Storage storage;
   std::string kernel;
+
+  void call(size_t i, int64_t samples) const noexcept {
+    const runtime::Model::Bound& bound = compiled.model->bound()[i];
+    if (bound.function != nullptr)
+      bound.function(pointers[i].data(), samples, 0, compiled.program.calls[i].work_items);
+    else
+      bound.reference->run(pointers[i].data(), samples);
+  }
 };
 
 namespace {
@@ -201,13 +209,7 @@ Layer::Layer(const LayerSpec& spec, const passes::CompileOptions& options)
   const passes::RegionReport& own = s.compiled.regions[s.layer];
   s.kernel = own.kernel + (own.variant.empty() ? "" : " " + own.variant);
   const FloatEnvironment environment;
-  for (size_t i = 0; i < s.first; ++i) {
-    const runtime::Model::Bound& call = s.compiled.model->bound()[i];
-    if (call.function != nullptr)
-      call.function(s.pointers[i].data(), batch);
-    else
-      call.reference->run(s.pointers[i].data(), batch);
-  }
+  for (size_t i = 0; i < s.first; ++i) s.call(i, batch);
 }
 
 Layer::~Layer() = default;
@@ -215,13 +217,7 @@ Layer::~Layer() = default;
 void Layer::run() const noexcept {
   const FloatEnvironment environment;
   const State& s = *state_;
-  for (size_t i = s.first; i < s.last; ++i) {
-    const runtime::Model::Bound& call = s.compiled.model->bound()[i];
-    if (call.function != nullptr)
-      call.function(s.pointers[i].data(), spec_.batch);
-    else
-      call.reference->run(s.pointers[i].data(), spec_.batch);
-  }
+  for (size_t i = s.first; i < s.last; ++i) s.call(i, spec_.batch);
 }
 
 int64_t Layer::mismatches() const {
