@@ -7,6 +7,7 @@ all of them take turns, a slice of time each, round after round; what counts is 
 batch size, as a multiple of the fp32 multiply-add peak that the same process saw between its calls.
 """
 import argparse
+import contextlib
 import json
 import os
 import platform
@@ -24,7 +25,8 @@ GENERATOR = os.path.join(HERE, "..", "models", "generate.py")
 MODELS = ("jets_w6a6", "digits_w4a4", "resnet8_w8a8", "resnet8_w4a4", "resnet8_w2a2", "resnet8_ta4", "resnet8_ba4", "resnet8_bb",
           "quicknet_bb", "vww_w4a4", "vww_w8a8", "kws_w8a8", "kws_w4a4", "ae_w8a8", "ae_w4a4", "lstm_w4a4")
 FILES = (".h5", "_x.npy", "_y.npy")
-START_SECONDS, ANSWER_SECONDS = 240, 120  # how long a process may take until it is ready, and beyond its slice
+# How long a process may take until it is ready, beyond its slice, and to end.
+START_SECONDS, ANSWER_SECONDS, END_SECONDS = 240, 120, 10
 
 
 class Contestant:
@@ -45,17 +47,32 @@ class Contestant:
             return None
         line = self.process.stdout.readline()
         if not line:
-            self.fail(f"ended with {self.process.wait()}")
+            self.fail(f"ended with {self.end()}")
             return None
         answer = json.loads(line)
         if "error" in answer:
             self.fail(answer["error"])
         return answer
 
+    def end(self):
+        """The exit code of a process that has said all it will."""
+        try:
+            return self.process.wait(END_SECONDS)
+        except subprocess.TimeoutExpired:
+            self.process.kill()
+            return self.process.wait()
+        finally:
+            self.selector.close()
+            self.process.stdout.close()
+
     def fail(self, problem):
+        if self.problem:
+            return
         self.problem = problem
         self.process.kill()
-        self.process.wait()
+        self.end()
+        with contextlib.suppress(BrokenPipeError):
+            self.process.stdin.close()
 
     def measure(self, seconds):
         if self.problem:
@@ -64,7 +81,7 @@ class Contestant:
             self.process.stdin.write(f"{seconds}\n")
             self.process.stdin.flush()
         except BrokenPipeError:
-            self.fail(f"ended with {self.process.wait()}")
+            self.fail(f"ended with {self.end()}")
             return
         answer = self.read(seconds + ANSWER_SECONDS)
         if answer and not self.problem:
@@ -73,11 +90,7 @@ class Contestant:
     def close(self):
         if not self.problem:
             self.process.stdin.close()
-            try:
-                self.process.wait(10)
-            except subprocess.TimeoutExpired:
-                self.process.kill()
-                self.process.wait()
+            self.end()
 
     def result(self, model):
         if self.problem or self.row is None:
