@@ -193,6 +193,7 @@ class Selector {
     request.region = &node;
     request.outputs = call.results;
     request.options = graph_.options();
+    request.fused_multiply_add = options_.target.lowering != jit::Lowering::portable;
     request.exhaustive_limit = options_.exhaustive_limit;
     const std::vector<int> operands = tail_operands(body);
     for (int i : operands)

@@ -27,9 +27,10 @@ namespace qloom::passes {
 
 /// code = clamp(round(f32(x)·m + b), lo, hi), m and b per channel, checked on both sides of every
 /// transition: both functions are monotone, so they agree everywhere. `step`: the code's step, a
-/// first guess of 1 / m. None where no m and b agree.
+/// first guess of 1 / m. `fused`: x·m + b is one operation. None where no m and b agree.
 [[nodiscard]] std::optional<int> lower_scale_and_round(TailBuilder& builder, int source,
-                                                       const Transitions& t, double step);
+                                                       const Transitions& t, double step,
+                                                       bool fused);
 
 /// The same for a code function of one float, the same in all channels and proved to rise, without
 /// looking for its transitions: those of clamp(round(x / step)) are computed and the reference is

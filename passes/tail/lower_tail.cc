@@ -362,7 +362,7 @@ class Lowering {
     if (rows >= 0 && rows <= kCheapThresholds)
       step = lower_thresholds(builder_, x(), *found, kCheapThresholds);
     if (!step) {
-      step = lower_scale_and_round(builder_, x(), *found, unit);
+      step = lower_scale_and_round(builder_, x(), *found, unit, request_.fused_multiply_add);
       form = "scale and round";
     }
     if (!step) {

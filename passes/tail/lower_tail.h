@@ -31,6 +31,8 @@ struct TailRequest {
   /// Accumulator of each channel, exact from the weights. Empty: the source's type says.
   Interval accumulator;
   EvaluationOptions options;
+  /// Code is made for a processor with fused multiply-add: integer forms may use it.
+  bool fused_multiply_add = false;
   int64_t exhaustive_limit = int64_t{1} << 20;
 };
 

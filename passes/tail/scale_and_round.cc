@@ -31,10 +31,10 @@ float source_f32(const Transitions& t, int64_t ordinal) {
   return t.source_is_f32 ? float_of(ordinal) : static_cast<float>(static_cast<int32_t>(ordinal));
 }
 
-/// What the tail will compute; x is the unmirrored source.
-int64_t run(float x, float m, float b, float lo, float hi) {
+/// What the tail will compute; x is the unmirrored source. `fused`: x·m + b rounds once.
+int64_t run(float x, float m, float b, float lo, float hi, bool fused) {
   float y = x * m;
-  y = y + b;
+  y = fused ? std::fma(x, m, b) : y + b;
   y = y > lo ? y : lo;
   y = y < hi ? y : hi;
   return static_cast<int64_t>(std::nearbyintf(y));
@@ -46,8 +46,8 @@ struct Affine {
 
 class Fit {
  public:
-  Fit(const Transitions& t, const Transitions::Channel& channel, int64_t lo, int64_t hi)
-      : t_(t), channel_(channel), lo_(lo), hi_(hi) {}
+  Fit(const Transitions& t, const Transitions::Channel& channel, int64_t lo, int64_t hi, bool fused)
+      : t_(t), channel_(channel), lo_(lo), hi_(hi), fused_(fused) {}
 
   [[nodiscard]] bool agrees(Affine a) const {
     int64_t before = channel_.first;
@@ -84,7 +84,7 @@ class Fit {
  private:
   [[nodiscard]] int64_t at(int64_t ordinal, Affine a) const {
     return run(source_f32(t_, ordinal ^ channel_.mask), a.m, a.b, static_cast<float>(lo_),
-               static_cast<float>(hi_));
+               static_cast<float>(hi_), fused_);
   }
 
   [[nodiscard]] std::optional<Affine> constant() const {
@@ -135,6 +135,7 @@ class Fit {
   const Transitions& t_;
   const Transitions::Channel& channel_;
   int64_t lo_, hi_;
+  bool fused_;
 };
 
 }  // namespace
@@ -152,7 +153,7 @@ std::optional<int> lower_rounding(TailBuilder& builder, int source, const BodyFu
   if (lo < -(int64_t{1} << 22) || hi > int64_t{1} << 22) return std::nullopt;
   const auto m = static_cast<float>(1 / type.step().f64()[0]);
   const auto own = [&](int64_t ordinal) {
-    return run(float_of(ordinal), m, 0, static_cast<float>(lo), static_cast<float>(hi));
+    return run(float_of(ordinal), m, 0, static_cast<float>(lo), static_cast<float>(hi), false);
   };
   // The first float of each code: near (k - 1/2)·step.
   std::vector<int64_t> points, expected;
@@ -175,7 +176,7 @@ std::optional<int> lower_rounding(TailBuilder& builder, int source, const BodyFu
 }
 
 std::optional<int> lower_scale_and_round(TailBuilder& builder, int source, const Transitions& t,
-                                         double step) {
+                                         double step, bool fused) {
   if (threshold_rows(t) < 0) return std::nullopt;
   int64_t lo = t.channels[0].first, hi = lo;
   for (const auto& channel : t.channels) {
@@ -197,15 +198,21 @@ std::optional<int> lower_scale_and_round(TailBuilder& builder, int source, const
   std::vector<float> m, b;
   for (const auto& channel : t.channels) {
     // Integers beyond 2^24 are rounded on their way to float32: still monotone, so the check holds.
-    const auto affine = Fit(t, channel, lo, hi).solve(guesses);
+    const auto affine = Fit(t, channel, lo, hi, fused).solve(guesses);
     if (!affine) return std::nullopt;
     m.push_back(affine->m);
     b.push_back(affine->b);
   }
   int x = t.source_is_f32 ? source : builder.step(TailOp::to_f32, source);
-  x = builder.step(TailOp::multiply, x, builder.constant(std::move(m)));
-  if (std::any_of(b.begin(), b.end(), [](float v) { return v != 0; }))
+  const int factor = builder.constant(std::move(m));
+  if (std::all_of(b.begin(), b.end(), [](float v) { return v == 0; })) {
+    x = builder.step(TailOp::multiply, x, factor);
+  } else if (fused) {
+    x = builder.step(TailOp::fused_multiply_add, x, factor, builder.constant(std::move(b)));
+  } else {
+    x = builder.step(TailOp::multiply, x, factor);
     x = builder.step(TailOp::add, x, builder.constant(std::move(b)));
+  }
   x = builder.step(TailOp::maximum, x, builder.real(static_cast<float>(lo)));
   x = builder.step(TailOp::minimum, x, builder.real(static_cast<float>(hi)));
   return builder.step(TailOp::to_int, x);
