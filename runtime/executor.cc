@@ -18,7 +18,7 @@ namespace {
 
 using kernels::kSlackBytes;
 constexpr std::align_val_t kAlignment{64};
-constexpr int64_t kLargestTile = 64;  // longer tiles amortise nothing more and split worse
+constexpr int64_t kLargestTile = 256;  // longer tiles amortise nothing more and split worse
 
 struct Free {
   void operator()(uint8_t* p) const { ::operator delete(p, kAlignment); }

@@ -196,10 +196,14 @@ std::optional<int> lower_scale_and_round(TailBuilder& builder, int source, const
     }
   }
   std::vector<float> m, b;
+  bool bounded = !t.source_is_f32;  // what is rounded fits 32 bits
   for (const auto& channel : t.channels) {
     // Integers beyond 2^24 are rounded on their way to float32: still monotone, so the check holds.
     const auto affine = Fit(t, channel, lo, hi, fused).solve(guesses);
     if (!affine) return std::nullopt;
+    for (const int64_t end : {channel.lo, channel.hi})
+      bounded = bounded && std::fabs(source_f32(t, end ^ channel.mask) * affine->m + affine->b) <
+                               static_cast<float>(int64_t{1} << 30);
     m.push_back(affine->m);
     b.push_back(affine->b);
   }
@@ -212,6 +216,13 @@ std::optional<int> lower_scale_and_round(TailBuilder& builder, int source, const
   } else {
     x = builder.step(TailOp::multiply, x, factor);
     x = builder.step(TailOp::add, x, builder.constant(std::move(b)));
+  }
+  if (bounded) {
+    // Integers are compared by pipes that sums of products leave free. Rounding first changes
+    // nothing: lo and hi are integers.
+    x = builder.step(TailOp::to_int, x);
+    x = builder.step(TailOp::maximum, x, builder.integer(static_cast<int32_t>(lo)));
+    return builder.step(TailOp::minimum, x, builder.integer(static_cast<int32_t>(hi)));
   }
   x = builder.step(TailOp::maximum, x, builder.real(static_cast<float>(lo)));
   x = builder.step(TailOp::minimum, x, builder.real(static_cast<float>(hi)));
