@@ -212,7 +212,7 @@ TEST(Executor, AnOutputMayBeAnInput) {
 }
 
 TEST(Executor, TheChosenTileFollowsTheArena) {
-  EXPECT_EQ(Executor(small_model()).tile(), 64);
+  EXPECT_EQ(Executor(small_model()).tile(), 256);
   Program program = small_program();
   program.arena_bytes_per_sample = 1 << 26;
   EXPECT_EQ(Executor(std::make_shared<Model>(std::move(program), small_code())).tile(), 1);
