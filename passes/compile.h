@@ -25,7 +25,8 @@ struct CompileOptions {
   FloatMode float_mode = FloatMode::reproducible;
   /// The graph's own options() carry the evaluation switches (division, batch norm rounding).
   ManagerOptions passes;
-  std::vector<std::pair<std::string, std::string>> pinned;  ///< node name → kernel name
+  std::vector<std::pair<std::string, std::string>>
+      pinned;  ///< node name → kernel name, or "KERNEL VARIANT" with Variant::to_string
   std::vector<std::string> disabled_kernels;
   int64_t exhaustive_limit = int64_t{1} << 20;  ///< points per channel of exhaustive verification
   jit::CompilerFlags compiler;
@@ -37,7 +38,8 @@ struct Candidate {
   std::string kernel;
   bool matches = false;
   std::string reason;       ///< why not
-  double predicted_ns = 0;  ///< per sample, if it matches
+  double predicted_ns = 0;  ///< per sample, of its best variant, if it matches
+  std::vector<std::pair<std::string, double>> variants{};  ///< each with its prediction, best first
 };
 /// What `explain` prints for one region (or a node that stayed alone).
 struct RegionReport {

@@ -30,13 +30,16 @@ std::string kernel_names() {
   return names;
 }
 
+/// "KERNEL VARIANT" → KERNEL.
+std::string_view pinned_kernel(std::string_view pin) { return pin.substr(0, pin.find(' ')); }
+
 void check_names(const CompileOptions& options) {
   for (const std::string& name : options.disabled_kernels)
     qloom_check(kernels::find_kernel(name) != nullptr, "cannot disable kernel '", name,
                 "': the kernels are ", kernel_names());
   for (const auto& [node, name] : options.pinned)
-    qloom_check(kernels::find_kernel(name) != nullptr, "cannot pin node '", node, "' to kernel '",
-                name, "': the kernels are ", kernel_names());
+    qloom_check(kernels::find_kernel(pinned_kernel(name)) != nullptr, "cannot pin node '", node,
+                "' to kernel '", name, "': the kernels are ", kernel_names());
 }
 
 /// Storage in which a value is handed to a reference kernel or a tail: the narrowest.
@@ -180,7 +183,8 @@ class Selector {
   [[nodiscard]] std::string ruled_out(const KernelDef& kernel, const std::string& node) const {
     if (disabled(kernel)) return "disabled by an option";
     const std::string* pinned = pin(node);
-    if (pinned != nullptr && *pinned != kernel.name) return "an option pins " + *pinned;
+    if (pinned != nullptr && pinned_kernel(*pinned) != kernel.name)
+      return "an option pins " + *pinned;
     if (kernel.experimental && pinned == nullptr) return "experimental: chosen only when asked for";
     return {};
   }
@@ -289,17 +293,24 @@ class Selector {
 
   void add_variants(const KernelDef& kernel, const std::shared_ptr<Query>& query,
                     const std::shared_ptr<const Tail>& tail, Selected& call, Candidate& candidate) {
-    double best = -1;
+    const std::string* pinned = pin(call.name);
+    const bool one = pinned != nullptr && pinned->find(' ') != std::string::npos;
     for (const Variant& variant : kernel.variants(*query, options_.target)) {
+      const std::string name = variant.to_string();
+      if (one && *pinned != join_text(kernel.name, " ", name)) continue;
       const double ns = kernels::predicted_ns(kernel, *query, variant, options_.target);
-      if (best < 0 || ns < best) best = ns;
+      candidate.variants.emplace_back(name, ns);
       call.choices.push_back({.kernel = &kernel,
                               .variant = variant,
                               .query = query,
                               .tail = tail,
                               .predicted_ns = ns});
     }
-    candidate.predicted_ns = best;
+    qloom_check(!candidate.variants.empty(), "cannot pin node '", call.name, "' to '",
+                one ? *pinned : "", "': the kernel has no such variant there");
+    std::stable_sort(candidate.variants.begin(), candidate.variants.end(),
+                     [](const auto& a, const auto& b) { return a.second < b.second; });
+    candidate.predicted_ns = candidate.variants.front().second;
   }
 
   void choose_reference(const Node& node, Selected& call) {

@@ -98,6 +98,16 @@ class Times {
   double least_ = std::numeric_limits<double>::infinity();
 };
 
+/// What reading the clock twice measures of nothing.
+double clock_cost_ns() {
+  double best = std::numeric_limits<double>::infinity();
+  for (int i = 0; i < 1000; ++i) {
+    const auto start = Clock::now();
+    best = std::min(best, ns_since(start));
+  }
+  return best;
+}
+
 double median_of(std::vector<double> values) {
   const auto middle = values.begin() + static_cast<ptrdiff_t>(values.size() / 2);
   std::nth_element(values.begin(), middle, values.end());
@@ -201,6 +211,7 @@ std::vector<std::vector<CallTime>> measure_calls(
   }
   const double slice_ns =
       seconds * 1e9 / (static_cast<double>(rounds) * static_cast<double>(models.size()));
+  const double clock_ns = clock_cost_ns();
   std::vector<double> sums;
   for (int r = 0; r < rounds; ++r)
     for (size_t m = 0; m < all.size(); ++m) {
@@ -212,7 +223,8 @@ std::vector<std::vector<CallTime>> measure_calls(
         all[m].runner->run();
         sums.assign(out[m].size(), 0);
         for (const runtime::TraceEvent& e : all[m].trace->events())
-          sums[static_cast<size_t>(e.call)] += static_cast<double>(e.end_ns - e.start_ns);
+          sums[static_cast<size_t>(e.call)] +=
+              std::max(static_cast<double>(e.end_ns - e.start_ns) - clock_ns, 1.0);
         for (size_t c = 0; c < sums.size(); ++c) {
           double& best = out[m][c].rounds.back();
           best = std::min(best, sums[c] / static_cast<double>(batch));

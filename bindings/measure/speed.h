@@ -44,7 +44,8 @@ struct Speed {
 [[nodiscard]] Speed measure_speed(const std::shared_ptr<const runtime::Model>& model,
                                   const Arrays& inputs, const SpeedOptions& options);
 
-/// Time of one call of the program, in nanoseconds per sample, on one thread.
+/// Time of one call of the program, in nanoseconds per sample, on one thread; reading the clock is
+/// taken off.
 struct CallTime {
   double best = 0;
   double median = 0;           ///< of the rounds' best

@@ -172,6 +172,22 @@ TEST(Cli, ExplainNamesKernelsReasonsAndProofs) {
   EXPECT_GT(refused_with_reason, 3);
 }
 
+TEST(Cli, ExplainMeasuresEachCandidate) {
+  const Finished f = qloom({"explain", model(), "--measure", "--seconds", "0.05", "--json"});
+  ASSERT_EQ(f.exit_code, 0) << f.err;
+  const Json out = Json::parse(f.out);
+  for (const Json& node : out["nodes"]) {
+    EXPECT_GT(node["measured_ns"], 0) << node["name"];
+    EXPECT_GE(node["ratio_to_fastest"], 1) << node["name"];
+    for (const Json& c : node["candidates"])
+      EXPECT_EQ(c.contains("measured_ns"), c["verdict"] == "yes") << node["name"] << c;
+  }
+  const Finished text = qloom({"explain", model(), "--measure", "--seconds", "0.05"});
+  EXPECT_NE(text.out.find(" ns measured"), std::string::npos) << text.out;
+  EXPECT_NE(text.out.find("predicted within 30 % of measured"), std::string::npos) << text.out;
+  EXPECT_LE(width_of(text.out), 80U) << text.out;
+}
+
 TEST(Cli, CompareAgreesAndSaysSo) {
   const Finished f = qloom({"compare", model(), "--golden", bundle_path(), "--json"});
   ASSERT_EQ(f.exit_code, 0) << f.err << f.out;

@@ -1,4 +1,4 @@
-// The programs of bench/ as a person starts them.
+// qloom-bench-kernels as a person starts it.
 #include <gtest/gtest.h>
 
 #include <fstream>
