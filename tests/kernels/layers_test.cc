@@ -22,7 +22,7 @@ std::vector<ProblemSpec> layers() {
   const Numeric u2 = Numeric::fixed(2, 0, false), s2 = Numeric::fixed(2, 0, true);
   const Numeric u4 = Numeric::fixed(4, 0, false), s4 = Numeric::fixed(4, 0, true);
   const Numeric u8 = Numeric::fixed(8, 0, false), s8 = Numeric::fixed(8, 0, true);
-  const Numeric b = Numeric::binary();
+  const Numeric b = Numeric::binary(), t = Numeric::ternary();
   std::vector<ProblemSpec> list;
   auto add = [&](std::string name, kernels::Window w, Numeric a, Numeric weights, TailKind tail) {
     ProblemSpec spec;
@@ -38,8 +38,11 @@ std::vector<ProblemSpec> layers() {
   const auto same = Pad::same, valid = Pad::valid;
   add("resnet8 stem", conv_window(32, 32, 3, 16, 3, 3, 1, 1, 1, same), u8, s8,
       TailKind::scale_round);
-  for (const auto& [kind, a, w, tail] : {std::tuple{"w2a2", u2, s2, TailKind::thresholds},
-                                         std::tuple{"w1a1", b, b, TailKind::bits}}) {
+  for (const auto& [kind, a, w, tail] :
+       {std::tuple{"w2a2", u2, s2, TailKind::thresholds},
+        std::tuple{"ba4", u4, b, TailKind::thresholds},
+        std::tuple{"ta4", u4, t, TailKind::thresholds}, std::tuple{"ta1", b, t, TailKind::bits},
+        std::tuple{"w1a1", b, b, TailKind::bits}}) {
     const std::string n = std::string("resnet8 ") + kind;
     add(n + " 32x32x16", conv_window(32, 32, 16, 16, 3, 3, 1, 1, 1, same), a, w, tail);
     add(n + " 32x32x16/2", conv_window(32, 32, 16, 32, 3, 3, 2, 1, 1, same), a, w, tail);
@@ -69,6 +72,13 @@ std::vector<ProblemSpec> layers() {
       TailKind::thresholds);
   add("quicknet 14x14x256", conv_window(14, 14, 256, 256, 3, 3, 1, 1, 1, same), b, b,
       TailKind::bits);
+  add("birealnet 56x56x64", conv_window(56, 56, 64, 64, 3, 3, 1, 1, 1, same), b, b, TailKind::bits);
+  add("birealnet 28x28x128", conv_window(28, 28, 128, 128, 3, 3, 1, 1, 1, same), b, b,
+      TailKind::bits);
+  add("ternary 28x28x128", conv_window(28, 28, 128, 128, 3, 3, 1, 1, 1, same), t, t,
+      TailKind::thresholds);
+  add("w1a2 28x28x128", conv_window(28, 28, 128, 128, 3, 3, 1, 1, 1, same), u2, b,
+      TailKind::thresholds);
   ProblemSpec input;
   input.name = "quantize 32x32x3";
   input.elementwise = input.f32_input = true;

@@ -1,0 +1,47 @@
+// kernels/conv/conv_table_exact.cc: convolution, weights of up to four values × inputs of few bits,
+// by lookups in exact tables made from the input.
+//
+// The arithmetic is that of table_layout.h with one output a byte: the tables of a pixel are made
+// once a sample, used by each tap and channel, entries are added in bytes and split into words
+// before a byte could overflow.
+//
+// Source: low-bit kernel survey, K3 (exact tables, in-register widening), K4 (pair index for 2-bit
+// weights), with entries of terms that are >= 0, so that signed weights need no more room.
+
+#include "kernels/conv/table_layout.h"
+#include "kernels/kernels_table.h"
+
+namespace qloom::kernels {
+namespace {
+
+Verdict match(const Query& q) { return takes_tables(q); }
+
+std::vector<Variant> variants(const Query& q, const jit::Target& target) {
+  return table_variants(q, target, false);
+}
+std::vector<uint8_t> pack(const Query& q, const Variant& v, const jit::Target& target) {
+  return table_pack(q, v, target, false);
+}
+int64_t scratch_bytes(const Query& q, const Variant& v, const jit::Target& target) {
+  return table_plan(q, v, target, false).scratch_bytes;
+}
+void emit(const Query& q, const Variant& v, jit::Emitter& e) { table_emit(q, v, e, false); }
+int64_t work_items(const Query& q, const Variant& v, const jit::Target& target) {
+  return table_items(q, v, target, false);
+}
+
+}  // namespace
+
+extern constinit const KernelDef conv_table_exact{
+    .name = "conv_table_exact",
+    .doc = "Convolution, weights of up to four values × few bits: lookups in tables of exact sums.",
+    .source = "low-bit kernel survey, K3 and K4",
+    .match = match,
+    .input_storage = table_storage,
+    .variants = variants,
+    .pack = pack,
+    .scratch_bytes = scratch_bytes,
+    .emit = emit,
+    .work_items = work_items};
+
+}  // namespace qloom::kernels

@@ -1,0 +1,373 @@
+// kernels/conv/table_emit.cc: sums of lookups (table_layout.h) and the walk over outputs.
+
+#include <algorithm>
+
+#include "kernels/conv/table_layout.h"
+#include "kernels/tail_emit.h"
+
+namespace qloom::kernels {
+namespace {
+
+using jit::Binary;
+using jit::Element;
+using jit::Emitter;
+using jit::Value;
+using jit::Variable;
+
+/// Rows of outputs that each hold a tile of blocks.
+Split split_of_plan(const Query& q, const TablePlan& plan) {
+  const Window& w = plan.window;
+  if (w.out_h == 1) return {};
+  const int64_t rows = (plan.rows + plan.blocks_per_row - 1) / plan.blocks_per_row;
+  return split_of(q, geometry_of(w, Storage::bits()), static_cast<int>(rows * w.out_w), 1);
+}
+
+/// Sums of one tile, left in scratch: for each block and vector, words of channels 0..7 of each
+/// pixel of the first and the second half, then of 8..15.
+class TileSums {
+ public:
+  TileSums(Emitter& e, const TablePlan& plan, Value constants, Value scratch)
+      : e_(e),
+        plan_(plan),
+        offsets_(e.offset(constants, plan.offsets_at)),
+        sums_(e.offset(scratch, plan.sums_at)),
+        lanes_(plan.vector_bytes()),
+        eight_(e.splat(e.integer(8, Element::i16), lanes_ / 2)),
+        low_byte_(e.splat(e.integer(255, Element::i16), lanes_ / 2)) {
+    if (plan.halves == 2) {
+      four_ = e.splat(e.integer(4, Element::i16), lanes_ / 2);
+      nibble_ = e.splat(e.integer(15, Element::i8), lanes_);
+    }
+  }
+
+  [[nodiscard]] int64_t place(int64_t r, int columns, int64_t c, int64_t half, int64_t part) const {
+    return (((r * columns + c) * 2 + part) * plan_.halves + half) * lanes_;
+  }
+  /// Bytes of the sums of a block.
+  [[nodiscard]] int64_t block_bytes(int columns) const { return place(1, columns, 0, 0, 0); }
+
+  void emit(const std::vector<Value>& inputs, int columns, Value weights) {
+    inputs_ = inputs;
+    columns_ = columns;
+    weights_ = weights;
+    n_ = inputs.size() * static_cast<size_t>(columns);
+    switch (plan_.sums) {
+      case TableSums::words:
+        emit_words();
+        return;
+      case TableSums::bytes:
+        emit_chunks([this](Value begin) { return bytes_of(begin); });
+        return;
+      case TableSums::dual:
+        emit_chunks([this](Value begin) { return dual_bytes_of(begin); });
+        return;
+    }
+  }
+
+ private:
+  Value as_words(Value v) { return e_.bitcast(v, Element::i16); }
+  Value as_bytes(Value v) { return e_.bitcast(v, Element::i8); }
+  Value upper(Value bytes) {
+    return e_.binary(Binary::shift_right_logical, as_words(bytes), eight_);
+  }
+  std::vector<Variable> zeros(Element element) {
+    std::vector<Variable> list;
+    for (size_t i = 0; i < n_; ++i)
+      list.push_back(e_.variable(e_.zeros(element, lanes_ / jit::bytes_of(element))));
+    return list;
+  }
+  void accumulate(Variable v, Value x) { e_.set(v, e_.add(e_.get(v), x)); }
+
+  /// Sums of the lookups of one step, added to `start` where that is valid.
+  std::vector<Value> step(Value at, std::vector<Value> sums) {
+    const int64_t n = plan_.lookups_per_step;
+    const Value offsets = e_.offset(offsets_, e_.multiply(at, n * 4));
+    const Value weights = e_.offset(weights_, e_.multiply(at, n * columns_ * kTableChannels));
+    for (int64_t k = 0; k < n; ++k) {
+      const Value offset =
+          e_.widen_signed(e_.load(e_.offset(offsets, 4 * k), Element::i32), Element::i64);
+      std::vector<Value> tables;
+      for (const Value input : inputs_)
+        tables.push_back(e_.load(e_.offset(input, offset), Element::i8, lanes_));
+      for (int c = 0; c < columns_; ++c) {
+        const Value index = e_.load_table(e_.offset(weights, (k * columns_ + c) * kTableChannels));
+        for (size_t r = 0; r < inputs_.size(); ++r) {
+          const size_t i = r * static_cast<size_t>(columns_) + static_cast<size_t>(c);
+          const Value found = e_.table_lookup(tables[r], index);
+          sums[i] = sums[i].valid() ? e_.add(sums[i], found) : found;
+        }
+      }
+    }
+    return sums;
+  }
+
+  void over_steps(Value begin, int64_t count, const std::function<void(Value)>& body) {
+    if (count == 1)
+      body(begin);
+    else
+      e_.loop("k", begin, e_.add(begin, count), 1, static_cast<double>(count), body);
+  }
+
+  /// One vector of bytes for each half of each block and vector.
+  using Bytes = std::vector<std::vector<Value>>;
+  Bytes bytes_of(Value begin) {
+    const std::vector<Variable> sums = zeros(Element::i8);
+    over_steps(begin, plan_.chunk, [&](Value at) {
+      std::vector<Value> values;
+      for (const Variable v : sums) values.push_back(e_.get(v));
+      values = step(at, std::move(values));
+      for (size_t i = 0; i < n_; ++i) e_.set(sums[i], values[i]);
+    });
+    Bytes bytes;
+    for (const Variable v : sums) bytes.push_back({e_.get(v)});
+    return bytes;
+  }
+
+  Bytes dual_bytes_of(Value begin) {
+    const std::vector<Variable> full = zeros(Element::i8), high = zeros(Element::i8);
+    over_steps(begin, plan_.chunk, [&](Value at) {
+      const std::vector<Value> sums = step(at, std::vector<Value>(n_));
+      for (size_t i = 0; i < n_; ++i) {
+        const Value shifted =
+            as_bytes(e_.binary(Binary::shift_right_logical, as_words(sums[i]), four_));
+        accumulate(full[i], sums[i]);
+        accumulate(high[i], e_.binary(Binary::bit_and, shifted, nibble_));
+      }
+    });
+    Bytes bytes;
+    for (size_t i = 0; i < n_; ++i) {
+      const Value second = e_.get(high[i]);
+      Value h16 = second;  // 16·high modulo 256
+      for (int k = 0; k < 4; ++k) h16 = e_.add(h16, h16);
+      bytes.push_back({e_.subtract(e_.get(full[i]), h16), second});
+    }
+    return bytes;
+  }
+
+  void store(size_t i, int64_t half, Value even, Value odd) {
+    const int64_t at = place(0, 1, static_cast<int64_t>(i), half, 0);
+    e_.store(e_.offset(sums_, at), even);
+    e_.store(e_.offset(sums_, at + int64_t{lanes_} * plan_.halves), odd);
+  }
+
+  void emit_chunks(const std::function<Bytes(Value)>& chunk) {
+    if (plan_.chunks == 1) {
+      const Bytes bytes = chunk(e_.integer(0));
+      for (size_t i = 0; i < n_; ++i)
+        for (size_t h = 0; h < bytes[i].size(); ++h)
+          store(i, static_cast<int64_t>(h),
+                e_.binary(Binary::bit_and, as_words(bytes[i][h]), low_byte_), upper(bytes[i][h]));
+      return;
+    }
+    // full: bytes as words, so even + 256·odd modulo 65536.
+    std::vector<std::vector<Variable>> full, odd;
+    for (int h = 0; h < plan_.halves; ++h) {
+      full.push_back(zeros(Element::i16));
+      odd.push_back(zeros(Element::i16));
+    }
+    e_.loop("chunks", e_.integer(0), e_.integer(plan_.steps), plan_.chunk, 0, [&](Value begin) {
+      const Bytes bytes = chunk(begin);
+      for (size_t i = 0; i < n_; ++i)
+        for (size_t h = 0; h < bytes[i].size(); ++h) {
+          accumulate(full[h][i], as_words(bytes[i][h]));
+          accumulate(odd[h][i], upper(bytes[i][h]));
+        }
+    });
+    for (size_t i = 0; i < n_; ++i)
+      for (size_t h = 0; h < full.size(); ++h)
+        store_words(i, static_cast<int64_t>(h), e_.get(full[h][i]), e_.get(odd[h][i]));
+  }
+
+  void emit_words() {
+    const std::vector<Variable> full = zeros(Element::i16), odd = zeros(Element::i16);
+    over_steps(e_.integer(0), plan_.steps, [&](Value at) {
+      const std::vector<Value> sums = step(at, std::vector<Value>(n_));
+      for (size_t i = 0; i < n_; ++i) {
+        accumulate(full[i], as_words(sums[i]));
+        accumulate(odd[i], upper(sums[i]));
+      }
+    });
+    for (size_t i = 0; i < n_; ++i) store_words(i, 0, e_.get(full[i]), e_.get(odd[i]));
+  }
+
+  void store_words(size_t i, int64_t half, Value full, Value odd) {
+    store(i, half, e_.subtract(full, e_.binary(Binary::shift_left, odd, eight_)), odd);
+  }
+
+  Emitter& e_;
+  const TablePlan& plan_;
+  Value offsets_, sums_;
+  int lanes_;
+  Value eight_, low_byte_, four_, nibble_;
+  // --- of the tile ---
+  std::vector<Value> inputs_;
+  int columns_ = 1;
+  Value weights_;
+  size_t n_ = 0;
+};
+
+/// The tail of a tile whose sums are in scratch.
+class TileTails {
+ public:
+  TileTails(Emitter& e, const Query& q, const TablePlan& plan, const KernelBuffers& b,
+            const TileSums& sums)
+      : e_(e),
+        tail_(*q.tail),
+        plan_(plan),
+        b_(b),
+        tile_sums_(sums),
+        lanes_(channel_lanes(e.target())),
+        layout_(lay_out_tail(*q.tail, q.window.n, lanes_)),
+        tables_(e.offset(b.constants, plan.tail_at)) {}
+
+  /// Outputs of one block; `position`: of the first in its sample, `before`: of the sample;
+  /// `end`: channels from `channel` on.
+  void block(Value sums, int columns, Value position, Value before, Value channel, int64_t end) {
+    const int64_t outputs = std::min(int64_t{plan_.pixels} * plan_.halves, plan_.window.out_w);
+    auto output = [&](Value i) {
+      const Value local = e_.add(position, i);
+      Value constants = e_.offset(b_.constants, plan_.constants_at);
+      if (plan_.classes > 1) {
+        const Value entry =
+            e_.offset(e_.offset(b_.constants, e_.multiply(local, 4)), plan_.classes_at);
+        constants =
+            e_.offset(constants, e_.widen_signed(e_.load(entry, Element::i32), Element::i64));
+      }
+      TailPlace place = place_at(e_, tail_, tables_, b_.operands, b_.outputs, e_.add(local, before),
+                                 plan_.window.n);
+      const Value words = e_.offset(sums, e_.multiply(i, kTableBytes));
+      for (int c = 0; c < columns; ++c)
+        for (int first = 0; first < kTableChannels; first += lanes_) {
+          const int64_t at = int64_t{c} * kTableChannels + first;
+          if (at >= end) break;
+          place.channel = e_.add(channel, at);
+          place.valid_lanes = static_cast<int>(std::min<int64_t>(lanes_, end - at));
+          const Value sum = load(words, columns, c, first);
+          const Value constant =
+              e_.load(e_.offset(constants, e_.multiply(place.channel, 4)), Element::i32, lanes_);
+          emit_tail(e_, tail_, layout_, e_.add(sum, constant), place);
+        }
+    };
+    constexpr int64_t kUnrolled = 8;  // tails in a row: more need more registers than there are
+    if (outputs * columns <= kUnrolled)
+      for (int64_t i = 0; i < outputs; ++i) output(e_.integer(i));
+    else
+      e_.loop("outputs", e_.integer(0), e_.integer(outputs), 1, 0, output);
+  }
+
+ private:
+  Value load(Value words_at, int columns, int c, int first) {
+    constexpr int kPart = kTableChannels / 2;
+    auto part = [&](int k) {
+      return e_.load(e_.offset(words_at, tile_sums_.place(0, columns, c, 0, k)), Element::i16,
+                     kPart);
+    };
+    Value words = part(first / kPart);
+    if (lanes_ > kPart) words = e_.concat(words, part(1));
+    const Value sum = e_.widen_unsigned(words, Element::i32);
+    return plan_.terms.scale == 1 ? sum : e_.add(sum, sum);
+  }
+
+  Emitter& e_;
+  const Tail& tail_;
+  const TablePlan& plan_;
+  const KernelBuffers& b_;
+  const TileSums& tile_sums_;
+  int lanes_;
+  TailLayout layout_;
+  Value tables_;
+};
+
+}  // namespace
+
+int64_t table_items(const Query& q, const Variant& v, const jit::Target& target, bool dual) {
+  return split_of_plan(q, table_plan(q, v, target, dual)).items;
+}
+
+void table_emit(const Query& q, const Variant& v, Emitter& e, bool dual) {
+  const TablePlan plan = table_plan(q, v, e.target(), dual);
+  const Window& w = q.window;
+  const KernelBuffers b = kernel_buffers(e, *q.tail, true);
+  const Split cut = split_of_plan(q, plan);
+  const Geometry geometry = geometry_of(w, Storage::bits());
+  emit_clear_bits(e, q, geometry, cut, b.outputs);
+  RowRange range{e.integer(0), e.integer(1)};  // an image of one row is not cut
+  if (w.out_h > 1) range = emit_row_range(e, geometry, cut);
+  const Value rows =
+      e.binary(Binary::min_signed, e.subtract(range.end, range.begin), e.integer(plan.band));
+  const int64_t reach = (w.kernel_h - 1) * w.dilation_h + 1;
+  const Value rows_read = e.add(e.multiply(rows, w.stride_h), reach - w.stride_h);
+  const Value blocks_end = e.multiply(rows, plan.blocks_per_row);
+  const Value last_blocks = e.subtract(blocks_end, e.integer(plan.rows));
+  const int64_t sample_bytes =
+      w.h * w.w * run_bytes(plan.terms.bits ? Storage::bits() : Storage::bytes(0), w.c);
+  TileSums sums(e, plan, b.constants, b.scratch);
+  TileTails tails(e, q, plan, b, sums);
+
+  auto entry_at = [&](Value block) {
+    return e.offset(e.offset(b.constants, e.multiply(block, sizeof(TableBlock))), plan.blocks_at);
+  };
+  auto scalar = [&](Value entry, int64_t at) {
+    return e.widen_signed(e.load(e.offset(entry, at), Element::i32), Element::i64);
+  };
+  auto tile = [&](const std::vector<Value>& inputs, Value at, Value band_position, Value before,
+                  int columns, Value channel, int64_t end, Value weights) {
+    sums.emit(inputs, columns, weights);
+    e.loop("tails", e.integer(0), e.integer(plan.rows), 1, 0, [&](Value r) {
+      const Value from =
+          e.offset(b.scratch, e.add(e.multiply(r, sums.block_bytes(columns)), plan.sums_at));
+      const Value position = e.add(scalar(entry_at(e.add(at, r)), 4), band_position);
+      tails.block(from, columns, position, before, channel, end);
+    });
+  };
+  auto blocks = [&](Value band_position, Value before) {
+    e.loop("blocks", e.integer(0), blocks_end, plan.rows, 0, [&](Value at) {
+      if (plan.rows > 1) at = e.binary(Binary::min_signed, at, last_blocks);
+      std::vector<Value> inputs;
+      for (int r = 0; r < plan.rows; ++r)
+        inputs.push_back(
+            e.offset(e.offset(b.scratch, plan.tables_at), scalar(entry_at(e.add(at, r)), 0)));
+      const Value weights = e.offset(b.constants, plan.weights_at);
+      const int64_t width = int64_t{plan.columns} * kTableChannels;
+      if (plan.full_tiles > 0) {
+        // Channels behind the last of a full tile are those of its last vector.
+        const bool whole = plan.rest_columns > 0 || w.n % width == 0;
+        const int64_t loops = whole ? plan.full_tiles : plan.full_tiles - 1;
+        if (loops > 0)
+          e.loop("channels", e.integer(0), e.integer(loops), 1, 0, [&](Value t) {
+            tile(inputs, at, band_position, before, plan.columns, e.multiply(t, width), width,
+                 e.offset(weights, e.multiply(t, plan.tile_bytes(plan.columns))));
+          });
+        if (!whole)
+          tile(inputs, at, band_position, before, plan.columns, e.integer(loops * width),
+               w.n - loops * width, e.offset(weights, loops * plan.tile_bytes(plan.columns)));
+      }
+      if (plan.rest_columns > 0)
+        tile(inputs, at, band_position, before, plan.rest_columns,
+             e.integer(plan.full_tiles * width), w.n - plan.full_tiles * width,
+             e.offset(weights, plan.full_tiles * plan.tile_bytes(plan.columns)));
+    });
+  };
+
+  auto band_at = [&](Value band, Value from, Value before) {
+    emit_tables(e, plan, b.constants, b.scratch, from, e.multiply(band, w.stride_h), rows_read);
+    blocks(e.multiply(band, w.out_w), before);
+  };
+  // The condition holds; said once, no loop inside needs to ask.
+  e.if_less(range.begin, range.end, [&] {
+    emit_table_border(e, plan, b.constants, b.scratch);
+    e.loop("samples", e.integer(0), e.count(), 1, 16, [&](Value sample) {
+      const Value from = e.offset(b.input, e.multiply(sample, sample_bytes));
+      const Value before = e.multiply(sample, w.out_h * w.out_w);
+      if (plan.band >= w.out_h) {
+        band_at(range.begin, from, before);
+        return;
+      }
+      e.loop("bands", range.begin, range.end, plan.band, 1, [&](Value band) {
+        band_at(e.binary(Binary::min_signed, band, e.subtract(range.end, rows)), from, before);
+      });
+    });
+  });
+}
+
+}  // namespace qloom::kernels
