@@ -26,7 +26,7 @@ MODELS = ("jets_w6a6", "digits_w4a4", "resnet8_w8a8", "resnet8_w4a4", "resnet8_w
           "quicknet_bb", "vww_w4a4", "vww_w8a8", "kws_w8a8", "kws_w4a4", "ae_w8a8", "ae_w4a4", "lstm_w4a4")
 FILES = (".h5", "_x.npy", "_y.npy")
 # How long a process may take until it is ready, beyond its slice, and to end.
-START_SECONDS, ANSWER_SECONDS, END_SECONDS = 240, 120, 10
+START_SECONDS, ANSWER_SECONDS, END_SECONDS = 300, 300, 10
 
 
 class Contestant:
