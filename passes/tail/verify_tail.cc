@@ -25,6 +25,7 @@ class Verifier {
       : request_(request),
         tail_(tail),
         body_(*request.region->body),
+        rooted_(root_of(body_) != nullptr),
         source_(tail_source(body_)),
         function_(body_, source_, request.options),
         interval_(source_interval(request)),
@@ -176,8 +177,7 @@ class Verifier {
   void check_point(size_t at, int64_t channel, const std::vector<int64_t>& ordinals,
                    const std::vector<BodyFunction::Further>& further,
                    const std::vector<RuntimeValue>& expected) {
-    const bool rooted = root_of(body_) != nullptr;
-    const Storage storage = rooted ? Storage::dwords() : request_.input_storage;
+    const Storage storage = rooted_ ? Storage::dwords() : request_.input_storage;
     const TailScalar x = scalar(body_.type(source_), storage, ordinals[at], channel);
     std::vector<TailScalar> operands;
     for (size_t i = 0; i < further.size(); ++i)
@@ -204,7 +204,7 @@ class Verifier {
       }
       std::string text =
           join_text("tail of '", request_.region->name, "' (", tail_.form, "): channel ", channel,
-                    ", ", rooted ? "accumulator " : "input ");
+                    ", ", rooted_ ? "accumulator " : "input ");
       text +=
           function_.source_is_f32() ? join_text(float_of(ordinals[at])) : join_text(ordinals[at]);
       for (const TailScalar& o : operands)
@@ -224,6 +224,7 @@ class Verifier {
   const TailRequest& request_;
   const Tail& tail_;
   const Graph& body_;
+  bool rooted_;  ///< the source is an accumulator
   ValueId source_;
   BodyFunction function_;
   Interval interval_;
