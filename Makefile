@@ -5,11 +5,13 @@ PRESET ?= release
 CTEST_FLAGS ?=
 PEERS ?=
 BIN := build/$(PRESET)/bin
-# What `make demo` builds and runs, and what `make bench` does.
+# What `make demo` builds and runs.
 DEMO_TARGETS ?= qloom qloom_compiler qloom_zip
 DEMO ?= $(BIN)/qloom demo tests/data/models/digits_cnn_w4a4.h5 --golden tests/data/models/digits_cnn_w4a4_ref.json
-BENCH_TARGETS ?= $(DEMO_TARGETS)
-BENCH ?= $(DEMO) --seconds 5
+# `make bench` measures these models and suites; QLOOM_BENCH_MODELS is a folder of the networks of bench/models.
+BENCH_MODELS ?= tests/data/models $(or $(QLOOM_BENCH_MODELS),$(wildcard build/$(PRESET)/peers/models))
+BENCH_SUITES ?= overview
+BENCH_SECONDS ?= 2
 NINJA = ninja -C build/$(PRESET) -j$(QLOOM_JOBS) $(if $(VERBOSE),-v,--quiet)
 
 export PATH := $(CURDIR)/build/venv/bin:$(PATH)
@@ -39,9 +41,15 @@ test: build
 	@echo "test: $(PRESET)"
 	@ctest --preset $(PRESET) -j$(QLOOM_JOBS) -LE '^long$$' $(CTEST_FLAGS)
 
+# Measures, writes bench/results.json, and from it the README's tables and bench/speed.svg.
 bench: build/$(PRESET)/build.ninja
-	@$(NINJA) $(BENCH_TARGETS)
-	@$(BENCH)
+	@$(NINJA) bench_programs
+	@$(BIN)/qloom-bench-models $(BENCH_MODELS) --seconds $(BENCH_SECONDS) --json build/$(PRESET)/models.json || test $$? -eq 1
+	@if [ -x $(BIN)/qloom-bench-kernels ]; then \
+	  $(BIN)/qloom-bench-kernels --suite $(BENCH_SUITES) --seconds $(BENCH_SECONDS) --json build/$(PRESET)/kernels.json; \
+	else echo '[]' > build/$(PRESET)/kernels.json; fi
+	@$(BIN)/qloom-bench-report bench/results.json --models build/$(PRESET)/models.json --kernels build/$(PRESET)/kernels.json \
+	  --commit $$(git rev-parse --short HEAD) --readme README.md --plot bench/speed.svg
 
 # qloom beside other systems on the same networks; PEERS are options of bench/peers/run.py.
 bench-peers: build/$(PRESET)/build.ninja
