@@ -14,6 +14,7 @@
 #include "graph/support/status.h"
 #include "graph/tensor_type.h"
 #include "jit/emitter.h"
+#include "jit/halide_emit.h"
 #include "kernels/storage.h"
 #include "kernels/tail.h"
 
@@ -62,7 +63,8 @@ struct Variant {
   [[nodiscard]] std::string to_string() const;
 };
 
-/// A call prepared to run: reference kernels. run never throws, allocates, locks or starts threads.
+/// A call prepared to run: reference kernels and primitives. run never throws, allocates, locks or
+/// starts threads.
 class ReferenceCall {
  public:
   virtual ~ReferenceCall() = default;
@@ -70,7 +72,8 @@ class ReferenceCall {
   [[nodiscard]] virtual int64_t scratch_bytes() const { return 0; }
 };
 
-/// Everything a reference kernel needs, as data that a Program can hold and restore.
+/// Everything a kernel of a single node needs (reference, pipeline, primitive), as data that a
+/// Program can hold and restore.
 struct ReferenceSpec {
   std::string kernel;     ///< name in the kernel table
   Attributes attributes;  ///< of the op
@@ -83,9 +86,11 @@ struct ReferenceSpec {
   Attributes options;
 };
 
-/// An algorithm. One constant per file, one line in the list. Buffers of the emitted function, in
-/// order: input, [tail operands…], constants (what pack made), outputs in the order of
-/// tail.outputs, scratch. Of a reference call: non-constant operands in order, outputs, scratch.
+/// An algorithm. One constant per file, one line in the list. It fills `emit`, or `pipeline`, or
+/// `primitive`, or `reference`. Buffers of the emitted function, in order: input, [tail operands…],
+/// constants (what pack made), outputs in the order of tail.outputs, scratch. Of a reference call
+/// or primitive: non-constant operands in order, outputs, scratch. Of a pipeline: non-constant
+/// operands in order, one that is not used, outputs.
 struct KernelDef {
   std::string_view name;  ///< op and method, never the target: "conv_pairs", "conv_xnor"
   std::string_view doc, source;
@@ -111,6 +116,26 @@ struct KernelDef {
   std::unique_ptr<ReferenceCall> (*reference)(const ReferenceSpec&) = nullptr;
   double (*reference_ns)(const Query&) = nullptr;
   [[nodiscard]] bool is_reference() const { return reference != nullptr; }
+
+  /// Faster ways to run a single node: of this op.
+  const OpDef* node_op = nullptr;
+  /// Why there is no such kernel in this installation; empty if there is.
+  std::string (*missing)() = nullptr;
+  /// Yes, or no with the reason.
+  Verdict (*takes)(const ReferenceSpec&) = nullptr;
+  /// Nanoseconds per sample, from a table of measured times.
+  double (*node_ns)(const ReferenceSpec&) = nullptr;
+  /// A Halide pipeline: which, and for what.
+  jit::PipelineSource (*pipeline)(const ReferenceSpec&, std::string symbol) = nullptr;
+  /// A primitive of oneDNN, prepared.
+  std::unique_ptr<ReferenceCall> (*primitive)(const ReferenceSpec&) = nullptr;
+  /// Adds floats in another order than the reference: only where float_mode is fast.
+  bool reorders_sums = false;
+
+  /// How a call is prepared that is no function of compiled code: reference or primitive.
+  [[nodiscard]] auto prepare() const { return reference != nullptr ? reference : primitive; }
+  /// True where a function is compiled: emitted kernels and pipelines.
+  [[nodiscard]] bool is_compiled() const { return emit != nullptr || pipeline != nullptr; }
 };
 
 /// Emitted function of a kernel for a query, ready for the counter or the compiler.

@@ -27,9 +27,9 @@ class Builder {
     for (size_t i = 0; i < selection_.calls.size(); ++i) {
       const Selected& call = selection_.calls[i];
       const Choice& choice = call.choices[chosen[i]];
-      program_.calls.push_back(choice.kernel->is_reference()
-                                   ? reference_call(call, choice)
-                                   : emitted_call(call, choice, symbols[i]));
+      program_.calls.push_back(choice.kernel->is_compiled()
+                                   ? compiled_call(call, choice, symbols[i])
+                                   : prepared_call(call, choice));
     }
     for (const auto& output : graph_.outputs()) {
       qloom_check(graph_.constant_of(output.value) == nullptr, "output '", output.name,
@@ -114,7 +114,7 @@ class Builder {
     return call;
   }
 
-  Call emitted_call(const Selected& selected, const Choice& choice, const std::string& symbol) {
+  Call compiled_call(const Selected& selected, const Choice& choice, const std::string& symbol) {
     Call call = start(selected, choice);
     call.symbol = symbol;
     call.work_items =
@@ -138,29 +138,14 @@ class Builder {
     return call;
   }
 
-  Call reference_call(const Selected& selected, const Choice& choice) {
+  Call prepared_call(const Selected& selected, const Choice& choice) {
     Call call = start(selected, choice);
-    const Node& node = graph_.node(selected.node);
-    kernels::ReferenceSpec spec;
-    spec.kernel = std::string(choice.kernel->name);
-    spec.attributes = node.attributes;
-    for (size_t i = 0; i < node.operands.size(); ++i) {
-      const TensorType& type = graph_.type(node.operands[i]);
-      spec.operands.push_back(type);
-      spec.operand_storages.push_back(kernels::plain_storage(type));
-      if (const Node* constant = graph_.constant_of(node.operands[i]))
-        spec.constants.emplace_back(static_cast<int>(i), *constant->constant);
-    }
-    for (ValueId result : node.results) spec.results.push_back(graph_.type(result));
-    spec.outputs = selected.results;
-    EvaluationOptions options = graph_.options();
-    options.evaluation = Evaluation::canonical;
-    spec.options = to_attributes(options);
+    const kernels::ReferenceSpec& spec = *choice.spec;
     for (const Stored& output : selected.outputs) call.buffers.push_back(buffer(output));
-    const int64_t bytes = choice.kernel->reference(spec)->scratch_bytes();
+    const int64_t bytes = choice.kernel->prepare()(spec)->scratch_bytes();
     if (bytes > 0) call.buffers.push_back(scratch(selected.name, bytes));
     call.reference = static_cast<int>(program_.references.size());
-    program_.references.push_back(std::move(spec));
+    program_.references.push_back(spec);
     return call;
   }
 

@@ -37,7 +37,7 @@ std::string symbol_of(size_t call, const std::string& node, size_t attempt) {
 
 struct Emitted {
   std::vector<size_t> chosen;        ///< choice of each call
-  std::vector<std::string> symbols;  ///< "" for reference calls
+  std::vector<std::string> symbols;  ///< "" for prepared calls
   std::vector<std::vector<uint8_t>> objects;
 };
 
@@ -55,7 +55,7 @@ Emitted emit(Selection& selection, const CompileOptions& options, std::vector<st
   std::vector<Best> best(n);
   std::vector<size_t> open;
   for (size_t i = 0; i < n; ++i)
-    if (!selection.calls[i].choices.front().kernel->is_reference()) open.push_back(i);
+    if (selection.calls[i].choices.front().kernel->emit != nullptr) open.push_back(i);
   while (!open.empty()) {
     std::vector<jit::FunctionSource> functions;
     std::map<std::string, size_t> call_of;
@@ -96,6 +96,35 @@ Emitted emit(Selection& selection, const CompileOptions& options, std::vector<st
   return out;
 }
 
+/// Compiles the pipelines, all in one object. Where Halide does not load, their calls get the next
+/// choice, with a note.
+void emit_pipelines(Selection& selection, const CompileOptions& options, Emitted& out,
+                    std::vector<std::string>& notes) {
+  std::vector<jit::PipelineSource> sources;
+  for (size_t i = 0; i < selection.calls.size(); ++i) {
+    const Choice& choice = selection.calls[i].choices.front();
+    if (choice.kernel->pipeline == nullptr) continue;
+    out.symbols[i] = symbol_of(i, selection.calls[i].name, 0);
+    sources.push_back(choice.kernel->pipeline(*choice.spec, out.symbols[i]));
+  }
+  if (sources.empty()) return;
+  jit::PipelineCompiler* compiler = nullptr;
+  try {
+    compiler = &jit::pipeline_compiler();
+  } catch (const UserError& error) {
+    notes.push_back(join_text("pipelines run on other kernels: ", error.what()));
+  }
+  if (compiler != nullptr) {
+    out.objects.push_back(compiler->compile(sources, options.target));
+    return;
+  }
+  for (size_t i = 0; i < selection.calls.size(); ++i) {
+    const auto& choices = selection.calls[i].choices;
+    while (choices.at(out.chosen[i]).kernel->pipeline != nullptr) ++out.chosen[i];
+    if (out.chosen[i] > 0 && choices.front().kernel->pipeline != nullptr) out.symbols[i].clear();
+  }
+}
+
 void update_reports(Selection& selection, const Emitted& emitted,
                     std::vector<RegionReport>& reports) {
   for (size_t i = 0; i < selection.calls.size(); ++i) {
@@ -124,7 +153,8 @@ Compilation compile(Graph graph, const CompileOptions& options) {
   out.certificates = certificates(graph);
   out.passes = run_passes(graph, inference_pipeline(), options.passes, &out.notes);
   Selection selection = select_kernels(graph, options, out.notes);
-  const Emitted emitted = emit(selection, options, out.notes);
+  Emitted emitted = emit(selection, options, out.notes);
+  emit_pipelines(selection, options, emitted, out.notes);
   out.program = build_program(graph, selection, emitted.chosen, emitted.symbols, options);
   for (const Certificate& certificate : out.certificates)
     out.program.certificates.push_back(certificate.to_string());

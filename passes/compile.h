@@ -17,7 +17,7 @@
 
 namespace qloom::passes {
 
-/// fast: kernels that sum floats in another order may be chosen. There are none yet.
+/// fast: kernels that sum floats in another order may be chosen.
 enum class FloatMode : uint8_t { reproducible, fast };
 
 struct CompileOptions {
@@ -29,6 +29,9 @@ struct CompileOptions {
       pinned;  ///< node name → kernel name, or "KERNEL VARIANT" with Variant::to_string
   std::vector<std::string> disabled_kernels;
   int64_t exhaustive_limit = int64_t{1} << 20;  ///< points per channel of exhaustive verification
+  /// Samples that the model is expected to see: Halide is used where it saves more time on so many
+  /// than it takes to compile.
+  int64_t expected_samples = 10'000;
   jit::CompilerFlags compiler;
   bool in_memory =
       true;  ///< load the code through ORC; false: leave `objects` for the cache to link

@@ -52,7 +52,7 @@ std::vector<Choice> conversion_choices(const TensorType& type, Storage from, Sto
   query->tail = tail.get();
   std::vector<Choice> choices;
   for (const kernels::KernelDef* kernel : kernels::all_kernels()) {
-    if (kernel->is_reference() || kernel->experimental || !kernel->match(*query)) continue;
+    if (kernel->emit == nullptr || kernel->experimental || !kernel->match(*query)) continue;
     for (const auto& variant : kernel->variants(*query, options.target))
       choices.push_back(
           {.kernel = kernel,

@@ -10,6 +10,7 @@
 #include "passes/convert.h"
 #include "passes/edit.h"
 #include "passes/inference_table.h"
+#include "passes/node_choices.h"
 #include "passes/query.h"
 #include "passes/tail/lower_tail.h"
 #include "passes/tail/verify_tail.h"
@@ -76,7 +77,7 @@ class Selector {
           return std::nullopt;
         }
       } else {
-        choose_reference(node, call);
+        choose_alone(node, call);
       }
       for (const Stored& input : call.inputs) need(input.value, input.storage);
       backwards.push_back(std::move(call));
@@ -215,7 +216,7 @@ class Selector {
     std::vector<std::pair<Storage, std::shared_ptr<const Tail>>> tails;  // by input storage
     std::string reason;
     for (const KernelDef* kernel : kernels::all_kernels()) {
-      if (kernel->is_reference()) continue;
+      if (kernel->emit == nullptr) continue;
       Candidate candidate{.kernel = std::string(kernel->name),
                           .matches = false,
                           .reason = ruled_out(*kernel, node.name)};
@@ -313,34 +314,11 @@ class Selector {
     candidate.predicted_ns = candidate.variants.front().second;
   }
 
-  void choose_reference(const Node& node, Selected& call) {
-    auto query = std::make_shared<Query>(query_of(graph_, node));
-    query->input_storage = plain(query->input);
-    for (const KernelDef* kernel : kernels::all_kernels()) {
-      if (!kernel->is_reference() || kernel->reference_op != node.op) continue;
-      Candidate candidate{.kernel = std::string(kernel->name),
-                          .matches = false,
-                          .reason = ruled_out(*kernel, node.name)};
-      if (candidate.reason.empty() && kernel->match != nullptr) {
-        const Verdict verdict = kernel->match(*query);
-        if (!verdict) candidate.reason = verdict.reason();
-      }
-      if (candidate.reason.empty()) {
-        candidate.matches = true;
-        candidate.predicted_ns = kernel->reference_ns(*query);
-        call.choices.push_back({.kernel = kernel,
-                                .variant = {},
-                                .query = query,
-                                .tail = nullptr,
-                                .predicted_ns = candidate.predicted_ns});
-      }
-      call.report.candidates.push_back(std::move(candidate));
-    }
-    if (call.choices.empty()) {
-      std::string all;
-      for (const Candidate& c : call.report.candidates) all += "\n  " + c.kernel + ": " + c.reason;
-      throw UserError(join_text(node.op->name, " '", node.name, "': no kernel takes it", all));
-    }
+  void choose_alone(const Node& node, Selected& call) {
+    call.choices = node_choices(
+        graph_, node, call.results, options_,
+        [&](const KernelDef& kernel) { return ruled_out(kernel, node.name); },
+        call.report.candidates);
     for (ValueId operand : node.operands)
       if (!is_constant(graph_, operand))
         call.inputs.push_back({operand, plain(graph_.type(operand))});
@@ -397,7 +375,10 @@ Selection select_kernels(Graph& graph, const CompileOptions& options,
   check_names(options);
   while (true) {
     std::vector<Unfit> unfit;
-    if (auto selection = Selector(graph, options).run(unfit)) return std::move(*selection);
+    if (auto selection = Selector(graph, options).run(unfit)) {
+      drop_dear_pipelines(*selection, options);
+      return std::move(*selection);
+    }
     for (const Unfit& u : unfit) {
       const Node& region = graph.node(u.region);
       notes.push_back(join_text("'", region.name, "' runs on reference kernels: ", u.reason));

@@ -17,7 +17,8 @@ struct Choice {
   kernels::Variant variant;
   std::shared_ptr<const kernels::Query> query;
   std::shared_ptr<const kernels::Tail>
-      tail;  ///< the query points to it; null for reference kernels
+      tail = nullptr;  ///< the query points to it; null for kernels of single nodes
+  std::shared_ptr<const kernels::ReferenceSpec> spec = nullptr;  ///< of those; null for emitted
   double predicted_ns = 0;
 };
 

@@ -17,9 +17,9 @@ Model::Model(Program program, std::shared_ptr<const jit::Code> code)
     if (call.reference >= 0) {
       const kernels::ReferenceSpec& spec = program_.references[static_cast<size_t>(call.reference)];
       const kernels::KernelDef* kernel = kernels::find_kernel(spec.kernel);
-      qloom_assert(kernel != nullptr && kernel->is_reference(), "call '", call.node,
+      qloom_assert(kernel != nullptr && kernel->prepare() != nullptr, "call '", call.node,
                    "': there is no reference kernel '", spec.kernel, "'");
-      bound.reference = kernel->reference(spec);
+      bound.reference = kernel->prepare()(spec);
       const int64_t scratch = bound.reference->scratch_bytes();
       if (scratch > 0) {
         const Buffer* last = call.buffers.empty() || call.buffers.back() < 0

@@ -1,5 +1,6 @@
 #include "jit/llvm/load.h"
 
+#include <llvm/ExecutionEngine/Orc/ExecutionUtils.h>
 #include <llvm/ExecutionEngine/Orc/LLJIT.h>
 #include <llvm/ExecutionEngine/Orc/ObjectLinkingLayer.h>
 #include <llvm/Object/ELFObjectFile.h>
@@ -21,6 +22,11 @@ struct Loader::Session {
 
 namespace {
 
+/// What compilers make of loops that copy; all that code from Halide may call.
+bool is_memory_function(const llvm::orc::SymbolStringPtr& name) {
+  return *name == "memcpy" || *name == "memmove" || *name == "memset";
+}
+
 class OrcCode final : public Code {
  public:
   OrcCode(std::shared_ptr<Loader::Session> session, std::span<const uint8_t> elf,
@@ -35,6 +41,10 @@ class OrcCode final : public Code {
     const std::string library = name + "#" + std::to_string(session_->next++);
     library_ = &take(jit.getExecutionSession().createJITDylib(library), what);
     try {
+      library_->addGenerator(
+          take(llvm::orc::DynamicLibrarySearchGenerator::GetForCurrentProcess(
+                   jit.getDataLayout().getGlobalPrefix(), is_memory_function),
+               what));
       take(jit.addObjectFile(*library_, std::move(buffer)), what);
       // All addresses now: an error belongs here, and later nothing of LLVM is called.
       for (const std::string& symbol : names) {

@@ -39,7 +39,7 @@ TEST(Example, ConvolutionFromQueryToResult) {
   Variant best_variant;
   double best_ns = 0;
   for (const KernelDef* kernel : kernels::all_kernels()) {
-    if (kernel->is_reference()) continue;
+    if (kernel->emit == nullptr) continue;
     const Verdict verdict = kernel->match(query);
     EXPECT_NE(verdict.ok(), !verdict.reason().empty());
     if (!verdict) continue;
@@ -121,8 +121,9 @@ TEST(Example, EveryKernelHasNameAndDoc) {
     EXPECT_FALSE(kernel->name.empty());
     EXPECT_FALSE(kernel->doc.empty()) << kernel->name;
     EXPECT_EQ(kernels::find_kernel(kernel->name), kernel) << kernel->name << ": name is not unique";
-    EXPECT_NE(kernel->emit == nullptr, kernel->reference == nullptr)
-        << kernel->name << ": emitted or reference";
+    const int ways = (kernel->emit != nullptr) + (kernel->reference != nullptr) +
+                     (kernel->pipeline != nullptr) + (kernel->primitive != nullptr);
+    EXPECT_EQ(ways, 1) << kernel->name << ": emitted, reference, pipeline or primitive";
   }
   EXPECT_EQ(kernels::find_kernel("no such kernel"), nullptr);
 }

@@ -1,0 +1,49 @@
+// tests/kernels/node_problem.h: random nodes for kernels of single nodes, and how two such kernels
+// are run on the same data.
+#pragma once
+
+#include <cstdint>
+#include <memory>
+#include <optional>
+#include <random>
+#include <string>
+#include <vector>
+
+#include "jit/code.h"
+#include "kernels/kernel.h"
+
+namespace qloom::testing {
+
+/// A node with its data: operands in their plain storages, the result in one or two storages.
+struct NodeProblem {
+  std::string name;
+  kernels::ReferenceSpec spec;  ///< its kernel is filled in by whoever runs it
+  int64_t samples = 1;
+  std::vector<std::vector<uint8_t>> inputs;  ///< operands that are no constants
+};
+
+/// What is drawn.
+struct NodeRequest {
+  const OpDef* op = nullptr;
+  bool only_floats = false;      ///< operands are float32 (else: any value set)
+  bool special_values = true;    ///< NaN, infinities, zeros of both signs among the floats
+  bool constant_weights = true;  ///< conv and dense: the kernel is a constant
+};
+
+/// A random problem for the op; none where a draw has no result. Throws InternalError for an op
+/// that it knows nothing of.
+[[nodiscard]] std::optional<NodeProblem> random_node(const NodeRequest& request,
+                                                     std::mt19937_64& rng);
+
+/// Outputs of a reference kernel or primitive; of compiled code (a KernelFunction that has an
+/// unused buffer between operands and outputs). Throws std::runtime_error where a byte behind an
+/// output is written.
+[[nodiscard]] std::vector<std::vector<uint8_t>> run_prepared(const kernels::KernelDef& kernel,
+                                                             const NodeProblem& problem);
+[[nodiscard]] std::vector<std::vector<uint8_t>> run_compiled(jit::KernelFunction function,
+                                                             const NodeProblem& problem);
+
+/// The reference kernel of an op.
+[[nodiscard]] const kernels::KernelDef& reference_of(const OpDef& op);
+
+}  // namespace qloom::testing
