@@ -52,8 +52,8 @@ class PipelineCompiler {
 /// does not fit this version.
 [[nodiscard]] PipelineCompiler& pipeline_compiler();
 
-/// What Halide costs before the first sample runs, in milliseconds. Measured on AMD EPYC (Zen 5, shared
-/// host), best of 5: see kernels/halide/README.md.
+/// What Halide costs before the first sample runs, in milliseconds. Measured on AMD EPYC (Zen 5,
+/// shared host), best of 5: see kernels/halide/README.md.
 struct PipelineStart {
   double open_ms;  ///< loading libHalide and the first pipeline of a process
   double each_ms;  ///< a pipeline after that

@@ -91,14 +91,12 @@ std::vector<Choice> node_choices(const Graph& graph, const Node& node,
   std::vector<Choice> choices;
   for (const KernelDef* kernel : kernels::all_kernels()) {
     if ((kernel->is_reference() ? kernel->reference_op : kernel->node_op) != node.op) continue;
-    Candidate candidate{.kernel = std::string(kernel->name),
-                        .matches = false,
-                        .reason = ruled_out(*kernel)};
+    Candidate candidate{
+        .kernel = std::string(kernel->name), .matches = false, .reason = ruled_out(*kernel)};
     if (candidate.reason.empty()) {
       auto spec = std::make_shared<ReferenceSpec>(base);
       spec->kernel = candidate.kernel;
-      const Verdict verdict =
-          verdict_of(*kernel, *query, *spec, options, candidate.predicted_ns);
+      const Verdict verdict = verdict_of(*kernel, *query, *spec, options, candidate.predicted_ns);
       candidate.matches = static_cast<bool>(verdict);
       if (verdict)
         choices.push_back({.kernel = kernel,
@@ -124,14 +122,12 @@ std::vector<Choice> node_choices(const Graph& graph, const Node& node,
 
 void drop_dear_pipelines(Selection& selection, const CompileOptions& options) {
   const auto saved_ms = [&](const Selected& call) {
-    const double ns =
-        other_than_pipeline(call)->predicted_ns - call.choices.front().predicted_ns;
+    const double ns = other_than_pipeline(call)->predicted_ns - call.choices.front().predicted_ns;
     return ns * 1e-6 * static_cast<double>(options.expected_samples);
   };
   const auto text = [&](double saved, double cost, const char* whose) {
-    return join_text("not worth compiling: ", whose, " would save ", std::lround(saved),
-                     " ms on ", options.expected_samples, " samples and cost ", std::lround(cost),
-                     " ms");
+    return join_text("not worth compiling: ", whose, " would save ", std::lround(saved), " ms on ",
+                     options.expected_samples, " samples and cost ", std::lround(cost), " ms");
   };
   constexpr jit::PipelineStart kStart = jit::kPipelineStart;
   std::vector<Selected*> calls;

@@ -60,8 +60,8 @@ Verdict plain_buffers(const ReferenceSpec& spec) {
   return Verdict::yes();
 }
 
-jit::PipelineSource source(const ReferenceSpec& spec, std::string symbol,
-                           std::string_view pipeline, Attributes parameters) {
+jit::PipelineSource source(const ReferenceSpec& spec, std::string symbol, std::string_view pipeline,
+                           Attributes parameters) {
   jit::PipelineSource s{.symbol = std::move(symbol),
                         .pipeline = std::string(pipeline),
                         .parameters = std::move(parameters),

@@ -5,6 +5,7 @@
 
 #include "graph/ops/attributes.h"
 #include "graph/ops_table.h"
+#include "graph/support/fields.h"
 #include "kernels/halide/halide.h"
 #include "kernels/kernels_table.h"
 #include "kernels/reference/products.h"
@@ -45,7 +46,8 @@ Verdict takes(const ReferenceSpec& spec) {
 jit::PipelineSource pipeline(const ReferenceSpec& spec, std::string symbol) {
   const auto pool = from_attributes<Pool>(spec.attributes);
   const std::string_view padding = names_of(pool.padding)[static_cast<size_t>(pool.padding)];
-  const Extents x = qloom::bind(spec.operands[0].shape, 1), y = qloom::bind(spec.results[0].shape, 1);
+  const Extents x = qloom::bind(spec.operands[0].shape, 1),
+                y = qloom::bind(spec.results[0].shape, 1);
   std::vector<int64_t> before;
   for (size_t a = 0; a < pool.sizes.size(); ++a)
     before.push_back(
@@ -59,8 +61,8 @@ jit::PipelineSource pipeline(const ReferenceSpec& spec, std::string symbol) {
 }
 
 /// Nanoseconds per cell that a window reads. AMD EPYC (Zen 5, family 26 model 2, shared host).
-constexpr halide::Measured kTimes[] = {{"max bytes", 0.02},   {"max words", 0.03},
-                                       {"max mixed", 0.15},   {"max f32", 0.08},
+constexpr halide::Measured kTimes[] = {{"max bytes", 0.02},    {"max words", 0.03},
+                                       {"max mixed", 0.15},    {"max f32", 0.08},
                                        {"average codes", 0.2}, {"average f32", 0.3}};
 
 double ns(const ReferenceSpec& spec) {

@@ -72,10 +72,16 @@ Draw draw_softmax(Random& r) {
 
 Draw draw_activation(Random& r) {
   ops::Activation a;
-  a.function = pick<const char*>(
-      r, {"linear", "relu", "leaky_relu", "elu", "selu", "softplus", "softsign", "swish", "gelu",
-          "exponential", "mish", "sigmoid", "tanh", "keras_hard_sigmoid", "hard_sigmoid",
-          "smooth_sigmoid", "binary_sigmoid", "hard_tanh", "smooth_tanh", "binary_tanh"});
+  a.function = pick<const char*>(r, {"linear",         "relu",
+                                     "leaky_relu",     "elu",
+                                     "selu",           "softplus",
+                                     "softsign",       "swish",
+                                     "gelu",           "exponential",
+                                     "mish",           "sigmoid",
+                                     "tanh",           "keras_hard_sigmoid",
+                                     "hard_sigmoid",   "smooth_sigmoid",
+                                     "binary_sigmoid", "hard_tanh",
+                                     "smooth_tanh",    "binary_tanh"});
   if (a.function == "leaky_relu" || (a.function == "relu" && chance(r, 0.4)))
     a.negative_slope = 0.25;
   if (a.function == "relu" && chance(r, 0.4)) a.max_value = 6;
@@ -120,7 +126,8 @@ Draw draw_pad(Random& r) {
   const Shape x = image(r, chance(r, 0.4));
   ops::Pad p;
   p.before.assign(x.size(), 0), p.after.assign(x.size(), 0);
-  for (size_t a = 1; a + 1 < x.size(); ++a) p.before[a] = between(r, 0, 3), p.after[a] = between(r, 0, 3);
+  for (size_t a = 1; a + 1 < x.size(); ++a)
+    p.before[a] = between(r, 0, 3), p.after[a] = between(r, 0, 3);
   return {to_attributes(p), {x}};
 }
 
@@ -146,15 +153,32 @@ Draw draw_reduce(Random& r) {
   return {to_attributes(reduce), {x}};
 }
 
+Draw draw_elementwise(Random& r) {
+  const Shape x = image(r, chance(r, 0.4));
+  ops::ElementwiseOp op;
+  op.kind = static_cast<ops::Elementwise>(between(r, 0, 5));
+  op.constant_divisor = chance(r, 0.2);
+  Shape y = x;  // a value per channel, per pixel, or all
+  for (size_t a = 1; a < y.size(); ++a)
+    if (chance(r, 0.4)) y[a] = Dim(1);
+  const bool first = chance(r, 0.3);
+  return {to_attributes(op), first ? std::vector<Shape>{y, x} : std::vector<Shape>{x, y}};
+}
+
 struct Drawer {
   const OpDef* op;
   Draw (*draw)(Random&);
 };
-constexpr Drawer kDrawers[] = {{&ops::pool, draw_pool},         {&ops::softmax, draw_softmax},
-                               {&ops::activation, draw_activation}, {&ops::conv, draw_conv},
-                               {&ops::dense, draw_dense},       {&ops::permute, draw_permute},
-                               {&ops::pad, draw_pad},           {&ops::concat, draw_concat},
-                               {&ops::reduce, draw_reduce}};
+constexpr Drawer kDrawers[] = {{&ops::pool, draw_pool},
+                               {&ops::softmax, draw_softmax},
+                               {&ops::activation, draw_activation},
+                               {&ops::conv, draw_conv},
+                               {&ops::dense, draw_dense},
+                               {&ops::permute, draw_permute},
+                               {&ops::pad, draw_pad},
+                               {&ops::concat, draw_concat},
+                               {&ops::reduce, draw_reduce},
+                               {&ops::elementwise, draw_elementwise}};
 
 float random_float(Random& r, bool special) {
   if (special && chance(r, 0.05))
@@ -211,12 +235,12 @@ struct Frames {
       std::copy(bytes.begin(), bytes.end(), inputs.back().begin() + kSlack);
     }
     for (const auto& [result, storage] : p.spec.outputs)
-      outputs.emplace_back(static_cast<size_t>(
-                               kernels::bytes_per_sample(
-                                   p.spec.results[static_cast<size_t>(result)].shape, storage) *
-                               p.samples) +
-                               kSlack + kGuard,
-                           0xa5);
+      outputs.emplace_back(
+          static_cast<size_t>(kernels::bytes_per_sample(
+                                  p.spec.results[static_cast<size_t>(result)].shape, storage) *
+                              p.samples) +
+              kSlack + kGuard,
+          0xa5);
     scratch.assign(static_cast<size_t>(scratch_bytes) + kSlack, 0xa5);
     for (auto& b : inputs) pointers.push_back(b.data() + kSlack);
     if (unused_buffer) pointers.push_back(nullptr);
@@ -256,8 +280,8 @@ std::optional<NodeProblem> random_node(const NodeRequest& request, Random& r) {
     if (!own.is_float32() && chance(r, 0.4))
       type.scale = Scale::constant(chance(r, 0.5) ? 0.25 : 0.3700000047683716);
     const std::string name = "x" + std::to_string(i);
-    data.push_back(random_data(r, type, constant ? 1 : p.samples,
-                               request.special_values && !constant));
+    data.push_back(
+        random_data(r, type, constant ? 1 : p.samples, request.special_values && !constant));
     values.push_back(!constant          ? graph.add_input(name, type)
                      : type.has_codes() ? graph.add_constant(name, data.back(), type)
                                         : graph.add_constant(name, data.back()));
@@ -307,6 +331,29 @@ std::vector<std::vector<uint8_t>> run_compiled(jit::KernelFunction function,
   Frames frames(problem, true, 0);
   function(frames.pointers.data(), problem.samples);
   return frames.take(problem);
+}
+
+std::string first_difference(const NodeProblem& problem, size_t output,
+                             const std::vector<uint8_t>& got, const std::vector<uint8_t>& want,
+                             double relative) {
+  if (got.size() != want.size()) return join_text(got.size(), " bytes, not ", want.size());
+  if (problem.spec.outputs[output].second != Storage::f32()) {
+    for (size_t i = 0; i < got.size(); ++i)
+      if (got[i] != want[i])
+        return join_text("byte ", i, ": ", int{got[i]}, ", expected ", int{want[i]});
+    return {};
+  }
+  for (size_t i = 0; i + 4 <= got.size(); i += 4) {
+    if (std::memcmp(&got[i], &want[i], 4) == 0) continue;
+    float a = 0, b = 0;
+    std::memcpy(&a, &got[i], 4);
+    std::memcpy(&b, &want[i], 4);
+    if (std::isnan(a) && std::isnan(b)) continue;
+    const double largest = std::max(1.0, std::abs(double{b}));
+    if (relative > 0 && std::abs(double{a} - b) <= relative * largest) continue;
+    return join_text("element ", i / 4, ": ", a, ", expected ", b);
+  }
+  return {};
 }
 
 const kernels::KernelDef& reference_of(const OpDef& op) {

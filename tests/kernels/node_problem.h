@@ -43,6 +43,12 @@ struct NodeRequest {
 [[nodiscard]] std::vector<std::vector<uint8_t>> run_compiled(jit::KernelFunction function,
                                                              const NodeProblem& problem);
 
+/// Where output `output` differs, and how; empty where it does not. Bits are compared, but any NaN
+/// equals any other. `relative`: how far floats may be apart, of the larger one's magnitude or 1.
+[[nodiscard]] std::string first_difference(const NodeProblem& problem, size_t output,
+                                           const std::vector<uint8_t>& got,
+                                           const std::vector<uint8_t>& want, double relative = 0);
+
 /// The reference kernel of an op.
 [[nodiscard]] const kernels::KernelDef& reference_of(const OpDef& op);
 

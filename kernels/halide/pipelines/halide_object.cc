@@ -25,8 +25,8 @@ Halide::Target halide_target(const jit::Target& target) {
   std::vector<Feature::Feature> features{Feature::NoRuntime, Feature::NoAsserts,
                                          Feature::NoBoundsQuery, Feature::StrictFloat};
   const bool is_x86 = target.triple.starts_with("x86_64");
-  qloom_check(is_x86 || target.triple.starts_with("aarch64"),
-              "Halide pipelines are not made for ", target.triple);
+  qloom_check(is_x86 || target.triple.starts_with("aarch64"), "Halide pipelines are not made for ",
+              target.triple);
   if (target.lowering == jit::Lowering::avx2)
     for (const Feature::Feature f : {Feature::SSE41, Feature::AVX, Feature::F16C, Feature::AVX2})
       features.push_back(f);
@@ -48,8 +48,7 @@ Expr descriptor(const Halide::Type& type, const jit::PipelineBuffer& buffer, siz
     stride *= static_cast<int>(buffer.extents[d]);
   }
   b.mins.emplace_back(0);
-  b.extents.push_back(
-      Halide::cast<int>(ir::Variable::make(Halide::Int(64), "count")));
+  b.extents.push_back(Halide::cast<int>(ir::Variable::make(Halide::Int(64), "count")));
   b.strides.emplace_back(stride);
   return b.build();
 }
@@ -74,8 +73,8 @@ void append(Halide::Module& module, const jit::PipelineSource& source, int vecto
   for (size_t i = 0; i < source.inputs.size(); ++i)
     descriptors.push_back(descriptor(build.params()[i].type(), source.inputs[i], i));
   for (size_t i = 0; i < source.outputs.size(); ++i)
-    descriptors.push_back(descriptor(pipeline.outputs()[i].type(), source.outputs[i],
-                                     source.inputs.size() + 1 + i));
+    descriptors.push_back(
+        descriptor(pipeline.outputs()[i].type(), source.outputs[i], source.inputs.size() + 1 + i));
   const Expr call = ir::Call::make(Halide::Int(32), inner, descriptors, ir::Call::Extern);
   const std::vector<ir::LoweredArgument> arguments{
       {"buffers", Halide::Argument::InputScalar, Halide::Handle(), 0, {}},

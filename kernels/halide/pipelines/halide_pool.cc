@@ -12,9 +12,7 @@ using Halide::Expr;
 struct Axis {
   int in, size, stride, before, out;
   Expr index;  ///< of the window
-  [[nodiscard]] bool is_inside() const {
-    return before == 0 && (out - 1) * stride + size <= in;
-  }
+  [[nodiscard]] bool is_inside() const { return before == 0 && (out - 1) * stride + size <= in; }
   [[nodiscard]] Expr raw(const Expr& tap) const { return index * stride - before + tap; }
   [[nodiscard]] Expr at(const Expr& tap) const {
     return is_inside() ? raw(tap) : Halide::clamp(raw(tap), 0, in - 1);
