@@ -1,5 +1,7 @@
 #include "kernels/halide/halide.h"
 
+#include <algorithm>
+
 #include "graph/support/error.h"
 
 namespace qloom::kernels::halide {
@@ -86,11 +88,27 @@ bool is_mixed(const ReferenceSpec& spec) {
   return false;
 }
 
-double measured(std::span<const Measured> table, std::string_view what) {
+double vectors(const ReferenceSpec& spec, const TensorType& type, int64_t most_lanes) {
+  int64_t bytes = 4;
+  const auto narrow = [&](Storage s) {
+    bytes = std::min<int64_t>(bytes, s.kind == Storage::Kind::bytes   ? 1
+                                     : s.kind == Storage::Kind::words ? 2
+                                                                      : 4);
+  };
+  for (const Storage s : spec.operand_storages) narrow(s);
+  for (const auto& [result, storage] : spec.outputs) narrow(storage);
+  const int64_t last = last_extent(type.shape);
+  int64_t lanes = std::min(32 / bytes, most_lanes);
+  while (lanes > last) lanes /= 2;
+  const int64_t per_row = (last + lanes - 1) / lanes;
+  return static_cast<double>(elements_per_sample(type.shape) / last * per_row);
+}
+
+const Measured& measured(std::span<const Measured> table, std::string_view what) {
   for (const Measured& row : table)
-    if (row.what == what) return row.ns;
+    if (row.what == what) return row;
   qloom_assert(false, "no time was measured for '", what, "'");
-  return 0;
+  return table.front();
 }
 
 }  // namespace qloom::kernels::halide

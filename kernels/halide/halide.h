@@ -27,12 +27,18 @@ namespace qloom::kernels::halide {
 [[nodiscard]] Storage::Kind kind(const ReferenceSpec& spec);
 [[nodiscard]] bool is_mixed(const ReferenceSpec& spec);
 
-/// A row of a pipeline's measured times: nanoseconds per element that it reads or writes.
+/// Vectors in which a pipeline goes through the elements of a type: as many lanes as fit for the
+/// narrowest storage of operands and outputs, at most `most_lanes` and at most the last axis.
+[[nodiscard]] double vectors(const ReferenceSpec& spec, const TensorType& type,
+                             int64_t most_lanes = 32);
+
+/// A row of a pipeline's measured times, in nanoseconds. What counts as a step is the pipeline's.
 struct Measured {
   std::string_view what;
-  double ns;
+  double per_step;
+  double per_vector = 0;
 };
 /// Throws InternalError when there is no such row.
-[[nodiscard]] double measured(std::span<const Measured> table, std::string_view what);
+[[nodiscard]] const Measured& measured(std::span<const Measured> table, std::string_view what);
 
 }  // namespace qloom::kernels::halide

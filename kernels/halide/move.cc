@@ -44,11 +44,14 @@ jit::PipelineSource move_source(const ReferenceSpec& spec, std::string symbol,
   return source(spec, std::move(symbol), "move", std::move(parameters));
 }
 
-/// Nanoseconds per element of the result. AMD EPYC (Zen 5, family 26 model 2, shared host).
-constexpr Measured kTimes[] = {{"permute", 0.5}, {"pad", 0.2}, {"concat", 0.3}};
+/// Per vector of the result where runs of the last axis stay together, else per element. AMD EPYC
+/// (Zen 5, family 26 model 2, shared host), see README.md.
+constexpr Measured kTimes[] = {{"runs", 0.6}, {"elements", 0.5}, {"runs mixed", 2}};
 
-double move_ns(const ReferenceSpec& spec, std::string_view what) {
-  return measured(kTimes, what) * static_cast<double>(elements(spec));
+double move_ns(const ReferenceSpec& spec, bool runs) {
+  if (!runs) return measured(kTimes, "elements").per_step * static_cast<double>(elements(spec));
+  return measured(kTimes, is_mixed(spec) ? "runs mixed" : "runs").per_step *
+         vectors(spec, spec.results[0]);
 }
 
 }  // namespace qloom::kernels::halide

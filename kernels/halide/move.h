@@ -11,6 +11,7 @@ namespace qloom::kernels::halide {
 /// The pipeline "move" with parameters of the op and what the operands' codes are multiplied by.
 [[nodiscard]] jit::PipelineSource move_source(const ReferenceSpec& spec, std::string symbol,
                                               Attributes parameters);
-[[nodiscard]] double move_ns(const ReferenceSpec& spec, std::string_view what);
+/// `runs`: elements of the last axis stay together.
+[[nodiscard]] double move_ns(const ReferenceSpec& spec, bool runs);
 
 }  // namespace qloom::kernels::halide

@@ -80,7 +80,7 @@ std::unique_ptr<ReferenceCall> prepare(const ReferenceSpec& spec) {
   return std::make_unique<Binary>(spec);
 }
 
-double cost(const Query& query) { return reference::elements_ns(query, 8); }
+double cost(const Query& query) { return reference::elements_ns(query, 2.5); }
 
 }  // namespace
 

@@ -223,41 +223,6 @@ std::vector<uint8_t> stored(const Tensor& data, const TensorType& type, Storage 
 constexpr size_t kGuard = 64;
 constexpr size_t kSlack = kernels::kSlackBytes;
 
-/// Buffers with the slack that kernels may touch, and guards behind it.
-struct Frames {
-  std::vector<std::vector<uint8_t>> inputs, outputs;
-  std::vector<uint8_t> scratch;
-  std::vector<void*> pointers;
-
-  Frames(const NodeProblem& p, bool unused_buffer, int64_t scratch_bytes) {
-    for (const auto& bytes : p.inputs) {
-      inputs.emplace_back(bytes.size() + 2 * kSlack, 0x5a);
-      std::copy(bytes.begin(), bytes.end(), inputs.back().begin() + kSlack);
-    }
-    for (const auto& [result, storage] : p.spec.outputs)
-      outputs.emplace_back(
-          static_cast<size_t>(kernels::bytes_per_sample(
-                                  p.spec.results[static_cast<size_t>(result)].shape, storage) *
-                              p.samples) +
-              kSlack + kGuard,
-          0xa5);
-    scratch.assign(static_cast<size_t>(scratch_bytes) + kSlack, 0xa5);
-    for (auto& b : inputs) pointers.push_back(b.data() + kSlack);
-    if (unused_buffer) pointers.push_back(nullptr);
-    for (auto& b : outputs) pointers.push_back(b.data());
-    pointers.push_back(scratch.data());
-  }
-
-  std::vector<std::vector<uint8_t>> take(const NodeProblem& p) {
-    for (auto& b : outputs) {
-      if (std::any_of(b.end() - kGuard, b.end(), [](uint8_t v) { return v != 0xa5; }))
-        throw std::runtime_error(p.name + ": written behind an output");
-      b.resize(b.size() - kSlack - kGuard);
-    }
-    return std::move(outputs);
-  }
-};
-
 }  // namespace
 
 std::optional<NodeProblem> random_node(const NodeRequest& request, Random& r) {
@@ -316,19 +281,47 @@ std::optional<NodeProblem> random_node(const NodeRequest& request, Random& r) {
   return p;
 }
 
+NodeFrames::NodeFrames(const NodeProblem& p, bool unused_buffer, int64_t scratch_bytes) {
+  for (const auto& bytes : p.inputs) {
+    inputs_.emplace_back(bytes.size() + 2 * kSlack, 0x5a);
+    std::copy(bytes.begin(), bytes.end(), inputs_.back().begin() + kSlack);
+  }
+  for (const auto& [result, storage] : p.spec.outputs) {
+    const TensorType& type = p.spec.results[static_cast<size_t>(result)];
+    outputs_.emplace_back(
+        static_cast<size_t>(kernels::bytes_per_sample(type.shape, storage) * p.samples) + kSlack +
+            kGuard,
+        0xa5);
+  }
+  scratch_.assign(static_cast<size_t>(scratch_bytes) + kSlack, 0xa5);
+  for (auto& b : inputs_) pointers.push_back(b.data() + kSlack);
+  if (unused_buffer) pointers.push_back(nullptr);
+  for (auto& b : outputs_) pointers.push_back(b.data());
+  pointers.push_back(scratch_.data());
+}
+
+std::vector<std::vector<uint8_t>> NodeFrames::take(const NodeProblem& p) {
+  for (auto& b : outputs_) {
+    if (std::any_of(b.end() - kGuard, b.end(), [](uint8_t v) { return v != 0xa5; }))
+      throw std::runtime_error(p.name + ": written behind an output");
+    b.resize(b.size() - kSlack - kGuard);
+  }
+  return std::move(outputs_);
+}
+
 std::vector<std::vector<uint8_t>> run_prepared(const kernels::KernelDef& kernel,
                                                const NodeProblem& problem) {
   ReferenceSpec spec = problem.spec;
   spec.kernel = std::string(kernel.name);
   const auto call = kernel.prepare()(spec);
-  Frames frames(problem, false, call->scratch_bytes());
+  NodeFrames frames(problem, false, call->scratch_bytes());
   call->run(frames.pointers.data(), problem.samples);
   return frames.take(problem);
 }
 
 std::vector<std::vector<uint8_t>> run_compiled(jit::KernelFunction function,
                                                const NodeProblem& problem) {
-  Frames frames(problem, true, 0);
+  NodeFrames frames(problem, true, 0);
   function(frames.pointers.data(), problem.samples);
   return frames.take(problem);
 }

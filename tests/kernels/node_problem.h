@@ -35,6 +35,19 @@ struct NodeRequest {
 [[nodiscard]] std::optional<NodeProblem> random_node(const NodeRequest& request,
                                                      std::mt19937_64& rng);
 
+/// Buffers for a run, with the slack that kernels may touch, and guards behind the outputs.
+struct NodeFrames {
+  /// `unused_buffer`: between operands and outputs, as compiled code has it.
+  NodeFrames(const NodeProblem& problem, bool unused_buffer, int64_t scratch_bytes);
+  /// The outputs. Throws std::runtime_error where a byte behind one is written.
+  std::vector<std::vector<uint8_t>> take(const NodeProblem& problem);
+  std::vector<void*> pointers;
+
+ private:
+  std::vector<std::vector<uint8_t>> inputs_, outputs_;
+  std::vector<uint8_t> scratch_;
+};
+
 /// Outputs of a reference kernel or primitive; of compiled code (a KernelFunction that has an
 /// unused buffer between operands and outputs). Throws std::runtime_error where a byte behind an
 /// output is written.

@@ -2,8 +2,8 @@
 #include <gtest/gtest.h>
 
 #include <chrono>
-#include <cstring>
-#include <functional>
+#include <cstdio>
+#include <cstdlib>
 #include <map>
 #include <set>
 
@@ -79,6 +79,53 @@ class Pipelines : public ::testing::Test {
 TEST_F(Pipelines, SampleAgreesWithReference) { check(draw(20240607, 12), jit::Target::host()); }
 
 TEST_F(Pipelines, PortableCodeAgreesWithReference) { check(draw(7, 6), jit::Target::portable()); }
+
+/// Best time of a call, in nanoseconds per sample.
+template <class Run>
+double best_ns(const Run& run, int64_t samples) {
+  double best = 1e30;
+  for (int i = 0; i < 30; ++i) {
+    const auto start = std::chrono::steady_clock::now();
+    run();
+    const std::chrono::duration<double, std::nano> time = std::chrono::steady_clock::now() - start;
+    best = std::min(best, time.count() / static_cast<double>(samples));
+  }
+  return best;
+}
+
+/// With QLOOM_TEST_VERBOSE: the figures of the tables of measured times, and what Halide costs to
+/// start.
+TEST_F(Pipelines, PrintTimes) {
+  if (std::getenv("QLOOM_TEST_VERBOSE") == nullptr) GTEST_SKIP() << "only with QLOOM_TEST_VERBOSE";
+  auto cases = draw(99, 14);
+  bool first = true;
+  for (Case& c : cases) {
+    const auto start = std::chrono::steady_clock::now();
+    const jit::PipelineSource source = c.kernel->pipeline(c.problem.spec, c.symbol);
+    const auto object = jit::pipeline_compiler().compile({&source, 1}, jit::Target::host());
+    const std::chrono::duration<double, std::milli> compile =
+        std::chrono::steady_clock::now() - start;
+    const auto code = jit::compiler().load(object, "pipeline");
+    const auto function = reinterpret_cast<jit::KernelFunction>(code->symbol(c.symbol));
+    const KernelDef& reference = reference_of(*c.kernel->node_op);
+    kernels::ReferenceSpec spec = c.problem.spec;
+    spec.kernel = std::string(reference.name);
+    const auto call = reference.prepare()(spec);
+    NodeFrames frames(c.problem, true, call->scratch_bytes());
+    NodeFrames plain(c.problem, false, call->scratch_bytes());
+    const double fast = best_ns([&] { function(frames.pointers.data(), c.problem.samples); },
+                                c.problem.samples),
+                 slow = best_ns([&] { call->run(plain.pointers.data(), c.problem.samples); },
+                                c.problem.samples);
+    const auto elements = static_cast<double>(elements_per_sample(spec.results[0].shape));
+    std::printf(
+        "%s\n  %.1f ns (%.3f an element), predicted %.1f; reference %.1f ns (%.2f); %s %.0f ms\n",
+        (std::string(c.kernel->name) + " " + c.problem.name).c_str(), fast, fast / elements,
+        c.kernel->node_ns(c.problem.spec), slow, slow / elements,
+        first ? "first compiled in" : "compiled in", compile.count());
+    first = false;
+  }
+}
 
 class PipelinesLong : public ::testing::TestWithParam<uint64_t> {};
 INSTANTIATE_TEST_SUITE_P(Part, PipelinesLong, ::testing::Range<uint64_t>(0, 4));

@@ -46,19 +46,14 @@ void pad(PipelineBuild& b) {
 
 void concat(PipelineBuild& b) {
   const auto axis = static_cast<size_t>(b.parameters()["axis"].as_integer());
-  const Place place = b.place();
-  Expr y;
-  int end = static_cast<int>(b.output().extents[axis]);
-  for (size_t i = b.source().inputs.size(); i-- > 0;) {
+  std::vector<PipelineBuild::Part> parts;
+  int begin = 0;
+  for (size_t i = 0; i < b.source().inputs.size(); ++i) {
     const auto extent = static_cast<int>(b.input(i).extents[axis]);
-    const int begin = end - extent;
-    Place own = place;
-    own[axis] = Halide::clamp(place[axis] - begin, 0, extent - 1);
-    const Expr x = moved(b, i, own);
-    y = y.defined() ? Halide::select(place[axis] < end, x, y) : x;
-    end = begin;
+    parts.push_back({begin, extent, [&b, i](const Place& place) { return moved(b, i, place); }});
+    begin += extent;
   }
-  store(b, y);
+  b.store_parts(axis, parts, b.parameters()["codes"].as_bool());
 }
 
 void build(PipelineBuild& b) {

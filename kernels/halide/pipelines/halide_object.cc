@@ -27,7 +27,7 @@ Halide::Target halide_target(const jit::Target& target) {
   const bool is_x86 = target.triple.starts_with("x86_64");
   qloom_check(is_x86 || target.triple.starts_with("aarch64"), "Halide pipelines are not made for ",
               target.triple);
-  if (target.lowering == jit::Lowering::avx2)
+  if (is_x86 && target.lowering != jit::Lowering::portable)
     for (const Feature::Feature f : {Feature::SSE41, Feature::AVX, Feature::F16C, Feature::AVX2})
       features.push_back(f);
   return {Halide::Target::Linux, is_x86 ? Halide::Target::X86 : Halide::Target::ARM, 64, features};
@@ -105,7 +105,7 @@ std::vector<uint8_t> halide_object(std::span<const jit::PipelineSource> sources,
   try {
     Halide::Module module(sources.front().symbol, halide_target(target));
     for (const auto& source : sources)
-      append(module, source, target.lowering == jit::Lowering::avx2 ? 32 : 16);
+      append(module, source, target.lowering == jit::Lowering::portable ? 16 : 32);
     const Halide::Buffer<uint8_t> object = module.compile_to_buffer();
     return {object.data(), object.data() + object.number_of_elements()};
   } catch (const Halide::Error& error) {

@@ -96,10 +96,31 @@ Expr PipelineBuild::value(size_t i, const Place& place) const {
   return b.element == Element::f32 ? element(i, place) : value_of_code(code(i, place), b.step);
 }
 
-void PipelineBuild::store_element(Expr element) {
+/// What is stored in the next output for a code or value.
+Expr PipelineBuild::stored_code(const Expr& code) const {
+  const PipelineBuffer& b = output(outputs_.size());
+  const Expr e = b.element == Element::f32 ? value_of_code(code, b.step)
+                 : b.zero == 0             ? code
+                                           : code + b.zero;
+  return Halide::cast(type_of(b.element), e);
+}
+
+Expr PipelineBuild::stored_value(const Expr& value) const {
+  const PipelineBuffer& b = output(outputs_.size());
+  if (b.element != Element::f32) return stored_code(code_of_value(value, b.step));
+  // The value of code 0 is +0, whatever the sign of the float.
+  return b.step == 0 ? value : value + 0.0f;
+}
+
+Halide::Func PipelineBuild::next_output() const {
   const PipelineBuffer& b = output(outputs_.size());
   qloom_assert(b.extents == output().extents, "outputs of pipeline ", source_.symbol, " differ");
-  Halide::Func f(source_.symbol + "_y" + std::to_string(outputs_.size()));
+  return Halide::Func(source_.symbol + "_y" + std::to_string(outputs_.size()));
+}
+
+void PipelineBuild::store_element(Expr element) {
+  const PipelineBuffer& b = output(outputs_.size());
+  Halide::Func f = next_output();
   std::vector<Halide::Var> variables(axes_.rbegin(), axes_.rend());
   variables.push_back(sample);
   f(variables) = Halide::cast(type_of(b.element), std::move(element));
@@ -107,17 +128,35 @@ void PipelineBuild::store_element(Expr element) {
   outputs_.push_back(std::move(f));
 }
 
-void PipelineBuild::store_code(Expr code) {
-  const PipelineBuffer& b = output(outputs_.size());
-  if (b.element == Element::f32) return store_element(value_of_code(code, b.step));
-  store_element(b.zero == 0 ? std::move(code) : code + b.zero);
-}
+void PipelineBuild::store_code(const Expr& code) { store_element(stored_code(code)); }
+void PipelineBuild::store_value(const Expr& value) { store_element(stored_value(value)); }
 
-void PipelineBuild::store_value(Expr value) {
-  const PipelineBuffer& b = output(outputs_.size());
-  if (b.element != Element::f32) return store_code(code_of_value(value, b.step));
-  // The value of code 0 is +0, whatever the sign of the float.
-  store_element(b.step == 0 ? std::move(value) : value + 0.0f);
+void PipelineBuild::store_parts(size_t axis, const std::vector<Part>& parts, bool codes) {
+  while (outputs_.size() < source_.outputs.size()) {
+    const PipelineBuffer& b = output(outputs_.size());
+    Halide::Func f = next_output();
+    std::vector<Halide::Var> variables(axes_.rbegin(), axes_.rend());
+    variables.push_back(sample);
+    f(variables) = Halide::undef(type_of(b.element));
+    for (size_t i = 0; i < parts.size(); ++i) {
+      const Halide::RDom r(0, parts[i].extent);
+      Place from = place(), to = place();
+      from[axis] = r.x;
+      to[axis] = r.x + parts[i].begin;
+      const Expr e = parts[i].element(from);
+      f(arguments_of(to)) = codes ? stored_code(e) : stored_value(e);
+      Halide::Stage stage = f.update(static_cast<int>(i));
+      const bool is_last = axis + 1 == axes_.size();
+      const int width = lanes(is_last ? parts[i].extent : output().extents.back());
+      constexpr auto kTail = Halide::TailStrategy::GuardWithIf;  // a part ends where it ends
+      if (!is_last) stage.reorder(axes_.back(), r.x);
+      if (width > 1 && is_last) stage.vectorize(r.x, width, kTail);
+      if (width > 1 && !is_last) stage.vectorize(axes_.back(), width, kTail);
+      if (width == 1) stage.unscheduled();
+    }
+    set_shape(f.output_buffer(), b.extents);
+    outputs_.push_back(std::move(f));
+  }
 }
 
 void PipelineBuild::store_codes(const Expr& code) {

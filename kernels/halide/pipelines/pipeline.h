@@ -4,6 +4,7 @@
 
 #include <Halide.h>
 
+#include <functional>
 #include <string_view>
 #include <vector>
 
@@ -37,8 +38,17 @@ class PipelineBuild {
   /// Adds the next output: an element as it is stored, a code, or a value (as the reference kernels
   /// encode it). All outputs have the extents of the first.
   void store_element(Halide::Expr element);
-  void store_code(Halide::Expr code);
-  void store_value(Halide::Expr value);
+  void store_code(const Halide::Expr& code);
+  void store_value(const Halide::Expr& value);
+  /// Stores all outputs part by part: for each part, elements [begin, begin + extent) of `axis` (an
+  /// index of the place) get `element(place in the part)`, a
+  /// code or a value. Parts do not
+  /// overlap; together they are the whole axis.
+  struct Part {
+    int begin, extent;
+    std::function<Halide::Expr(const Place&)> element;
+  };
+  void store_parts(size_t axis, const std::vector<Part>& parts, bool codes);
   /// Stores a code or value in all outputs.
   void store_codes(const Halide::Expr& code);
   void store_values(const Halide::Expr& value);
@@ -60,6 +70,9 @@ class PipelineBuild {
 
  private:
   [[nodiscard]] std::vector<Halide::Expr> arguments_of(const Place& place) const;
+  [[nodiscard]] Halide::Expr stored_code(const Halide::Expr& code) const;
+  [[nodiscard]] Halide::Expr stored_value(const Halide::Expr& value) const;
+  [[nodiscard]] Halide::Func next_output() const;
   const jit::PipelineSource& source_;
   int vector_bytes_;
   std::vector<Halide::ImageParam> params_;
