@@ -1,6 +1,6 @@
 #!/usr/bin/env bash
 # Installs what a build of qloom needs on Debian 12: packages with apt-get, CMake and ninja from PyPI in build/venv (Debian's CMake
-# is too old). Does nothing, within milliseconds, when nothing is missing. Exit codes: 0 ready, 1 an installation failed,
+# is too old), and there too what a build can do without: Halide and oneDNN. Does nothing, within milliseconds, when nothing is missing. Exit codes: 0 ready, 1 an installation failed,
 # 2 packages are missing and there is no way to become root.
 set -euo pipefail
 cd "$(dirname "${BASH_SOURCE[0]}")/.."
@@ -26,6 +26,11 @@ packages=(
 python_packages=(
   cmake==4.4.5
   ninja==1.13.2
+)
+optional_packages=(  # cmake/optional.cmake finds them
+  halide==21.0.0
+  onednn-cpu-gomp==2023.2.0
+  onednn-devel-cpu-gomp==2023.2.0
 )
 venv=$PWD/build/venv
 log=$PWD/build/setup.log
@@ -86,15 +91,27 @@ install_packages() {
 
 install_venv() {
   # The folder is part of the stamp: the programs of a venv name their own path, and break when the checkout is moved.
-  local stamp="$venv: ${python_packages[*]}"
+  local wanted=("${optional_packages[@]}")
+  [[ ${QLOOM_OPTIONAL:-yes} != no ]] || wanted=()
+  local stamp="$venv: ${python_packages[*]} ${wanted[*]-}"
   [[ -x $venv/bin/cmake && -x $venv/bin/ninja && -f $venv/qloom_stamp && $(< "$venv/qloom_stamp") == "$stamp" ]] && return
   local start=$SECONDS
+  local pip=("$venv/bin/python" -m pip install --disable-pip-version-check --no-deps)  # Halide's are for Python alone
   say "installing ${python_packages[*]} from PyPI into build/venv (30 MB)"
   rm -rf "$venv"
   run python3 -m venv "$venv"
-  run "$venv/bin/python" -m pip install --disable-pip-version-check "${python_packages[@]}"
-  echo "$stamp" > "$venv/qloom_stamp"
+  run "${pip[@]}" "${python_packages[@]}"
   say "CMake and ninja installed in $((SECONDS - start)) s"
+  if [[ ${#wanted[@]} -gt 0 ]]; then
+    start=$SECONDS
+    say "installing ${wanted[*]} from PyPI into build/venv (110 MB; QLOOM_OPTIONAL=no leaves them out)"
+    if "${pip[@]}" "${wanted[@]}" >> "$log" 2>&1 < /dev/null; then
+      say "Halide and oneDNN installed in $((SECONDS - start)) s"
+    else
+      say "they cannot be installed ($log says why): qloom is built without them; remove build/venv to try again"
+    fi
+  fi
+  echo "$stamp" > "$venv/qloom_stamp"
 }
 
 mkdir -p build
