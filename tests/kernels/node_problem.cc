@@ -322,7 +322,7 @@ std::vector<std::vector<uint8_t>> run_prepared(const kernels::KernelDef& kernel,
 std::vector<std::vector<uint8_t>> run_compiled(jit::KernelFunction function,
                                                const NodeProblem& problem) {
   NodeFrames frames(problem, true, 0);
-  function(frames.pointers.data(), problem.samples);
+  function(frames.pointers.data(), problem.samples, 0, 1);
   return frames.take(problem);
 }
 

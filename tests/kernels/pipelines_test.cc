@@ -113,7 +113,7 @@ TEST_F(Pipelines, PrintTimes) {
     const auto call = reference.prepare()(spec);
     NodeFrames frames(c.problem, true, call->scratch_bytes());
     NodeFrames plain(c.problem, false, call->scratch_bytes());
-    const double fast = best_ns([&] { function(frames.pointers.data(), c.problem.samples); },
+    const double fast = best_ns([&] { function(frames.pointers.data(), c.problem.samples, 0, 1); },
                                 c.problem.samples),
                  slow = best_ns([&] { call->run(plain.pointers.data(), c.problem.samples); },
                                 c.problem.samples);

@@ -78,7 +78,9 @@ void append(Halide::Module& module, const jit::PipelineSource& source, int vecto
   const Expr call = ir::Call::make(Halide::Int(32), inner, descriptors, ir::Call::Extern);
   const std::vector<ir::LoweredArgument> arguments{
       {"buffers", Halide::Argument::InputScalar, Halide::Handle(), 0, {}},
-      {"count", Halide::Argument::InputScalar, Halide::Int(64), 0, {}}};
+      {"count", Halide::Argument::InputScalar, Halide::Int(64), 0, {}},
+      {"begin", Halide::Argument::InputScalar, Halide::Int(64), 0, {}},  // one work item: all
+      {"end", Halide::Argument::InputScalar, Halide::Int(64), 0, {}}};
   module.append(ir::LoweredFunc(source.symbol, arguments, ir::Evaluate::make(call),
                                 Halide::LinkageType::External, Halide::NameMangling::C));
 }
