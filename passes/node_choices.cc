@@ -120,6 +120,31 @@ std::vector<Choice> node_choices(const Graph& graph, const Node& node,
   return choices;
 }
 
+std::string faster_apart(const Graph& graph, const Node& region, double region_ns,
+                         const CompileOptions& options) {
+  const Node* root = root_of(*region.body);
+  if (root == nullptr) return {};
+  const auto pinned = std::find_if(options.pinned.begin(), options.pinned.end(),
+                                   [&](const auto& pin) { return pin.first == region.name; });
+  if (pinned != options.pinned.end()) return {};
+  const ReferenceSpec spec = reference_spec(*region.body, *root, {{0, kernels::Storage::f32()}});
+  for (const KernelDef* kernel : kernels::all_kernels()) {
+    if (kernel->primitive == nullptr || kernel->node_op != root->op || kernel->experimental ||
+        std::find(options.disabled_kernels.begin(), options.disabled_kernels.end(), kernel->name) !=
+            options.disabled_kernels.end() ||
+        !kernel->missing().empty() || !kernel->takes(spec))
+      continue;
+    // What follows reads and writes the sums once more, eight at a time.
+    const double chain_ns =
+        0.15 * static_cast<double>(elements_per_sample(graph.type(region.results[0]).shape));
+    const double ns = kernel->node_ns(spec) + chain_ns;
+    if (ns < region_ns)
+      return join_text("is run in parts: ", kernel->name, " and a chain take ", std::lround(ns),
+                       " ns a sample, one kernel ", std::lround(region_ns), " ns");
+  }
+  return {};
+}
+
 void drop_dear_pipelines(Selection& selection, const CompileOptions& options) {
   const auto saved_ms = [&](const Selected& call) {
     const double ns = other_than_pipeline(call)->predicted_ns - call.choices.front().predicted_ns;

@@ -26,6 +26,11 @@ namespace qloom::passes {
     const std::function<std::string(const kernels::KernelDef&)>& ruled_out,
     std::vector<Candidate>& candidates);
 
+/// Why the root of a region is better run by a primitive, and what follows it by a chain, than the
+/// region as a whole, which takes `region_ns` a sample; empty where it is not.
+[[nodiscard]] std::string faster_apart(const Graph& graph, const Node& region, double region_ns,
+                                       const CompileOptions& options);
+
 /// Compiling a pipeline takes as long as a small model runs. Where the time that pipelines save on
 /// CompileOptions::expected_samples is less than what they take to compile, the next best choice
 /// comes first, and the report says so. Pinned nodes keep theirs.

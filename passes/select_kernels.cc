@@ -46,7 +46,7 @@ void check_names(const CompileOptions& options) {
 /// Storage in which a value is handed to a reference kernel or a tail: the narrowest.
 Storage plain(const TensorType& type) { return kernels::plain_storage(type); }
 
-/// A region that no emitted kernel can run, and why.
+/// A region that no emitted kernel can run, or that is faster in parts; and why.
 struct Unfit {
   NodeId region;
   std::string reason;
@@ -72,7 +72,12 @@ class Selector {
       if (node.op == &ops::reshape && reshape(node, backwards)) continue;
       Selected call = start(node);
       if (node.op == &ops::region) {
-        if (const std::string reason = choose_emitted(node, call); !reason.empty()) {
+        std::string reason = choose_emitted(node, call);
+        if (!reason.empty())
+          reason = "runs on reference kernels: " + reason;
+        else if (options_.float_mode == FloatMode::fast)
+          reason = faster_apart(graph_, node, call.choices.front().predicted_ns, options_);
+        if (!reason.empty()) {
           unfit.push_back({node.id, reason});
           return std::nullopt;
         }
@@ -381,7 +386,7 @@ Selection select_kernels(Graph& graph, const CompileOptions& options,
     }
     for (const Unfit& u : unfit) {
       const Node& region = graph.node(u.region);
-      notes.push_back(join_text("'", region.name, "' runs on reference kernels: ", u.reason));
+      notes.push_back(join_text("'", region.name, "' ", u.reason));
       const bool rooted = root_of(*region.body) != nullptr;
       dissolve(graph, u.region);
       if (rooted) form_chains(graph);

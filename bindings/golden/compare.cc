@@ -14,6 +14,8 @@ namespace qloom::golden {
 namespace {
 
 constexpr double kFloatBound = 1e-6;  // of the largest expected magnitude, at least of 1
+/// The same in float_mode fast, on top of it.
+constexpr double kFastBound = 1e-5;
 constexpr int64_t kFloatUlp = 4;
 
 /// Order-preserving integer of a float: neighbours differ by 1, both zeros are 0.
@@ -112,12 +114,13 @@ std::optional<size_t> logits_of(const Graph& graph, size_t i) {
 std::vector<OutputComparison> compare_outputs(const Graph& graph, const std::vector<Tensor>& got,
                                               const std::vector<Expected::Value>& wanted,
                                               const std::vector<passes::Certificate>& certificates,
-                                              size_t compared) {
+                                              size_t compared, double relative = 0) {
   std::vector<OutputComparison> out;
   for (size_t i = 0; i < compared; ++i) {
     const auto one = [&](size_t k, double inherited) {
+      const double more = relative * largest_magnitude(wanted[k].value.f32());
       return compare_output(graph.outputs()[k].name, got[k], wanted[k].value, certificates[k],
-                            inherited);
+                            inherited + more);
     };
     const std::optional<size_t> logits = logits_of(graph, i);
     const bool known = logits && *logits < compared;
@@ -232,7 +235,8 @@ std::vector<Tensor> run_model(const std::shared_ptr<const runtime::Model>& model
   return tensors;
 }
 
-Comparison compare(const Graph& graph, const Expected& expected, int threads, bool compiled) {
+Comparison compare(const Graph& graph, const Expected& expected, int threads, bool compiled,
+                   passes::FloatMode float_mode) {
   Comparison out;
   out.model = expected.name;
   out.samples = expected.inputs.empty() ? 0 : expected.inputs[0].extents()[0];
@@ -250,9 +254,12 @@ Comparison compare(const Graph& graph, const Expected& expected, int threads, bo
   for (const RuntimeValue& value : interpreted) interpreted_values.push_back(to_f32(value));
   out.interpreter = compare_outputs(graph, interpreted_values, wanted, certificates, compared);
   if (compiled) {
-    const passes::Compilation compilation = passes::compile(graph.clone());
+    passes::CompileOptions compile;
+    compile.float_mode = float_mode;
+    const passes::Compilation compilation = passes::compile(graph.clone(), compile);
     const std::vector<Tensor> run = run_model(compilation.model, expected.inputs, threads);
-    out.compiled = compare_outputs(graph, run, wanted, certificates, compared);
+    out.compiled = compare_outputs(graph, run, wanted, certificates, compared,
+                                   float_mode == passes::FloatMode::fast ? kFastBound : 0);
   }
   const auto within = [](const OutputComparison& o) { return o.within; };
   out.within_contract =

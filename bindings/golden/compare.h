@@ -11,6 +11,7 @@
 #include "graph/graph.h"
 #include "graph/interpret.h"
 #include "passes/certificate.h"
+#include "passes/compile.h"
 #include "runtime/model.h"
 
 namespace qloom::golden {
@@ -87,7 +88,10 @@ struct Comparison {
 /// expected inputs. `graph` is as imported with split_softmax; its outputs are the model's outputs,
 /// then the logits. Without `compiled` only the interpreter runs. A softmax may inherit half of the
 /// difference of its logits, which have a contract of their own: Σj |∂p_i/∂x_j| = 2·p_i·(1 - p_i).
+/// The compiled model may be off by 1e-5 of the largest expected magnitude (at least 1) where
+/// `float_mode` is fast.
 [[nodiscard]] Comparison compare(const Graph& graph, const Expected& expected, int threads = 1,
-                                 bool compiled = true);
+                                 bool compiled = true,
+                                 passes::FloatMode float_mode = passes::FloatMode::reproducible);
 
 }  // namespace qloom::golden

@@ -17,9 +17,9 @@ namespace qloom::kernels::onednn {
 struct Primitive {
   enum class Kind : uint8_t { convolution, inner_product, max_pool, average_pool, softmax };
   Kind kind = Kind::convolution;
-  Window window;  ///< convolution, pools; inner product: c inputs, n outputs, h rows
+  Window window = {};  ///< convolution, pools; inner product: c inputs, n outputs, h rows
   int64_t pad_bottom = 0, pad_right = 0;
-  std::vector<float> weights;              ///< [R, S, C/groups, K] or [C, U]
+  std::vector<float> weights = {};         ///< [R, S, C/groups, K] or [C, U]
   int64_t outer = 1, axis = 1, inner = 1;  ///< softmax: along `axis` of [outer, axis, inner]
 };
 

@@ -336,13 +336,18 @@ std::string first_difference(const NodeProblem& problem, size_t output,
         return join_text("byte ", i, ": ", int{got[i]}, ", expected ", int{want[i]});
     return {};
   }
+  double largest = 1;
+  for (size_t i = 0; relative > 0 && i + 4 <= want.size(); i += 4) {
+    float value = 0;
+    std::memcpy(&value, &want[i], 4);
+    largest = std::max(largest, std::abs(double{value}));
+  }
   for (size_t i = 0; i + 4 <= got.size(); i += 4) {
     if (std::memcmp(&got[i], &want[i], 4) == 0) continue;
     float a = 0, b = 0;
     std::memcpy(&a, &got[i], 4);
     std::memcpy(&b, &want[i], 4);
     if (std::isnan(a) && std::isnan(b)) continue;
-    const double largest = std::max(1.0, std::abs(double{b}));
     if (relative > 0 && std::abs(double{a} - b) <= relative * largest) continue;
     return join_text("element ", i / 4, ": ", a, ", expected ", b);
   }

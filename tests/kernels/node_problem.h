@@ -2,6 +2,8 @@
 // are run on the same data.
 #pragma once
 
+#include <algorithm>
+#include <chrono>
 #include <cstdint>
 #include <memory>
 #include <optional>
@@ -56,8 +58,22 @@ struct NodeFrames {
 [[nodiscard]] std::vector<std::vector<uint8_t>> run_compiled(jit::KernelFunction function,
                                                              const NodeProblem& problem);
 
+/// Best time of a call, in nanoseconds per sample.
+template <class Run>
+double best_ns(const Run& run, int64_t samples) {
+  double best = 1e30;
+  for (int i = 0; i < 30; ++i) {
+    const auto start = std::chrono::steady_clock::now();
+    run();
+    const std::chrono::duration<double, std::nano> time = std::chrono::steady_clock::now() - start;
+    best = std::min(best, time.count() / static_cast<double>(samples));
+  }
+  return best;
+}
+
 /// Where output `output` differs, and how; empty where it does not. Bits are compared, but any NaN
-/// equals any other. `relative`: how far floats may be apart, of the larger one's magnitude or 1.
+/// equals any other. `relative`: how far floats may be apart, of the largest expected magnitude (at
+/// least 1), as the contract of outputs has it: terms that cancel leave their rounding behind.
 [[nodiscard]] std::string first_difference(const NodeProblem& problem, size_t output,
                                            const std::vector<uint8_t>& got,
                                            const std::vector<uint8_t>& want, double relative = 0);

@@ -80,19 +80,6 @@ TEST_F(Pipelines, SampleAgreesWithReference) { check(draw(20240607, 12), jit::Ta
 
 TEST_F(Pipelines, PortableCodeAgreesWithReference) { check(draw(7, 6), jit::Target::portable()); }
 
-/// Best time of a call, in nanoseconds per sample.
-template <class Run>
-double best_ns(const Run& run, int64_t samples) {
-  double best = 1e30;
-  for (int i = 0; i < 30; ++i) {
-    const auto start = std::chrono::steady_clock::now();
-    run();
-    const std::chrono::duration<double, std::nano> time = std::chrono::steady_clock::now() - start;
-    best = std::min(best, time.count() / static_cast<double>(samples));
-  }
-  return best;
-}
-
 /// With QLOOM_TEST_VERBOSE: the figures of the tables of measured times, and what Halide costs to
 /// start.
 TEST_F(Pipelines, PrintTimes) {

@@ -25,6 +25,7 @@ struct Arguments {
   ModelArguments model;
   std::string golden, input, expected;
   int threads = 1;
+  passes::FloatMode float_mode = passes::FloatMode::reproducible;
 };
 
 Json to_json(const std::vector<golden::OutputComparison>& outputs) {
@@ -132,12 +133,13 @@ int run(const Arguments& a) {
   {
     const Progress progress("comparing");
     if (a.golden.empty()) {
-      c = golden::compare(graph, expected_from_arrays(a, graph), a.threads);
+      c = golden::compare(graph, expected_from_arrays(a, graph), a.threads, true, a.float_mode);
     } else {
       const golden::Bundle bundle(a.golden);
       qloom_check(bundle.cases().size() == 1, a.golden, ": ", bundle.cases().size(),
                   " cases; a model's bundle has one. For the others: qloom-golden");
-      c = golden::compare(graph, golden::expected_of(bundle, bundle.cases()[0]), a.threads);
+      c = golden::compare(graph, golden::expected_of(bundle, bundle.cases()[0]), a.threads, true,
+                          a.float_mode);
     }
   }
   if (a.model.json) {
@@ -176,6 +178,7 @@ extern const CommandDef compare{
                      "eager unless given");
       app.add_option("--input", a->input, "samples (.npy, .npz)");
       app.add_option("--expected", a->expected, "what the model should give for them (.npy, .npz)");
+      add_float_mode(app, a->float_mode);
       app.add_option("--threads", a->threads, "threads that share the batch")
           ->check(CLI::Range(1, 1024))
           ->capture_default_str();

@@ -37,11 +37,6 @@ struct Step {
   dnnl::memory packed;  ///< weights as the primitive wants them; empty for pools and softmax
 };
 
-int dimension(int64_t v) {
-  qloom_assert(v >= 0 && v <= std::numeric_limits<int>::max(), "oneDNN: an extent of ", v);
-  return static_cast<int>(v);
-}
-
 /// Channels last: rows × columns × channels.
 Description image(int64_t n, int64_t h, int64_t w, int64_t c) {
   return {Dims{n, c, h, w}, kF32, dnnl::memory::format_tag::nhwc};
@@ -241,7 +236,7 @@ qloom::kernels::ReferenceCall* qloom_onednn_prepare(
   try {
     return new qloom::kernels::onednn::Call(primitive);
   } catch (const dnnl::error& error) {
-    qloom_assert(false, "oneDNN: ", error.what());
+    qloom::qloom_assert(false, "oneDNN: ", error.what());
     return nullptr;
   }
 }
