@@ -39,6 +39,7 @@ enum class Word : uint8_t {
   pairs_s16,
   dot_u8s8,
   dot_s16,
+  and_xor,
   popcount,
   sum_bytes,
   lookup,
@@ -74,6 +75,7 @@ constexpr WordCost kCosts[] = {
     {Word::pairs_s16, {{{0, 0, 1}, {0, 0, 1}, {0, 0, 1}}}},  // LLVM finds pmaddwd in plain IR
     {Word::dot_u8s8, {{{0, 0, 1}, {1, 0, 2}, {8, 10, 2}}}},
     {Word::dot_s16, {{{0, 0, 1}, {1, 0, 1}, {1, 0, 1}}}},
+    {Word::and_xor, {{{0, 1, 0}, {2, 0, 0}, {2, 0, 0}}}},  // ternary logic shares two pipes
     {Word::popcount, {{{0, 1, 0}, {3, 3, 0}, {8, 3, 0}}}},
     {Word::sum_bytes, {{{0, 0, 1}, {0, 0, 1}, {8, 3, 0}}}},
     {Word::lookup, {{{0, 1, 0}, {0, 1, 0}, {48, 40, 0}}}},  // portable: a comparison per entry
@@ -190,6 +192,9 @@ class CountEmitter final : public Emitter {
   }
   Value add_dot_s16(Value sum, Value a, Value b) override {
     return apply(Word::dot_s16, {a, b, sum}, Element::i32, sum.lanes);
+  }
+  Value and_xor(Value mask, Value a, Value b) override {
+    return apply(Word::and_xor, {a, b, mask}, a.element, a.lanes);
   }
   Value popcount_bytes(Value v) override { return apply(Word::popcount, {v}, v.element, v.lanes); }
   Value sum_bytes(Value v) override {

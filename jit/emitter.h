@@ -132,6 +132,8 @@ class Emitter {
   virtual Value add_dot_u8s8(Value sum, Value u8, Value s8) = 0;
   /// sum + s16 × s16, two neighbouring products a lane: i32 of L/2, i16 of L. Modulo 2^32.
   virtual Value add_dot_s16(Value sum, Value a, Value b) = 0;
+  /// mask & (a ^ b): one operation where the target has ternary logic.
+  virtual Value and_xor(Value mask, Value a, Value b) = 0;
   /// Population count of each i8.
   virtual Value popcount_bytes(Value v) = 0;
   /// Sum of each group of eight u8 into an i64 lane: i8 of L → i64 of L/8.

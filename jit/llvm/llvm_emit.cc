@@ -482,6 +482,13 @@ Value LlvmEmitter::add_dot_s16(Value sum, Value a, Value b) {
   return make(lowering_.dot_s16(b_, at(sum), at(a), at(b)), Element::i32, sum.lanes);
 }
 
+Value LlvmEmitter::and_xor(Value mask, Value a, Value b) {
+  require_same("and_xor", mask, a);
+  require_same("and_xor", a, b);
+  require(is_integer(a.element), "and_xor", {mask, a, b}, "needs integers");
+  return make(lowering_.and_xor(b_, at(mask), at(a), at(b)), a.element, a.lanes);
+}
+
 Value LlvmEmitter::popcount_bytes(Value v) {
   require_element("popcount_bytes", v, Element::i8);
   return make(b_.CreateUnaryIntrinsic(llvm::Intrinsic::ctpop, at(v)), Element::i8, v.lanes);

@@ -18,6 +18,7 @@ struct LoweringDef {
   llvm::Value* (*pairs_s16)(Builder&, llvm::Value* a, llvm::Value* b);
   llvm::Value* (*dot_u8s8)(Builder&, llvm::Value* sum, llvm::Value* u8, llvm::Value* s8);
   llvm::Value* (*dot_s16)(Builder&, llvm::Value* sum, llvm::Value* a, llvm::Value* b);
+  llvm::Value* (*and_xor)(Builder&, llvm::Value* mask, llvm::Value* a, llvm::Value* b);
   llvm::Value* (*sum_bytes)(Builder&, llvm::Value* v);
   llvm::Value* (*table_lookup)(Builder&, llvm::Value* table, llvm::Value* index);
   llvm::Value* (*round_even)(Builder&, llvm::Value* f32);

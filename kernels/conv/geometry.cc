@@ -50,6 +50,26 @@ void emit_copy(Emitter& e, Value to, Value from, int64_t bytes) {
   }
 }
 
+/// Splits `n` bytes (a multiple of 8) into the bits of each plane.
+void emit_split(Emitter& e, const Geometry& g, Value to, Value from, int64_t n) {
+  auto part = [&](Value at, int lanes) {
+    const Value bytes = e.bitcast(e.load(e.offset(from, at), Element::i8, lanes), Element::i16);
+    const Value target = e.offset(to, e.binary(Binary::shift_right_arithmetic, at, e.integer(3)));
+    for (int plane = 0; plane < g.planes; ++plane) {
+      // The bit goes to the top of its byte; what comes from the byte below does not matter.
+      const Value top = e.binary(Binary::shift_left, bytes, e.integer(7 - plane));
+      const Value bits = e.sign_bits(e.bitcast(top, Element::i8));
+      e.store(e.offset(target, plane * g.plane_bytes), e.narrow(bits, element_of_bytes(lanes / 8)));
+    }
+  };
+  const int vector = e.bytes();
+  const int64_t whole = n / vector * vector;
+  e.loop("split", e.integer(0), e.integer(whole), vector, 0, [&](Value at) { part(at, vector); });
+  int64_t done = whole;
+  for (int lanes = vector / 2; lanes >= 8; lanes /= 2)
+    for (; n - done >= lanes; done += lanes) part(e.integer(done), lanes);
+}
+
 }  // namespace
 
 int64_t Geometry::pixel_offset(int64_t position) const {
@@ -80,6 +100,24 @@ Geometry geometry_of(const Window& w, Storage storage, int repeat) {
   }
   g.linear = !g.copied && w.kernel_h == 1 && w.kernel_w == 1 && w.stride_h == 1 &&
              w.stride_w == 1 && w.out_h == w.h && w.out_w == w.w;
+  return g;
+}
+
+Geometry plane_geometry_of(const Window& w, Storage storage, int planes) {
+  qloom_assert(storage.kind == Storage::Kind::bytes && w.c % 8 == 0, "no bit images of ", w.c,
+               " channels as ", storage);
+  Geometry g = geometry_of(w, storage);
+  g.copied = true;
+  g.linear = false;
+  g.rows =
+      std::max((w.out_h - 1) * w.stride_h + (w.kernel_h - 1) * w.dilation_h + 1, w.pad_top + 1);
+  g.columns =
+      std::max((w.out_w - 1) * w.stride_w + (w.kernel_w - 1) * w.dilation_w + 1, w.pad_left + 1);
+  g.pixel_bytes = w.c / 8;
+  g.planes = planes;
+  // A border is filled, and a word of bits read, beyond the last pixel.
+  g.plane_bytes = align_up(g.rows * g.columns * g.pixel_bytes + 64, 64);
+  g.scratch_bytes = planes * g.plane_bytes;
   return g;
 }
 
@@ -148,9 +186,14 @@ void emit_border(Emitter& e, const Geometry& g, Value scratch, const RowRange& r
   const int lanes = e.bytes();
   const int64_t row_bytes = g.columns * g.pixel_bytes;
   const RowRange rows = emit_rows_read(e, g, range);
-  const Value fill = e.splat(e.integer(border_byte(g.storage), Element::i8), lanes);
-  e.loop("border", e.multiply(rows.begin, row_bytes), e.multiply(rows.end, row_bytes), lanes, 0,
-         [&](Value at) { e.store(e.offset(scratch, at), fill); });
+  const int byte = border_byte(g.storage);
+  for (int plane = 0; plane < std::max(1, g.planes); ++plane) {
+    const int pattern = g.planes == 0 ? byte : (byte >> plane & 1) != 0 ? 0xff : 0;
+    const Value fill = e.splat(e.integer(pattern, Element::i8), lanes);
+    const Value image = e.offset(scratch, plane * g.plane_bytes);
+    e.loop("border", e.multiply(rows.begin, row_bytes), e.multiply(rows.end, row_bytes), lanes, 0,
+           [&](Value at) { e.store(e.offset(image, at), fill); });
+  }
 }
 
 void emit_copy_sample(Emitter& e, const Geometry& g, Value scratch, Value sample,
@@ -168,6 +211,10 @@ void emit_copy_sample(Emitter& e, const Geometry& g, Value scratch, Value sample
   e.loop("copy rows", begin, end, 1, 0, [&](Value row) {
     const Value to = e.offset(corner, e.multiply(row, to_pitch));
     const Value from = e.offset(sample, e.multiply(row, from_pitch));
+    if (g.planes > 0) {
+      emit_split(e, g, to, from, columns * w.c);
+      return;
+    }
     if (g.repeat == 1) {
       emit_copy(e, to, from, columns * g.pixel_bytes);
       return;

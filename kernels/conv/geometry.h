@@ -27,6 +27,9 @@ struct Geometry {
   int64_t rows = 0,
           columns = 0;  ///< pixels of the image that is read (with its border where copied)
   int64_t scratch_bytes = 0;
+  /// Not 0: scratch holds so many images, one per bit of the input's bytes, a bit a channel.
+  int planes = 0;
+  int64_t plane_bytes = 0;  ///< from one image to the next
   /// Outputs of all samples are one row with equal distances: pointwise, nothing copied.
   bool linear = false;
 
@@ -37,6 +40,9 @@ struct Geometry {
   [[nodiscard]] int64_t tap_offset(int64_t kernel_y, int64_t kernel_x) const;
 };
 [[nodiscard]] Geometry geometry_of(const Window& window, Storage storage, int repeat = 1);
+/// Always copied: `planes` bit images of an input stored as bytes. Channels must be whole bytes of
+/// bits.
+[[nodiscard]] Geometry plane_geometry_of(const Window& window, Storage storage, int planes);
 
 /// How a sample is cut into work items (KernelDef::work_items): by rows of outputs, or by tiles of
 /// channels. Item 0 holds `first` rows, the others `step`, so that each holds a whole tile of

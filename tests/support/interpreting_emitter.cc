@@ -420,6 +420,9 @@ Value InterpretingEmitter::add_dot_u8s8(Value sum, Value a, Value b) {
 Value InterpretingEmitter::add_dot_s16(Value sum, Value a, Value b) {
   return add(sum, multiply_add_pairs_s16(a, b));
 }
+Value InterpretingEmitter::and_xor(Value mask, Value a, Value b) {
+  return binary(jit::Binary::bit_and, mask, binary(jit::Binary::bit_xor, a, b));
+}
 Value InterpretingEmitter::popcount_bytes(Value v) {
   require(v.element == Element::i8, "popcount_bytes of no bytes");
   return lanewise(Element::i8, v,
