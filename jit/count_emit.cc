@@ -28,6 +28,7 @@ enum class Word : uint8_t {
   divide,
   min_max,
   min_max_i64,
+  compare,  // signed integers
   compare_unsigned,
   select,
   fma,
@@ -64,18 +65,19 @@ constexpr WordCost kCosts[] = {
     {Word::divide, {{{0, 0, 14}, {0, 0, 10}, {0, 0, 7}}}},  // 5 and 3.5 cycles on both pipes
     {Word::min_max, {{{1, 0, 0}, {1, 0, 0}, {4, 0, 0}}}},   // compare and blend by hand
     {Word::min_max_i64, {{{1, 0, 0}, {2, 0, 0}, {8, 2, 0}}}},
-    {Word::compare_unsigned, {{{1, 0, 0}, {2, 0, 0}, {3, 0, 0}}}},
+    {Word::compare, {{{0, 0, 1.5}, {1, 0, 0}, {1, 0, 0}}}},  // into a mask register
+    {Word::compare_unsigned, {{{0, 0, 1.5}, {2, 0, 0}, {3, 0, 0}}}},
     {Word::select, {{{1, 0, 0}, {1, 0, 0}, {3, 0, 0}}}},
     {Word::fma, {{{0, 0, 1}, {0, 0, 1}, {12, 6, 16}}}},  // in doubles, rounded to odd
     {Word::round, {{{0, 0, 1}, {0, 0, 1}, {5, 0, 3}}}},
     {Word::to_i32, {{{0, 0, 1}, {0, 0, 1}, {5, 0, 4}}}},
-    {Word::widen, {{{0, 2, 0}, {0, 2.5, 0}, {0, 1.5, 0}}}},  // vpmovsx of a register: 0.8 a cycle
-    {Word::narrow, {{{0, 2, 0}, {1, 2, 0}, {1, 1, 0}}}},     // mask, pack, order the halves
+    {Word::widen, {{{0, 1, 0}, {0, 2.5, 0}, {0, 1.5, 0}}}},  // vpmovsx of a register: 0.8 a cycle
+    {Word::narrow, {{{0, 1, 0}, {1, 2, 0}, {1, 1, 0}}}},     // mask, pack, order the halves
     {Word::pairs_u8s8, {{{0, 0, 1}, {0, 0, 1}, {6, 8, 2}}}},
     {Word::pairs_s16, {{{0, 0, 1}, {0, 0, 1}, {0, 0, 1}}}},  // LLVM finds pmaddwd in plain IR
     {Word::dot_u8s8, {{{0, 0, 1}, {1, 0, 2}, {8, 10, 2}}}},
     {Word::dot_s16, {{{0, 0, 1}, {1, 0, 1}, {1, 0, 1}}}},
-    {Word::and_xor, {{{0, 1, 0}, {2, 0, 0}, {2, 0, 0}}}},  // ternary logic shares two pipes
+    {Word::and_xor, {{{1.6, 0, 0}, {2, 0, 0}, {2, 0, 0}}}},  // beside population counts
     {Word::popcount, {{{0, 1, 0}, {3, 3, 0}, {8, 3, 0}}}},
     {Word::sum_bytes, {{{0, 0, 1}, {0, 0, 1}, {8, 3, 0}}}},
     {Word::lookup, {{{0, 1, 0}, {0, 1, 0}, {48, 40, 0}}}},  // portable: a comparison per entry
@@ -158,7 +160,7 @@ class CountEmitter final : public Emitter {
     const Element e = real ? Element::i32 : a.element;
     return apply(real                           ? Word::real
                  : op == Compare::less_unsigned ? Word::compare_unsigned
-                                                : Word::any,
+                                                : Word::compare,
                  {a, b}, e, a.lanes);
   }
   Value select(Value mask, Value a, Value b) override {
