@@ -1,5 +1,7 @@
 #include "kernels/kernel.h"
 
+#include <algorithm>
+
 #include "graph/support/error.h"
 #include "jit/count_emit.h"
 #include "kernels/kernels_table.h"
@@ -16,6 +18,19 @@ std::string Variant::to_string() const {
   std::string text = std::to_string(rows) + "x" + std::to_string(columns);
   if (option != 0) text += " option " + std::to_string(option);
   return text;
+}
+
+WeightFacts weight_facts(const Tensor& codes) {
+  WeightFacts facts;
+  auto& levels = facts.levels;
+  for (const int64_t code : codes.i64()) {
+    facts.lo = std::min(facts.lo, code);
+    facts.hi = std::max(facts.hi, code);
+    if (levels.size() > 4) continue;
+    const auto at = std::ranges::lower_bound(levels, code);
+    if (at == levels.end() || *at != code) levels.insert(at, code);
+  }
+  return facts;
 }
 
 jit::FunctionSource source_of(const KernelDef& kernel, const Query& query, const Variant& variant,

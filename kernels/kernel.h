@@ -36,6 +36,13 @@ struct Window {
   }
 };
 
+/// What kernels ask of constant weights again and again.
+struct WeightFacts {
+  int64_t lo = 0, hi = 0;       ///< least and greatest code, and 0
+  std::vector<int64_t> levels;  ///< distinct codes in order; where there are more than 4, just 5
+};
+[[nodiscard]] WeightFacts weight_facts(const Tensor& codes);
+
 /// What a kernel is asked to do: one region (or single node), types known, tail lowered.
 struct Query {
   std::string name;  ///< node, for messages and symbols
@@ -46,6 +53,8 @@ struct Query {
   TensorType input,
       weights;  ///< weights: shape as in the op (kernel [R, S, C/groups, K], dense [C, U])
   const Tensor* weight_codes = nullptr;  ///< i64, null when weights are no constant with codes
+  /// weight_facts(*weight_codes), or null: they are then found when asked for.
+  std::shared_ptr<const WeightFacts> facts;
   std::vector<int64_t> accumulator_lo,
       accumulator_hi;          ///< per output channel, exact from the weights
   const Tail* tail = nullptr;  ///< null for reference kernels

@@ -90,6 +90,8 @@ kernels::Query query_of(const Graph& graph, const Node& node) {
     const Node* weights = inner.constant_of(root->operands[1]);
     if (weights != nullptr && q.weights.has_codes() && q.input.has_codes()) {
       q.weight_codes = &*weights->constant;
+      q.facts =
+          std::make_shared<const kernels::WeightFacts>(kernels::weight_facts(*q.weight_codes));
       Interval interval = accumulator_interval(inner, *root);
       q.accumulator_lo = std::move(interval.lo);
       q.accumulator_hi = std::move(interval.hi);

@@ -83,8 +83,8 @@ Plan plan_of(const Query& q, const Variant& v, const jit::Target& target) {
   plan.runs = w.kernel_h * (rows ? 1 : w.kernel_w);
   plan.run_bits = w.c * (rows ? w.kernel_w : 1);
   plan.words = (plan.run_bits + 63) / 64;
-  const auto codes = q.weight_codes->i64();
-  plan.masked = plan.run_bits % 64 != 0 || std::ranges::find(codes, 0) != codes.end();
+  const auto levels = weight_levels(q);
+  plan.masked = plan.run_bits % 64 != 0 || std::ranges::find(levels, 0) != levels.end();
   plan.steps = plan.runs * plan.words;
   // At least two units where there are two steps: the tail is then no part of the innermost loop.
   plan.unit =

@@ -342,7 +342,12 @@ int64_t append_bytes(std::vector<uint8_t>& out, const void* data, size_t bytes) 
   return at;
 }
 
+std::vector<int64_t> weight_levels(const Query& q) {
+  return q.facts != nullptr ? q.facts->levels : weight_facts(*q.weight_codes).levels;
+}
+
 CodeRange weight_range(const Query& q) {
+  if (q.facts != nullptr) return {q.facts->lo, q.facts->hi};
   CodeRange range;
   for (const int64_t code : q.weight_codes->i64()) {
     range.lo = std::min(range.lo, code);

@@ -113,6 +113,8 @@ int64_t append(std::vector<uint8_t>& out, const std::vector<T>& data) {
   return append_bytes(out, data.data(), data.size() * sizeof(T));
 }
 
+/// Distinct weight codes in order; where there are more than 4, just 5.
+[[nodiscard]] std::vector<int64_t> weight_levels(const Query& q);
 /// Least and greatest weight code, and 0.
 struct CodeRange {
   int64_t lo = 0, hi = 0;

@@ -15,17 +15,6 @@ constexpr int64_t kLargestLevel = 4;
 constexpr uint8_t kNoWeight = 128;
 constexpr int64_t kByteTop = 255;
 
-std::vector<int64_t> levels_of(const Query& q) {
-  std::vector<int64_t> levels;
-  for (const int64_t code : q.weight_codes->i64()) {
-    const auto at = std::ranges::lower_bound(levels, code);
-    if (at != levels.end() && *at == code) continue;
-    levels.insert(at, code);
-    if (levels.size() > 4) break;
-  }
-  return levels;
-}
-
 int64_t up(int64_t v, int64_t to) { return (v + to - 1) / to * to; }
 
 /// Vector operations of `steps` steps of `n` lookups.
@@ -157,7 +146,7 @@ Storage table_storage(const Query& q) {
 
 TableTerms table_terms(const Query& q) {
   TableTerms terms;
-  terms.levels = levels_of(q);
+  terms.levels = weight_levels(q);
   terms.channels = terms.levels.size() <= 2 ? 4 : 2;
   const size_t wanted = terms.channels == 4 ? 2 : 4;
   while (terms.levels.size() < wanted) terms.levels.push_back(terms.levels.back());
@@ -185,7 +174,7 @@ Verdict takes_tables(const Query& q) {
   const Window& w = q.window;
   if (w.groups != 1) return Verdict::no(w.groups, " groups, this kernel needs one");
   if (w.out_w < 2) return Verdict::no("rows of one output, this kernel computes several at once");
-  const std::vector<int64_t> levels = levels_of(q);
+  const std::vector<int64_t> levels = weight_levels(q);
   if (levels.size() > 4)
     return Verdict::no("weights are ", q.weights, " with more than four values");
   for (const int64_t v : levels)
