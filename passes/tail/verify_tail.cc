@@ -18,6 +18,7 @@ using kernels::Tail;
 using kernels::TailScalar;
 
 constexpr int64_t kMostFloatThresholds = 4096;
+constexpr int64_t kMostUnproved = int64_t{1} << 20;  ///< points of a layer, some tenths of a second
 
 class Verifier {
  public:
@@ -45,7 +46,8 @@ class Verifier {
     }
     const bool every =
         operands_.empty() && !function_.source_is_f32() &&
-        (total <= exhaustive_points || (!proved() && longest <= request_.exhaustive_limit));
+        (total <= exhaustive_points ||
+         (!proved() && longest <= request_.exhaustive_limit && total <= kMostUnproved));
     if (every) {
       constexpr int64_t kBatch = 1 << 12;
       for (int64_t begin = 0; begin < longest; begin += kBatch) {
