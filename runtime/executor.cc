@@ -3,6 +3,7 @@
 #include <unistd.h>
 
 #include <algorithm>
+#include <array>
 #include <atomic>
 #include <bit>
 #include <chrono>
@@ -62,9 +63,11 @@ struct BadValue {
 };
 
 /// What one thread works with.
-struct Worker {
+struct alignas(64) Worker {
   Arena arena;
+  std::atomic<bool> busy{false};
   std::vector<void*> pointers;  ///< of all calls, one after the other
+  std::vector<void*> of_part;   ///< of a part of a sample of one call
   std::vector<double> best_ns;  ///< per call
   BadValue bad;
 };
@@ -76,25 +79,49 @@ struct InputPlan {
   bool exact_reads = true;
 };
 
+/// Median of what it takes to run one part on each of `threads` threads, less the part itself.
+double measure_fork(ParallelFor& pool, int threads) {
+  constexpr int64_t kWorkNs = 3000;
+  std::array<double, 31> times{};
+  for (double& time : times) {
+    const int64_t start = now_ns();
+    pool.for_parts(threads, [](int64_t) {
+      for (const int64_t begin = now_ns(); now_ns() - begin < kWorkNs;) {
+      }
+    });
+    time = static_cast<double>(now_ns() - start - kWorkNs);
+  }
+  std::nth_element(times.begin(), times.begin() + times.size() / 2, times.end());
+  return std::max(0.0, times[times.size() / 2]);
+}
+
 }  // namespace
 
 struct Executor::State {
   State(std::shared_ptr<const Model> m, const ExecutorOptions& o)
-      : model(std::move(m)), program(model->program()), options(o), pool(o.threads) {
+      : model(std::move(m)), program(model->program()), options(o) {
+    qloom_check(o.threads >= 1 && o.threads <= 1024, "an executor with ", o.threads,
+                " threads; possible are 1 to 1024");
     qloom_check(o.tile >= 0 && o.tile <= 1 << 20, "a tile of ", o.tile,
                 " samples; possible are 1 to 2^20, 0 to have it chosen");
     plan_calls();
     tile = program.whole_batch ? 0 : o.tile > 0 ? o.tile : chosen_tile();
-    workers.resize(program.whole_batch ? 1 : static_cast<size_t>(pool.threads()));
+    if (program.whole_batch) options.threads = 1;
+    workers = std::vector<Worker>(static_cast<size_t>(options.threads));
     for (Worker& worker : workers) {
       worker.pointers.resize(pointer_count);
+      worker.of_part.resize(most_pointers);
       worker.best_ns.assign(program.calls.size(), std::numeric_limits<double>::infinity());
     }
     if (!make_arenas(std::max<int64_t>(tile, 1))) throw std::bad_alloc();
     measured.assign(program.calls.size(), 0);
-    body = [this](int64_t part, int worker) {
-      run_tile(part, workers[static_cast<size_t>(worker)]);
-    };
+    if (options.threads == 1) return;
+    if (o.pool == nullptr) own_pool = std::make_unique<ThreadPool>(options.threads);
+    pool = o.pool != nullptr ? o.pool : own_pool.get();
+    const bool has_items =
+        std::ranges::any_of(program.calls, [](const Call& call) { return call.work_items > 1; });
+    fork_ns = options.fork_ns >= 0 || !has_items ? std::max(0.0, options.fork_ns)
+                                                 : measure_fork(*pool, options.threads);
   }
 
   void plan_calls() {
@@ -103,7 +130,12 @@ struct Executor::State {
     input_plans.resize(program.inputs.size());
     for (size_t i = 0; i < program.calls.size(); ++i) {
       first_pointer.push_back(pointer_count);
+      most_pointers = std::max(most_pointers, program.calls[i].buffers.size());
       for (const int buffer : program.calls[i].buffers) {
+        const bool shared = buffer >= 0 && !program.buffers[static_cast<size_t>(buffer)].is_scratch;
+        pitches.push_back(shared ? program.buffers[static_cast<size_t>(buffer)].bytes_per_sample
+                                 : 0);
+        is_own.push_back(!shared);
         for (size_t k = 0; k < program.inputs.size(); ++k)
           if (program.inputs[k].buffer == buffer) {
             input_plans[k].uses.push_back(pointer_count);
@@ -185,6 +217,18 @@ struct Executor::State {
     for (const size_t use : plan.uses) worker.pointers[use] = pointer;
   }
 
+  /// A tile, on whichever worker is free: there are as many as bodies at the same time, and where a
+  /// pool runs more of them, these wait for those.
+  void run_tile(int64_t part) noexcept {
+    for (size_t i = static_cast<size_t>(part);; ++i) {
+      Worker& worker = workers[i % workers.size()];
+      if (worker.busy.exchange(true, std::memory_order_acquire)) continue;
+      run_tile(part, worker);
+      worker.busy.store(false, std::memory_order_release);
+      return;
+    }
+  }
+
   void run_tile(int64_t part, Worker& worker) noexcept {
     const int64_t first = part * step, count = std::min(step, samples - first);
     if (first_bad.load(std::memory_order_relaxed) < part) return;  // a lower tile is refused
@@ -196,29 +240,115 @@ struct Executor::State {
       return;
     }
     for (size_t i = 0; i < input_plans.size(); ++i) bind_input(i, first, count, worker);
-    for (size_t i = 0; i < program.calls.size(); ++i) {
-      const Model::Bound& call = model->bound()[i];
-      void* const* pointers = worker.pointers.data() + first_pointer[i];
-      const bool timed = options.profile || options.trace != nullptr;
-      const int64_t start = timed ? now_ns() : 0;
-      if (call.function != nullptr)
-        call.function(pointers, count, 0, program.calls[i].work_items);
-      else
-        call.reference->run(pointers, count);
-      if (!timed) continue;
-      const int64_t end = now_ns();
-      worker.best_ns[i] = std::min(worker.best_ns[i],
-                                   static_cast<double>(end - start) / static_cast<double>(count));
-      if (options.trace != nullptr)
-        options.trace->add({static_cast<int32_t>(i), static_cast<int32_t>(&worker - workers.data()),
-                            first, count, start, end});
-    }
+    for (size_t i = 0; i < program.calls.size(); ++i)
+      timed(i, first, count, worker, [&] {
+        const Model::Bound& call = model->bound()[i];
+        void* const* pointers = worker.pointers.data() + first_pointer[i];
+        if (call.function != nullptr)
+          call.function(pointers, count, 0, program.calls[i].work_items);
+        else
+          call.reference->run(pointers, count);
+      });
+    copy_outputs(first, count, worker);
+  }
+
+  /// Calls f, and says how long it took to those who asked.
+  template <class F>
+  void timed(size_t call, int64_t first, int64_t count, Worker& worker, const F& f) noexcept {
+    if (!options.profile && options.trace == nullptr) return f();
+    const int64_t start = now_ns();
+    f();
+    const int64_t end = now_ns();
+    worker.best_ns[call] = std::min(worker.best_ns[call],
+                                    static_cast<double>(end - start) / static_cast<double>(count));
+    if (options.trace != nullptr)
+      options.trace->add({static_cast<int32_t>(call),
+                          static_cast<int32_t>(&worker - workers.data()), first, count, start,
+                          end});
+  }
+
+  void copy_outputs(int64_t first, int64_t count, const Worker& worker) const noexcept {
     for (size_t i = 0; i < program.outputs.size(); ++i) {
       const int64_t n = count * output_elements[i];
       if (n > 0)
         std::memcpy(outputs[i].data() + first * output_elements[i],
                     place(worker, program.outputs[i].buffer, capacity),
                     static_cast<size_t>(n) * sizeof(float));
+    }
+  }
+
+  // --- threads share each call ------------------------------------------------------------------
+
+  /// Parts into which a call on `n` samples is cut; 1: they would not pay for being handed out.
+  [[nodiscard]] int64_t parts_of(size_t call, int64_t n) const {
+    const Call& c = program.calls[call];
+    if (c.work_items <= 1) return 1;
+    const int64_t parts = std::min<int64_t>(options.threads, n * c.work_items);
+    const double gain = c.predicted_ns * static_cast<double>(n) *
+                        (1 - 1 / static_cast<double>(std::max<int64_t>(parts, 1)));
+    return gain > fork_ns ? parts : 1;
+  }
+
+  /// Calls to be shared, where that is predicted to be faster for `n` samples than tiles of
+  /// `tile_step`; else 0.
+  [[nodiscard]] int64_t calls_to_share(int64_t n, int64_t tile_step) const {
+    if (options.threads == 1 || n < 1 || n > capacity || program.whole_batch) return 0;
+    double all = 0, together = 0;
+    int64_t shared = 0;
+    for (size_t i = 0; i < program.calls.size(); ++i) {
+      const double ns = program.calls[i].predicted_ns * static_cast<double>(n);
+      const int64_t parts = parts_of(i, n);
+      all += ns;
+      together += ns / static_cast<double>(parts) + (parts > 1 ? fork_ns : 0);
+      shared += parts > 1 ? 1 : 0;
+    }
+    const int64_t tiles = (n + tile_step - 1) / tile_step;
+    const int64_t rounds = (tiles + options.threads - 1) / options.threads;
+    return together * static_cast<double>(n) < all * static_cast<double>(tile_step * rounds)
+               ? shared
+               : 0;
+  }
+
+  /// The batch in one arena; calls that are worth it run in parts.
+  void run_shared() noexcept {
+    const FloatEnvironment environment;
+    Worker& main = workers[0];
+    if (!check_finite(0, samples, main)) return;
+    for (size_t i = 0; i < input_plans.size(); ++i) bind_input(i, 0, samples, main);
+    for (size_t i = 0; i < program.calls.size(); ++i)
+      timed(i, 0, samples, main, [&] {
+        const Model::Bound& call = model->bound()[i];
+        void* const* pointers = main.pointers.data() + first_pointer[i];
+        const int64_t parts = parts_of(i, samples);
+        if (parts > 1)
+          pool->for_parts(parts, [&](int64_t part) { run_part(i, part, parts); });
+        else if (call.function != nullptr)
+          call.function(pointers, samples, 0, program.calls[i].work_items);
+        else
+          call.reference->run(pointers, samples);
+      });
+    copy_outputs(0, samples, main);
+  }
+
+  /// Work items of all samples in order, of which this part has its share; with scratch of its own.
+  void run_part(size_t index, int64_t part, int64_t parts) noexcept {
+    const FloatEnvironment environment;
+    Worker& worker = workers[static_cast<size_t>(part)];
+    const Call& call = program.calls[index];
+    const int64_t items = call.work_items, all = samples * items, end = (part + 1) * all / parts;
+    for (int64_t at = part * all / parts; at < end;) {
+      const int64_t sample = at / items, first = at % items;
+      const bool whole = first == 0 && end - at >= items;
+      const int64_t count = whole ? (end - at) / items : 1;
+      const int64_t last = whole ? items : std::min(items, first + end - at);
+      for (size_t k = 0; k < call.buffers.size(); ++k) {
+        const size_t p = first_pointer[index] + k;
+        worker.of_part[k] =
+            is_own[p] ? worker.pointers[p]
+                      : static_cast<uint8_t*>(workers[0].pointers[p]) + sample * pitches[p];
+      }
+      model->bound()[index].function(worker.of_part.data(), count, first, last);
+      at += whole ? count * items : last - first;
     }
   }
 
@@ -242,6 +372,14 @@ struct Executor::State {
     return {};
   }
 
+  /// Samples per tile. A batch too small to fill every thread's tile is split evenly; whole eights
+  /// where possible.
+  [[nodiscard]] int64_t step_of(int64_t n) const {
+    if (program.whole_batch) return std::max<int64_t>(n, 1);
+    const int64_t share = (n + options.threads - 1) / options.threads;
+    return std::max<int64_t>(1, std::min(tile, share <= 8 ? share : (share + 7) / 8 * 8));
+  }
+
   Status run() noexcept {
     if (samples < 0)
       return Status::error(StatusCode::invalid_argument, "%lld samples",
@@ -250,20 +388,21 @@ struct Executor::State {
     if (Status s = check_sizes("output", program.outputs, output_elements, outputs); !s.ok())
       return s;
     if (samples == 0) return {};
-    if (program.whole_batch) {
-      step = samples;
-      if (samples > capacity && !make_arenas(samples))
-        return Status::error(StatusCode::out_of_memory,
-                             "model '%s' depends on the whole batch; no memory for %lld samples",
-                             program.model.c_str(), static_cast<long long>(samples));
-    } else {
-      // A batch too small to fill every thread's tile is split evenly; whole eights where possible.
-      const int64_t share = (samples + pool.threads() - 1) / pool.threads();
-      step = std::min(tile, share <= 8 ? share : (share + 7) / 8 * 8);
-    }
+    if (program.whole_batch && samples > capacity && !make_arenas(samples))
+      return Status::error(StatusCode::out_of_memory,
+                           "model '%s' depends on the whole batch; no memory for %lld samples",
+                           program.model.c_str(), static_cast<long long>(samples));
     first_bad.store(std::numeric_limits<int64_t>::max());
     for (Worker& worker : workers) worker.bad = BadValue();
-    pool.run((samples + step - 1) / step, body);
+    step = step_of(samples);
+    const int64_t tiles = (samples + step - 1) / step;
+    if (calls_to_share(samples, step) > 0) {
+      run_shared();
+    } else if (options.threads == 1 || tiles == 1) {
+      for (int64_t part = 0; part < tiles; ++part) run_tile(part, workers[0]);
+    } else {
+      pool->for_parts(tiles, [this](int64_t part) { run_tile(part); });
+    }
     if (options.profile)
       for (const Worker& worker : workers)
         for (size_t i = 0; i < measured.size(); ++i)
@@ -285,17 +424,20 @@ struct Executor::State {
 
   const std::shared_ptr<const Model> model;
   const Program& program;
-  const ExecutorOptions options;
-  ThreadPool pool;
+  ExecutorOptions options;
+  std::unique_ptr<ThreadPool> own_pool;
+  ParallelFor* pool = nullptr;  ///< null with one thread
+  double fork_ns = 0;
   std::vector<InputPlan> input_plans;
   std::vector<int64_t> input_elements, output_elements;  ///< per sample
   std::vector<size_t> first_pointer;                     ///< per call, in Worker::pointers
-  size_t pointer_count = 0;
-  int64_t tile = 0;      ///< samples per tile
-  int64_t capacity = 0;  ///< samples that the arenas are made for
+  size_t pointer_count = 0, most_pointers = 0;
+  std::vector<int64_t> pitches;  ///< per pointer: bytes from one sample to the next
+  std::vector<bool> is_own;      ///< per pointer: scratch or constants, not shared by parts
+  int64_t tile = 0;              ///< samples per tile
+  int64_t capacity = 0;          ///< samples that the arenas are made for
   std::vector<Worker> workers;
   std::vector<double> measured;
-  std::function<void(int64_t, int)> body;  ///< made once: making one may allocate
 
   // The batch that runs.
   std::span<const std::span<const float>> inputs;
@@ -321,5 +463,9 @@ Status Executor::run(std::span<const std::span<const float>> inputs,
 
 std::span<const double> Executor::measured_ns() const { return state_->measured; }
 int64_t Executor::tile() const { return state_->tile; }
+int64_t Executor::shared_calls(int64_t samples) const {
+  return state_->calls_to_share(samples, state_->step_of(samples));
+}
+double Executor::fork_ns() const { return state_->fork_ns; }
 
 }  // namespace qloom::runtime

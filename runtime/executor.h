@@ -13,14 +13,22 @@
 namespace qloom::runtime {
 
 struct ExecutorOptions {
+  /// Parts that run at the same time, each with an arena of its own: 1 to 1024.
   int threads = 1;
   int64_t tile = 0;        ///< samples per tile; 0: chosen from the program's size and the caches
   bool profile = false;    ///< measure each call
   Trace* trace = nullptr;  ///< not owned: gets an event for each call on each tile
+  /// Not owned: the host's threads. Null: `threads` - 1 of its own, besides the caller's.
+  ParallelFor* pool = nullptr;
+  /// What it costs to cut a call into parts: nanoseconds from handing them out until the last is
+  /// known to be done, beyond their work. Negative: measured when the executor is made.
+  double fork_ns = -1;
 };
 
-/// Runs a Model on batches. One per thread of the caller; owns the arenas (one per worker). Equal
-/// inputs give equal bits for every number of threads and every tile.
+/// Runs a Model on batches. One per thread of the caller; owns the arenas (one per worker). Threads
+/// take tiles of samples; where a batch is too small for that, they share each sample of the calls
+/// that are long enough (Call::work_items). Equal inputs give equal bits for every number of
+/// threads, every tile and every split.
 class Executor {
  public:
   explicit Executor(std::shared_ptr<const Model> model, ExecutorOptions options = {});
@@ -40,6 +48,9 @@ class Executor {
   /// Best nanoseconds per sample of each call so far (profile only).
   [[nodiscard]] std::span<const double> measured_ns() const;
   [[nodiscard]] int64_t tile() const;  ///< samples per tile; 0: the whole batch
+  /// Calls that threads share for a batch of `samples`; 0: they take tiles, or there is one thread.
+  [[nodiscard]] int64_t shared_calls(int64_t samples) const;
+  [[nodiscard]] double fork_ns() const;  ///< as given or measured; 0 with one thread
 
  private:
   struct State;

@@ -1,8 +1,6 @@
 #include "runtime/thread_pool.h"
 
 #include <atomic>
-#include <condition_variable>
-#include <mutex>
 #include <thread>
 #include <vector>
 
@@ -11,8 +9,8 @@
 namespace qloom::runtime {
 namespace {
 
-// Batches follow each other closely: a thread that waits this long for the next one spares both
-// sides the way through the kernel (about 50 µs), and costs a few µs where none comes.
+// Jobs follow each other closely: a thread that waits this long for the next one spares both sides
+// the way through the kernel (about 50 µs), and costs some 20 µs where none comes.
 constexpr int kSpins = 2000;
 
 void pause() {
@@ -23,25 +21,19 @@ void pause() {
 #endif
 }
 
-template <class Done>
-bool spin(const Done& done) {
-  for (int i = 0; i < kSpins; ++i) {
-    if (done()) return true;
-    pause();
-  }
-  return done();
-}
+// One word says everything that threads must agree on: whether a job is open, how many helpers are
+// inside, and which job it is. A helper enters by adding itself while the job is open, so the
+// caller that closes it knows whom it waits for, and a helper that comes late touches nothing.
+constexpr uint32_t kOpen = 1, kStop = 2, kHelper = 4, kJob = 1U << 13;
+constexpr uint32_t kHelpers = kJob - kHelper, kJobs = ~(kJob - 1);
 
 }  // namespace
 
 struct ThreadPool::State {
-  using Body = std::function<void(int64_t, int)>;
-
   explicit State(int threads) : threads(threads) {
     helpers.reserve(static_cast<size_t>(threads - 1));
     try {
-      for (int worker = 1; worker < threads; ++worker)
-        helpers.emplace_back([this, worker] { help(worker); });
+      for (int i = 1; i < threads; ++i) helpers.emplace_back([this] { help(); });
     } catch (...) {  // the system has no more threads: end those that run
       finish();
       throw;
@@ -51,69 +43,63 @@ struct ThreadPool::State {
   ~State() { finish(); }
 
   void finish() {
-    {
-      const std::lock_guard lock(mutex);
-      stop = true;
-      jobs.fetch_add(1);
-    }
-    wake.notify_all();
+    gate.fetch_or(kStop);
+    gate.notify_all();
     for (std::thread& helper : helpers) helper.join();
   }
 
-  void work(int worker) {
-    for (int64_t part; (part = next.fetch_add(1)) < parts;) (*body)(part, worker);
+  void work() {
+    for (int64_t part; (part = next.fetch_add(1)) < parts;) body(context, part);
   }
 
-  void help(int worker) {
-    uint64_t seen = 0;
+  /// Waits until `done(gate)`; spins first.
+  template <class Done>
+  uint32_t wait(const Done& done) {
+    uint32_t now = gate.load();
+    for (int i = 0; i < kSpins && !done(now); ++i) {
+      pause();
+      now = gate.load();
+    }
+    while (!done(now)) {
+      gate.wait(now);
+      now = gate.load();
+    }
+    return now;
+  }
+
+  void help() {
+    uint32_t seen = 0;  // number of a job that never is: the first one is kJob
     for (;;) {
-      if (!spin([&] { return jobs.load() != seen; })) {
-        std::unique_lock lock(mutex);
-        wake.wait(lock, [&] { return jobs.load() != seen; });
-      }
-      {
-        // A helper that wakes after the job is done must not touch it: run has returned.
-        const std::lock_guard lock(mutex);
-        seen = jobs.load();
-        if (stop) return;
-        if (!open) continue;
-        active.fetch_add(1);
-      }
-      work(worker);
-      {
-        const std::lock_guard lock(mutex);
-        active.fetch_sub(1);
-      }
-      done.notify_one();
+      uint32_t now = wait([&](uint32_t g) {
+        return (g & kStop) != 0 || ((g & kOpen) != 0 && (g & kJobs) != seen);
+      });
+      if ((now & kStop) != 0) return;
+      if (!gate.compare_exchange_strong(now, now + kHelper)) continue;
+      seen = now & kJobs;
+      work();
+      const uint32_t before = gate.fetch_sub(kHelper);
+      if ((before & kOpen) == 0 && (before & kHelpers) == kHelper) gate.notify_all();
     }
   }
 
-  void run(int64_t job_parts, const Body& job_body) {
-    {
-      const std::lock_guard lock(mutex);
-      body = &job_body;
-      parts = job_parts;
-      next.store(0);
-      open = true;
-      jobs.fetch_add(1);
-    }
-    wake.notify_all();
-    work(0);
-    spin([&] { return active.load() == 0; });
-    std::unique_lock lock(mutex);
-    open = false;
-    done.wait(lock, [&] { return active.load() == 0; });
-    body = nullptr;
+  void run(int64_t job_parts, Body job_body, void* job_context) {
+    parts = job_parts;
+    body = job_body;
+    context = job_context;
+    next.store(0);
+    gate.fetch_add(kJob + kOpen);  // nobody is inside: numbers wrap, the other bits are 0
+    gate.notify_all();
+    work();
+    gate.fetch_sub(kOpen);
+    wait([](uint32_t g) { return (g & kHelpers) == 0; });
   }
 
   const int threads;
-  std::mutex mutex;
-  std::condition_variable wake, done;
-  std::atomic<uint64_t> jobs{0};  // changes under the mutex; read outside while spinning
-  std::atomic<int> active{0};     // helpers inside the job; likewise
+  std::atomic<uint32_t> gate{0};
   std::atomic<int64_t> next{0};
-  bool open = false, stop = false;  // under the mutex
-  const Body* body = nullptr;       // written before open, read by those who saw it
+  // Written while nobody is inside, read by those who entered.
+  Body body = nullptr;
+  void* context = nullptr;
   int64_t parts = 0;
   std::vector<std::thread> helpers;
 };
@@ -128,13 +114,12 @@ ThreadPool::~ThreadPool() = default;
 
 int ThreadPool::threads() const { return state_->threads; }
 
-void ThreadPool::run(int64_t parts,
-                     const std::function<void(int64_t part, int worker)>& body) noexcept {
+void ThreadPool::run(int64_t parts, Body body, void* context) noexcept {
   if (state_->threads == 1 || parts <= 1) {
-    for (int64_t part = 0; part < parts; ++part) body(part, 0);
+    for (int64_t part = 0; part < parts; ++part) body(context, part);
     return;
   }
-  state_->run(parts, body);
+  state_->run(parts, body, context);
 }
 
 }  // namespace qloom::runtime

@@ -12,8 +12,8 @@
 #endif
 
 #include "graph/support/error.h"
-#include "tests/runtime/count_allocations.h"
 #include "tests/runtime/small_program.h"
+#include "tests/support/count_allocations.h"
 
 namespace qloom::runtime {
 namespace {
@@ -22,20 +22,7 @@ std::shared_ptr<const Model> small_model() {
   return std::make_shared<Model>(small_program(), small_code());
 }
 
-struct Batch {
-  explicit Batch(int64_t samples, uint64_t seed = 1)
-      : samples(samples),
-        x(numbers(samples * kElements, seed)),
-        y(numbers(samples * kElements, seed + 1000)),
-        mixed(static_cast<size_t>(samples * kOutputs), -12345.0f) {}
-  [[nodiscard]] Status run(Executor& executor) {
-    const std::span<const float> in[] = {x, y};
-    const std::span<float> out[] = {mixed};
-    return executor.run(in, out, samples);
-  }
-  int64_t samples;
-  std::vector<float> x, y, mixed;
-};
+using Batch = SmallBatch;
 
 TEST(Executor, EqualForAnyThreadsTileAndSplit) {
   const auto model = small_model();

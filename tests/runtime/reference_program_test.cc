@@ -16,8 +16,8 @@
 #include "graph/support/fields.h"
 #include "kernels/kernels_table.h"
 #include "runtime/executor.h"
-#include "tests/runtime/count_allocations.h"
 #include "tests/runtime/small_program.h"
+#include "tests/support/count_allocations.h"
 
 namespace qloom::runtime {
 namespace {

@@ -38,9 +38,39 @@ void mix_call(void* const* buffers, int64_t count, int64_t, int64_t) {
                static_cast<float*>(buffers[2]) + s * kOutputs);
 }
 
+namespace {
+
+// The same for work items [begin, end) of each sample: elements. Nothing else is written.
+void scale_items(void* const* buffers, int64_t count, int64_t begin, int64_t end) {
+  const auto* x = static_cast<const float*>(buffers[0]);
+  const auto* y = static_cast<const float*>(buffers[1]);
+  const auto* factors = static_cast<const float*>(buffers[2]);
+  auto* out = static_cast<float*>(buffers[3]);
+  for (int64_t s = 0; s < count; ++s)
+    for (int64_t i = s * kElements + begin; i < s * kElements + end; ++i)
+      out[i] = (x[i] + y[i]) * factors[i - s * kElements];
+}
+
+void mix_items(void* const* buffers, int64_t count, int64_t begin, int64_t end) {
+  auto* prefix = static_cast<float*>(buffers[3]);
+  for (int64_t s = 0; s < count; ++s) {
+    const float* x = static_cast<const float*>(buffers[0]) + s * kElements;
+    float* out = static_cast<float*>(buffers[2]) + s * kOutputs;
+    float sum = 0;
+    for (int64_t i = 0; i < kElements; ++i) prefix[i] = sum += x[i];
+    for (int64_t i = begin; i < end; ++i) out[i] = prefix[i + 2] - prefix[i];
+    for (int64_t i = 0; i < kElements; ++i) prefix[i] = -1;  // nobody else may need it
+  }
+}
+
+}  // namespace
+
 std::shared_ptr<const jit::Code> small_code() {
   return std::make_shared<FunctionTable>(
-      std::map<std::string, jit::KernelFunction>{{"scale", scale_call}, {"mix", mix_call}});
+      std::map<std::string, jit::KernelFunction>{{"scale", scale_call},
+                                                 {"mix", mix_call},
+                                                 {"scale_items", scale_items},
+                                                 {"mix_items", mix_items}});
 }
 
 Program small_program() {
@@ -76,6 +106,17 @@ Program small_program() {
   std::memcpy(p.constants.data() + 64, kFactors, sizeof kFactors);
   p.certificates = {"mixed: not certified: a test"};
   p.notes = {"made by hand"};
+  return p;
+}
+
+Program shared_program() {
+  Program p = small_program();
+  p.calls[0].symbol = "scale_items";
+  p.calls[0].work_items = kElements;
+  p.calls[0].predicted_ns = 1000;
+  p.calls[1].symbol = "mix_items";
+  p.calls[1].work_items = kOutputs;
+  p.calls[1].predicted_ns = 500;
   return p;
 }
 
