@@ -94,13 +94,14 @@ struct ThreadPool::State {
     wait([](uint32_t g) { return (g & kHelpers) == 0; });
   }
 
-  const int threads;
-  std::atomic<uint32_t> gate{0};
+  // One cache line: whoever gets it by entering has all he needs.
+  alignas(64) std::atomic<uint32_t> gate{0};
   std::atomic<int64_t> next{0};
   // Written while nobody is inside, read by those who entered.
   Body body = nullptr;
   void* context = nullptr;
   int64_t parts = 0;
+  alignas(64) const int threads;
   std::vector<std::thread> helpers;
 };
 

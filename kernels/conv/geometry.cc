@@ -130,7 +130,13 @@ Split split_of(const Query& q, const Geometry& g, int rows, int64_t channel_tile
   split.first = all - (by_rows - 1) * split.step;
   // Packed bits behind the last channel are cleared by whole runs.
   const int64_t by_channels = needs_clear_bits(*q.tail, q.window.n) ? 1 : channel_tiles;
-  const bool rows_win = by_rows >= kEnough || by_rows >= by_channels;
+  // Of few items, those that two threads share best.
+  const auto largest_share = [](int64_t n) {
+    return static_cast<double>((n + 1) / 2) / static_cast<double>(n);
+  };
+  const double rows_share = largest_share(by_rows), channels_share = largest_share(by_channels);
+  const bool rows_win = by_rows >= kEnough || rows_share < channels_share ||
+                        (rows_share == channels_share && by_rows >= by_channels);
   split.items = rows_win ? by_rows : by_channels;
   split.by = split.items == 1 ? Split::By::nothing
              : rows_win       ? Split::By::rows

@@ -54,7 +54,8 @@ struct Split {
   int64_t first = 1, step = 1;  ///< rows (Geometry::row)
 };
 /// `rows`: outputs of a tile. `channel_tiles`: of the kernel's loop over channels; 1: do not cut
-/// there. By rows, except where there are too few of them to share evenly and more channel tiles.
+/// there. By rows, except where there are too few of them to share evenly and channel tiles do
+/// better.
 [[nodiscard]] Split split_of(const Query& q, const Geometry& g, int rows, int64_t channel_tiles);
 /// Emits loops over the channel tiles of this call's items: body(tile) for `full` tiles in a loop,
 /// and rest() for one more, if `has_rest`.

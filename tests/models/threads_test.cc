@@ -2,6 +2,7 @@
 // run.
 #include <gtest/gtest.h>
 
+#include <algorithm>
 #include <cstring>
 #include <random>
 
@@ -53,16 +54,23 @@ class ModelThreads : public ::testing::TestWithParam<const char*> {
 };
 
 TEST_P(ModelThreads, ShareASampleWithoutAnyDifference) {
-  if (GetParam() != std::string("demo")) QLOOM_NEEDS_SHARED();
+  if (GetParam() != std::string("demo")) {
+    QLOOM_NEEDS_SHARED();
+  }
   const auto model = compiled();
+  const bool can_share = std::ranges::any_of(model->program().calls, [](const runtime::Call& call) {
+    return call.work_items > 1 && call.predicted_ns > 0;
+  });
+  EXPECT_TRUE(can_share || GetParam() == std::string("jets_mlp")) << "nothing is tested";
   for (int64_t samples = 1; samples <= 3; ++samples) {
     Batch expected(model->program(), samples, 5);
     runtime::Executor one(model, {.threads = 1});
     ASSERT_TRUE(expected.run(one).ok());
     for (int threads = 2; threads <= 4; ++threads) {
       runtime::Executor executor(model, {.threads = threads, .fork_ns = 0});
-      if (samples < threads)
+      if (samples == 1 && can_share) {
         EXPECT_GT(executor.shared_calls(samples), 0);
+      }
       for (int repeat = 0; repeat < 3; ++repeat) {
         Batch batch(model->program(), samples, 5);
         ASSERT_TRUE(batch.run(executor).ok());
@@ -73,7 +81,9 @@ TEST_P(ModelThreads, ShareASampleWithoutAnyDifference) {
 }
 
 TEST_P(ModelThreads, RunNeverAllocates) {
-  if (GetParam() != std::string("demo")) QLOOM_NEEDS_SHARED();
+  if (GetParam() != std::string("demo")) {
+    QLOOM_NEEDS_SHARED();
+  }
   if (!counts_allocations()) GTEST_SKIP() << "nothing counts here";
   const auto model = compiled();
   for (const int threads : {1, 2, 3})
