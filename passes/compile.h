@@ -44,6 +44,11 @@ struct Candidate {
   double predicted_ns = 0;  ///< per sample, of its best variant, if it matches
   std::vector<std::pair<std::string, double>> variants{};  ///< each with its prediction, best first
 };
+/// Another way in which values could go in or out of a region.
+struct LayoutAlternative {
+  std::string what;    ///< "input as bits"
+  double more_ns = 0;  ///< per sample, that the whole network would take with it
+};
 /// What `explain` prints for one region (or a node that stayed alone).
 struct RegionReport {
   std::string name, op;
@@ -60,6 +65,7 @@ struct RegionReport {
   std::vector<std::pair<int, kernels::Storage>>
       results;  ///< (result of the node, storage) of each output buffer, in buffer order
   std::vector<Candidate> candidates;
+  std::vector<LayoutAlternative> alternatives;
 };
 
 struct Compilation {

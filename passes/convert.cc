@@ -61,8 +61,6 @@ std::vector<Choice> conversion_choices(const TensorType& type, Storage from, Sto
            .tail = tail,
            .predicted_ns = kernels::predicted_ns(*kernel, *query, variant, options.target)});
   }
-  qloom_assert(!choices.empty(), "no kernel converts '", name, "' (", type, ") from ", from, " to ",
-               to);
   std::stable_sort(choices.begin(), choices.end(), [](const Choice& a, const Choice& b) {
     return a.predicted_ns < b.predicted_ns;
   });

@@ -3,17 +3,18 @@
 #include <algorithm>
 #include <optional>
 #include <set>
+#include <tuple>
 
 #include "graph/ops_table.h"
 #include "graph/support/error.h"
 #include "kernels/kernels_table.h"
+#include "passes/choose_layouts.h"
 #include "passes/convert.h"
 #include "passes/edit.h"
 #include "passes/inference_table.h"
 #include "passes/node_choices.h"
 #include "passes/query.h"
-#include "passes/tail/lower_tail.h"
-#include "passes/tail/verify_tail.h"
+#include "passes/region_kernels.h"
 
 namespace qloom::passes {
 namespace {
@@ -21,8 +22,6 @@ namespace {
 using kernels::KernelDef;
 using kernels::Query;
 using kernels::Storage;
-using kernels::Tail;
-using kernels::Variant;
 
 std::string kernel_names() {
   std::string names;
@@ -30,9 +29,6 @@ std::string kernel_names() {
     names += (names.empty() ? "" : ", ") + std::string(kernel->name);
   return names;
 }
-
-/// "KERNEL VARIANT" → KERNEL.
-std::string_view pinned_kernel(std::string_view pin) { return pin.substr(0, pin.find(' ')); }
 
 void check_names(const CompileOptions& options) {
   for (const std::string& name : options.disabled_kernels)
@@ -43,14 +39,22 @@ void check_names(const CompileOptions& options) {
                 "' to kernel '", name, "': the kernels are ", kernel_names());
 }
 
-/// Storage in which a value is handed to a reference kernel or a tail: the narrowest.
-Storage plain(const TensorType& type) { return kernels::plain_storage(type); }
-
 /// A region that no emitted kernel can run, or that is faster in parts; and why.
 struct Unfit {
   NodeId region;
   std::string reason;
 };
+
+std::vector<Storage> storages_in(StorageSet set, const std::vector<Storage>& all) {
+  std::vector<Storage> out;
+  for (size_t i = 0; i < all.size(); ++i)
+    if ((set >> i & 1) != 0) out.push_back(all[i]);
+  return out;
+}
+
+bool is_alias(const Graph& graph, const Node& node) {
+  return node.op == &ops::reshape && !is_constant(graph, node.operands[0]);
+}
 
 class Selector {
  public:
@@ -58,98 +62,285 @@ class Selector {
 
   /// None: the first region that must be dissolved is in `unfit`.
   std::optional<Selection> run(std::vector<Unfit>& unfit) {
-    for (const auto& output : graph_.outputs()) need(output.value, Storage::f32());
-    std::vector<NodeId> order = graph_.order();
-    std::vector<Selected> backwards;
-    for (auto it = order.rbegin(); it != order.rend(); ++it) {
-      const Node& node = graph_.node(*it);
-      if (node.op == &ops::constant) continue;
-      if (node.op == &ops::input) {
-        convert_input(node, backwards);
-        continue;
+    find_needed();
+    for (const NodeId id : needed_) {
+      const Node& node = graph_.node(id);
+      for (const ValueId result : node.results) storage(result, plain(result));
+      if (node.op != &ops::region) continue;
+      RegionKernels::Outputs usual;
+      for (size_t i = 0; i < node.results.size(); ++i)
+        if (read_.contains(node.results[i]))
+          usual.emplace_back(static_cast<int>(i), plain(node.results[i]));
+      auto& kernels = regions_[id];
+      kernels = std::make_unique<RegionKernels>(graph_, node, options_, std::move(usual));
+      if (!kernels->unfit().empty()) {
+        unfit.push_back({id, "runs on reference kernels: " + kernels->unfit()});
+        return std::nullopt;
       }
-      if (!is_needed(node)) continue;
-      if (node.op == &ops::reshape && reshape(node, backwards)) continue;
-      Selected call = start(node);
-      if (node.op == &ops::region) {
-        std::string reason = choose_emitted(node, call);
-        if (!reason.empty())
-          reason = "runs on reference kernels: " + reason;
-        else if (options_.float_mode == FloatMode::fast)
-          reason = faster_apart(graph_, node, call.choices.front().predicted_ns, options_);
-        if (!reason.empty()) {
-          unfit.push_back({node.id, reason});
-          return std::nullopt;
-        }
-      } else {
-        choose_alone(node, call);
-      }
-      for (const Stored& input : call.inputs) need(input.value, input.storage);
-      backwards.push_back(std::move(call));
+      for (const RegionKernels::Group& group : kernels->groups())
+        storage(node.operands[0], group.input);
     }
-    selection_.calls.assign(std::make_move_iterator(backwards.rbegin()),
-                            std::make_move_iterator(backwards.rend()));
+    state_problem();
+    const LayoutPlan plan = choose_layouts(problem_);
+    qloom_assert(!plan.nodes.empty(), "graph '", graph_.name,
+                 "': no choice of storages fits together");
+    if (options_.float_mode == FloatMode::fast) {
+      for (size_t n = 0; n < needed_.size(); ++n) {
+        const LayoutPlan::Choice& chosen = plan.nodes[n];
+        if (!regions_.contains(needed_[n]) || chosen.option < 0) continue;
+        const double ns = cost(n, static_cast<size_t>(chosen.option), chosen.stored);
+        std::string reason = faster_apart(graph_, graph_.node(needed_[n]), ns, options_);
+        if (reason.empty()) continue;
+        unfit.push_back({needed_[n], std::move(reason)});
+        return std::nullopt;
+      }
+    }
+    for (size_t n = 0; n < needed_.size(); ++n) assemble(n, plan);
     return std::move(selection_);
   }
 
  private:
-  void need(ValueId value, Storage storage) {
-    auto& storages = needs_[value];
-    if (std::find(storages.begin(), storages.end(), storage) == storages.end())
-      storages.push_back(storage);
-  }
-  [[nodiscard]] bool is_needed(const Node& node) const {
-    return std::any_of(node.results.begin(), node.results.end(),
-                       [&](ValueId v) { return needs_.contains(v); });
-  }
+  /// A group of kernels, and the storages of the tail's operands.
+  struct RegionOption {
+    size_t group = 0;
+    std::vector<Storage> operands;
+  };
 
-  /// The caller hands over float32: whatever else is needed is converted first.
-  void convert_input(const Node& node, std::vector<Selected>& backwards) {
-    const ValueId value = node.results[0];
-    for (const Storage& storage : needs_[value])
-      if (storage != Storage::f32())
-        backwards.push_back(conversion(value, Storage::f32(), storage));
-  }
+  // --- values and their storages ----------------------------------------------------------------
 
-  Selected conversion(ValueId value, Storage from, Storage to) {
-    Selected call;
-    call.name = graph_.producer(value).name + ".as_" + to.to_string();
-    call.inputs = {{value, from}};
-    call.outputs = {{value, to}};
-    call.choices = conversion_choices(graph_.type(value), from, to, call.name, options_);
-    call.report.name = call.name;
-    call.report.op = "convert";
-    call.report.inputs = {describe(value, from)};
-    call.report.output = describe(value, to);
-    call.report.results = {{0, to}};
-    call.report.emitted = true;
-    adopt(call);
-    return call;
+  [[nodiscard]] Storage plain(ValueId value) const {
+    return kernels::plain_storage(graph_.type(value));
   }
+  int number(ValueId value) {
+    const auto [place, is_new] = numbers_.try_emplace(value, static_cast<int>(values_.size()));
+    if (is_new) values_.push_back({value, {}});
+    return place->second;
+  }
+  std::vector<Storage>& storages(ValueId value) {
+    return values_[static_cast<size_t>(number(value))].second;
+  }
+  /// Number of a storage among those that somebody might want the value in.
+  int storage(ValueId value, Storage s) {
+    std::vector<Storage>& all = storages(value);
+    const auto at = std::ranges::find(all, s);
+    if (at != all.end()) return static_cast<int>(at - all.begin());
+    all.push_back(s);
+    return static_cast<int>(all.size()) - 1;
+  }
+  LayoutProblem::Need need(ValueId value, Storage s) { return {number(value), storage(value, s)}; }
 
-  /// Shares memory where it can; converts where a packed storage lays the result out differently.
-  bool reshape(const Node& node, std::vector<Selected>& backwards) {
-    const ValueId x = node.operands[0], y = node.results[0];
-    if (is_constant(graph_, x)) return false;
-    selection_.alias[y] = x;
-    const auto storages = needs_[y];
-    for (const Storage& storage : storages) {
-      if (same_layout(graph_.type(x).shape, graph_.type(y).shape, storage)) {
-        need(x, storage);
-        continue;
-      }
-      const Storage from = plain(graph_.type(y));
-      backwards.push_back(conversion(y, from, storage));
-      need(x, from);
+  /// Nodes that something needed depends on, in order, and values that are read.
+  void find_needed() {
+    for (const auto& output : graph_.outputs()) read_.insert(output.value);
+    const std::vector<NodeId> order = graph_.order();
+    for (auto it = order.rbegin(); it != order.rend(); ++it) {
+      const Node& node = graph_.node(*it);
+      const bool needed =
+          node.op == &ops::input ||
+          std::ranges::any_of(node.results, [&](ValueId v) { return read_.contains(v); });
+      if (node.op == &ops::constant || !needed) continue;
+      needed_.push_back(*it);
+      for (const ValueId operand : node.operands)
+        if (!is_constant(graph_, operand)) read_.insert(operand);
     }
-    return true;
+    std::ranges::reverse(needed_);
+  }
+
+  // --- the problem ------------------------------------------------------------------------------
+
+  void state_problem() {
+    for (const auto& output : graph_.outputs())
+      if (!is_constant(graph_, output.value))
+        problem_.outputs.push_back(need(output.value, Storage::f32()));
+    for (const NodeId id : needed_) {
+      const Node& node = graph_.node(id);
+      if (node.op == &ops::input) storage(node.results[0], Storage::f32());
+      if (node.op != &ops::region && !is_alias(graph_, node))
+        for (const ValueId operand : node.operands)
+          if (!is_constant(graph_, operand)) storage(operand, plain(operand));
+    }
+    // Storages of two values that share memory go by the same numbers.
+    for (auto it = needed_.rbegin(); it != needed_.rend(); ++it)
+      if (const Node& node = graph_.node(*it); is_alias(graph_, node)) {
+        for (const Storage& s : std::vector<Storage>(storages(node.results[0])))
+          storage(node.operands[0], s);
+      }
+    for (const NodeId id : needed_)
+      if (const Node& node = graph_.node(id); is_alias(graph_, node))
+        storages(node.results[0]) = std::vector<Storage>(storages(node.operands[0]));
+    for (const NodeId id : needed_) state_node(graph_.node(id));
+    problem_.cost = [this](int node, int option, const std::vector<StorageSet>& stored) {
+      return cost(static_cast<size_t>(node), static_cast<size_t>(option), stored);
+    };
+    problem_.conversion = [this](int value, int from, int to) {
+      const std::vector<Choice>& choices = conversions(value, from, to);
+      return choices.empty() ? kImpossible : choices.front().predicted_ns;
+    };
+  }
+
+  void state_node(const Node& node) {
+    LayoutProblem::Node stated;
+    std::vector<RegionOption> region;
+    for (const ValueId result : node.results) stated.results.push_back(number(result));
+    if (node.op == &ops::input) {
+      stated.fixed = StorageSet{1} << storage(node.results[0], Storage::f32());
+      stated.options.push_back({});
+    } else if (is_alias(graph_, node)) {
+      const ValueId x = node.operands[0], y = node.results[0];
+      stated.options.push_back({});
+      stated.alias = number(x);
+      stated.source = storage(y, plain(y));
+      for (size_t i = 0; i < storages(y).size(); ++i)
+        if (same_layout(graph_.type(x).shape, graph_.type(y).shape, storages(y)[i]))
+          stated.shared |= StorageSet{1} << i;
+    } else if (node.op == &ops::region) {
+      region = region_options(node, stated);
+      if (node.results.size() == 1)
+        stated.fallback = StorageSet{1} << storage(node.results[0], plain(node.results[0]));
+    } else {
+      stated.options.emplace_back();
+      for (const ValueId operand : node.operands)
+        if (!is_constant(graph_, operand))
+          stated.options[0].push_back(need(operand, plain(operand)));
+    }
+    problem_.nodes.push_back(std::move(stated));
+    options_of_.push_back(std::move(region));
+  }
+
+  std::vector<RegionOption> region_options(const Node& node, LayoutProblem::Node& stated) {
+    constexpr size_t kMost = 16;
+    const RegionKernels& kernels = *regions_.at(node.id);
+    // Operands in their plain storage, or in what others might want them in anyway.
+    std::vector<std::vector<Storage>> layouts{{}};
+    for (const int position : kernels.operands()) {
+      const ValueId operand = node.operands[static_cast<size_t>(position)];
+      std::vector<std::vector<Storage>> longer;
+      std::vector<Storage> candidates{plain(operand)};
+      for (const Storage& s : storages(operand))
+        if (s != candidates[0] && s.kind != Storage::Kind::f32 &&
+            kernels::fits(graph_.type(operand), s))
+          candidates.push_back(s);
+      if (layouts.size() * candidates.size() * kernels.groups().size() > kMost)
+        candidates.resize(1);
+      for (const Storage& s : candidates)
+        for (std::vector<Storage> layout : layouts) {
+          layout.push_back(s);
+          longer.push_back(std::move(layout));
+        }
+      layouts = std::move(longer);
+    }
+    std::vector<RegionOption> out;
+    for (size_t group = 0; group < kernels.groups().size(); ++group)
+      for (const std::vector<Storage>& layout : layouts) {
+        std::vector<LayoutProblem::Need> needs{
+            need(node.operands[0], kernels.groups()[group].input)};
+        for (size_t i = 0; i < layout.size(); ++i)
+          needs.push_back(
+              need(node.operands[static_cast<size_t>(kernels.operands()[i])], layout[i]));
+        stated.options.push_back(std::move(needs));
+        out.push_back({group, layout});
+      }
+    return out;
+  }
+
+  [[nodiscard]] RegionKernels::Outputs outputs_of(size_t n,
+                                                  const std::vector<StorageSet>& stored) const {
+    RegionKernels::Outputs outputs;
+    const std::vector<int>& results = problem_.nodes[n].results;
+    for (size_t r = 0; r < results.size(); ++r)
+      for (const Storage& s :
+           storages_in(stored[r], values_[static_cast<size_t>(results[r])].second))
+        outputs.emplace_back(static_cast<int>(r), s);
+    return outputs;
+  }
+
+  double cost(size_t n, size_t option, const std::vector<StorageSet>& stored) {
+    const auto region = regions_.find(needed_[n]);
+    if (region == regions_.end()) {
+      if (graph_.node(needed_[n]).op == &ops::input) return 0;
+      return alone(n, outputs_of(n, stored)).choices.front().predicted_ns;
+    }
+    const RegionOption& o = options_of_[n][option];
+    return region->second->cost(o.group, {o.operands, outputs_of(n, stored)});
+  }
+
+  /// Kernels of a node that is no region.
+  struct Alone {
+    std::vector<Choice> choices;
+    std::vector<Candidate> candidates;
+  };
+  const Alone& alone(size_t n, const RegionKernels::Outputs& outputs) {
+    std::string key;
+    for (const auto& [result, storage] : outputs) key += join_text(result, " ", storage, " ");
+    const auto [place, is_new] = alone_.try_emplace({n, std::move(key)});
+    if (is_new) {
+      const Node& node = graph_.node(needed_[n]);
+      const auto forbidden = [&](const KernelDef& kernel) {
+        return ruled_out(kernel, node.name, options_);
+      };
+      place->second.choices =
+          node_choices(graph_, node, outputs, options_, forbidden, place->second.candidates);
+    }
+    return place->second;
+  }
+
+  const std::vector<Choice>& conversions(int value, int from, int to) {
+    const auto [place, is_new] = conversions_.try_emplace({value, from, to});
+    if (is_new) {
+      const auto& [id, all] = values_[static_cast<size_t>(value)];
+      const Storage target = all[static_cast<size_t>(to)];
+      place->second = conversion_choices(graph_.type(id), all[static_cast<size_t>(from)], target,
+                                         conversion_name(id, target), options_);
+    }
+    return place->second;
+  }
+  [[nodiscard]] std::string conversion_name(ValueId value, Storage to) const {
+    return graph_.producer(value).name + ".as_" + to.to_string();
+  }
+
+  // --- the selection ----------------------------------------------------------------------------
+
+  void assemble(size_t n, const LayoutPlan& plan) {
+    const LayoutPlan::Choice& chosen = plan.nodes[n];
+    if (chosen.option < 0) return;
+    const Node& node = graph_.node(needed_[n]);
+    if (is_alias(graph_, node)) {
+      selection_.alias[node.results[0]] = node.operands[0];
+    } else if (node.op != &ops::input) {
+      Selected call = start(node, outputs_of(n, chosen.stored));
+      if (node.op == &ops::region)
+        choose_emitted(n, plan, call);
+      else
+        choose_alone(n, call);
+      for (const Stored& input : call.inputs)
+        call.report.inputs.push_back(describe(input.value, input.storage));
+      adopt(call);
+      selection_.calls.push_back(std::move(call));
+    }
+    for (const LayoutPlan::Conversion& c : chosen.conversions) {
+      const auto& [value, all] = values_[static_cast<size_t>(c.value)];
+      const Storage from = all[static_cast<size_t>(c.from)], to = all[static_cast<size_t>(c.to)];
+      Selected call;
+      call.name = conversion_name(value, to);
+      call.inputs = {{value, from}};
+      call.outputs = {{value, to}};
+      call.choices = conversions(c.value, c.from, c.to);
+      call.report.name = call.name;
+      call.report.op = "convert";
+      call.report.inputs = {describe(value, from)};
+      call.report.output = describe(value, to);
+      call.report.results = {{0, to}};
+      call.report.emitted = true;
+      adopt(call);
+      selection_.calls.push_back(std::move(call));
+    }
   }
 
   [[nodiscard]] std::string describe(ValueId value, Storage storage) const {
     return join_text(graph_.type(value), " as ", storage);
   }
 
-  Selected start(const Node& node) {
+  Selected start(const Node& node, RegionKernels::Outputs outputs) {
     Selected call;
     call.node = node.id;
     call.name = node.name;
@@ -166,170 +357,86 @@ class Selector {
         report.layers.push_back(origin.layer);
     report.macs = macs_of(graph_, node);
     report.both_quantized = both_quantized(graph_, node);
-    for (size_t i = 0; i < node.results.size(); ++i)
-      for (const Storage& storage : needs_[node.results[i]]) {
-        call.outputs.push_back({node.results[i], storage});
-        call.results.emplace_back(static_cast<int>(i), storage);
-        report.results.emplace_back(static_cast<int>(i), storage);
-        report.output += (report.output.empty() ? "" : "; ") + describe(node.results[i], storage);
-      }
+    for (const auto& [result, storage] : outputs) {
+      const ValueId value = node.results[static_cast<size_t>(result)];
+      call.outputs.push_back({value, storage});
+      report.output += (report.output.empty() ? "" : "; ") + describe(value, storage);
+    }
+    report.results = outputs;
+    call.results = std::move(outputs);
     return call;
   }
 
-  [[nodiscard]] bool disabled(const KernelDef& kernel) const {
-    return std::find(options_.disabled_kernels.begin(), options_.disabled_kernels.end(),
-                     kernel.name) != options_.disabled_kernels.end();
-  }
-  [[nodiscard]] const std::string* pin(const std::string& node) const {
-    for (const auto& [name, kernel] : options_.pinned)
-      if (name == node) return &kernel;
-    return nullptr;
-  }
-  /// Why an option rules the kernel out; empty if none does.
-  [[nodiscard]] std::string ruled_out(const KernelDef& kernel, const std::string& node) const {
-    if (disabled(kernel)) return "disabled by an option";
-    const std::string* pinned = pin(node);
-    if (pinned != nullptr && pinned_kernel(*pinned) != kernel.name)
-      return "an option pins " + *pinned;
-    if (kernel.experimental && pinned == nullptr) return "experimental: chosen only when asked for";
-    return {};
-  }
-
-  /// Fills in choices and inputs. Returns why there are none.
-  std::string choose_emitted(const Node& node, Selected& call) {
-    const Graph& body = *node.body;
-    const bool rooted = root_of(body) != nullptr;
-    TailRequest request;
-    request.region = &node;
-    request.outputs = call.results;
-    request.options = graph_.options();
-    request.fused_multiply_add = options_.target.lowering != jit::Lowering::portable;
-    request.exhaustive_limit = options_.exhaustive_limit;
-    const std::vector<int> operands = tail_operands(body);
-    for (int i : operands)
-      request.operand_storages.push_back(plain(graph_.type(node.operands[static_cast<size_t>(i)])));
-    Query base = query_of(graph_, node);
-    base.target = &options_.target;
-    if (rooted) {
-      request.accumulator = {base.accumulator_lo, base.accumulator_hi};
-      const auto lo = std::min_element(base.accumulator_lo.begin(), base.accumulator_lo.end());
-      const auto hi = std::max_element(base.accumulator_hi.begin(), base.accumulator_hi.end());
-      if (lo != base.accumulator_lo.end()) call.report.accumulator = {*lo, *hi};
-      if (*lo < INT32_MIN + 1 || *hi > INT32_MAX - 1)
-        return join_text("the accumulator [", *lo, ", ", *hi, "] leaves 32 bits");
-    }
-    std::vector<std::pair<Storage, std::shared_ptr<const Tail>>> tails;  // by input storage
-    std::string reason;
-    for (const KernelDef* kernel : kernels::all_kernels()) {
-      if (kernel->emit == nullptr) continue;
-      Candidate candidate{.kernel = std::string(kernel->name),
-                          .matches = false,
-                          .reason = ruled_out(*kernel, node.name)};
-      auto query = std::make_shared<Query>(base);
-      query->input_storage = plain(query->input);
-      if (candidate.reason.empty()) {
-        auto tail =
-            tail_for(request, rooted ? Storage::dwords() : query->input_storage, tails, reason);
-        if (tail == nullptr) return reason;
-        query->tail = tail.get();
-        const Verdict verdict = kernel->match(*query);
-        if (verdict) {
-          query->input_storage = kernel->input_storage(*query);
-          if (!rooted) {
-            tail = tail_for(request, query->input_storage, tails, reason);
-            if (tail == nullptr) return reason;
-            query->tail = tail.get();
-          }
-          qloom_assert(query->input_storage.kind == Storage::Kind::f32 ||
-                           kernels::fits(query->input, query->input_storage),
-                       kernel->name, " asks for ", query->input, " as ", query->input_storage);
-          candidate.matches = true;
-          add_variants(*kernel, query, tail, call, candidate);
-        } else {
-          candidate.reason = verdict.reason();
-        }
-      }
-      call.report.candidates.push_back(std::move(candidate));
-    }
-    if (call.choices.empty()) {
-      std::string all;
-      for (const Candidate& c : call.report.candidates)
-        all += (all.empty() ? "" : "; ") + c.kernel + ": " + c.reason;
-      return "no emitted kernel takes it: " + all;
-    }
-    std::stable_sort(
-        call.choices.begin(), call.choices.end(),
-        [](const Choice& a, const Choice& b) { return a.predicted_ns < b.predicted_ns; });
-    // Variants of other kernels, or that want another input storage, are no replacement once
-    // producers know what to store.
-    const Choice& best = call.choices.front();
-    std::erase_if(call.choices, [&](const Choice& c) {
-      return c.query->input_storage != best.query->input_storage;
-    });
-    call.inputs.push_back({node.operands[0], call.choices.front().query->input_storage});
-    for (size_t i = 0; i < operands.size(); ++i)
+  void choose_emitted(size_t n, const LayoutPlan& plan, Selected& call) {
+    const Node& node = graph_.node(needed_[n]);
+    RegionKernels& kernels = *regions_.at(node.id);
+    const RegionOption& option = options_of_[n][static_cast<size_t>(plan.nodes[n].option)];
+    const RegionKernels::Layout layout{option.operands, call.results};
+    call.choices = kernels.choices(option.group, layout);
+    call.report.candidates = kernels.candidates(layout);
+    call.report.alternatives = alternatives(n, plan);
+    const Query& query = *call.choices.front().query;
+    if (query.root != nullptr && !query.accumulator_lo.empty())
+      call.report.accumulator = {*std::ranges::min_element(query.accumulator_lo),
+                                 *std::ranges::max_element(query.accumulator_hi)};
+    call.inputs.push_back({node.operands[0], kernels.groups()[option.group].input});
+    for (size_t i = 0; i < option.operands.size(); ++i)
       call.inputs.push_back(
-          {node.operands[static_cast<size_t>(operands[i])], request.operand_storages[i]});
-    for (const Stored& input : call.inputs)
-      call.report.inputs.push_back(describe(input.value, input.storage));
+          {node.operands[static_cast<size_t>(kernels.operands()[i])], option.operands[i]});
     call.report.emitted = true;
-    adopt(call);
-    return {};
   }
 
-  std::shared_ptr<const Tail> tail_for(
-      TailRequest& request, Storage input,
-      std::vector<std::pair<Storage, std::shared_ptr<const Tail>>>& tails, std::string& reason) {
-    for (const auto& [storage, tail] : tails)
-      if (storage == input) return tail;
-    request.input_storage = input;
-    LoweredTail lowered = lower_tail(request);
-    if (!lowered.tail) {
-      reason = "its tail cannot be lowered: " + lowered.reason;
-      return nullptr;
+  /// What the network would take with other storages of this region's input and result.
+  std::vector<LayoutAlternative> alternatives(size_t n, const LayoutPlan& plan) {
+    std::vector<LayoutAlternative> out;
+    const RegionKernels& kernels = *regions_.at(needed_[n]);
+    const std::vector<RegionOption>& options = options_of_[n];
+    const LayoutPlan::Choice& chosen = plan.nodes[n];
+    const auto option = static_cast<size_t>(chosen.option);
+    for (size_t group = 0; group < kernels.groups().size(); ++group) {
+      double best = kImpossible;
+      for (size_t o = 0; o < options.size(); ++o)
+        if (group != options[option].group && options[o].group == group)
+          best = std::min(
+              best, choose_layouts(problem_, {static_cast<int>(n), static_cast<int>(o)}).cost);
+      if (best < kImpossible)
+        out.push_back({join_text("input as ", kernels.groups()[group].input), best - plan.cost});
     }
-    const bool f32_source =
-        root_of(*request.region->body) == nullptr && input.kind == Storage::Kind::f32;
-    kernels::check_tail(*lowered.tail,
-                        graph_.type(request.region->results[0]).shape.back().extent(), f32_source);
-    const std::string verified = verify_tail(request, *lowered.tail);
-    lowered.tail->proof += (lowered.tail->proof.empty() ? "" : "; ") + verified;
-    return tails.emplace_back(input, std::make_shared<const Tail>(std::move(*lowered.tail))).second;
-  }
-
-  void add_variants(const KernelDef& kernel, const std::shared_ptr<Query>& query,
-                    const std::shared_ptr<const Tail>& tail, Selected& call, Candidate& candidate) {
-    const std::string* pinned = pin(call.name);
-    const bool one = pinned != nullptr && pinned->find(' ') != std::string::npos;
-    for (const Variant& variant : kernel.variants(*query, options_.target)) {
-      const std::string name = variant.to_string();
-      if (one && *pinned != join_text(kernel.name, " ", name)) continue;
-      const double ns = kernels::predicted_ns(kernel, *query, variant, options_.target);
-      candidate.variants.emplace_back(name, ns);
-      call.choices.push_back({.kernel = &kernel,
-                              .variant = variant,
-                              .query = query,
-                              .tail = tail,
-                              .predicted_ns = ns});
+    if (chosen.stored.size() != 1) return out;
+    // Other sets of storages for the one result, the rest converted by calls of their own.
+    const int value = problem_.nodes[n].results[0];
+    const std::vector<Storage>& all = values_[static_cast<size_t>(value)].second;
+    StorageSet needed = chosen.stored[0];
+    for (const LayoutPlan::Conversion& c : chosen.conversions) needed |= StorageSet{1} << c.to;
+    const auto total = [&](StorageSet set) {
+      double ns = cost(n, option, {set});
+      for (int to = 0; to < static_cast<int>(all.size()); ++to) {
+        if (((needed & ~set) >> to & 1) == 0) continue;
+        double best = kImpossible;
+        for (int from = 0; from < static_cast<int>(all.size()); ++from)
+          if ((set >> from & 1) != 0) best = std::min(best, problem_.conversion(value, from, to));
+        ns += best;
+      }
+      return ns;
+    };
+    for (StorageSet set = needed; set != 0; set = (set - 1) & needed) {
+      if (set == chosen.stored[0]) continue;
+      const double other = total(set);
+      if (other == kImpossible) continue;
+      std::string what = "result stored as";
+      for (const Storage& s : storages_in(set, all)) what += join_text(" ", s);
+      if (set != needed) what += ", the rest converted";
+      out.push_back({what, other - total(chosen.stored[0])});
     }
-    qloom_check(!candidate.variants.empty(), "cannot pin node '", call.name, "' to '",
-                one ? *pinned : "", "': the kernel has no such variant there");
-    std::stable_sort(candidate.variants.begin(), candidate.variants.end(),
-                     [](const auto& a, const auto& b) { return a.second < b.second; });
-    candidate.predicted_ns = candidate.variants.front().second;
+    return out;
   }
 
-  void choose_alone(const Node& node, Selected& call) {
-    call.choices = node_choices(
-        graph_, node, call.results, options_,
-        [&](const KernelDef& kernel) { return ruled_out(kernel, node.name); },
-        call.report.candidates);
-    for (ValueId operand : node.operands)
-      if (!is_constant(graph_, operand))
-        call.inputs.push_back({operand, plain(graph_.type(operand))});
-    for (const Stored& input : call.inputs)
-      call.report.inputs.push_back(describe(input.value, input.storage));
-    adopt(call);
+  void choose_alone(size_t n, Selected& call) {
+    const Alone& found = alone(n, call.results);
+    call.choices = found.choices;
+    call.report.candidates = found.candidates;
+    for (const ValueId operand : graph_.node(needed_[n]).operands)
+      if (!is_constant(graph_, operand)) call.inputs.push_back({operand, plain(operand)});
   }
 
   /// The report says what the first choice is.
@@ -346,7 +453,15 @@ class Selector {
 
   const Graph& graph_;
   const CompileOptions& options_;
-  std::map<ValueId, std::vector<Storage>> needs_;
+  std::vector<NodeId> needed_;  ///< nodes of the problem, in order
+  std::set<ValueId> read_;
+  std::map<ValueId, int> numbers_;
+  std::vector<std::pair<ValueId, std::vector<Storage>>> values_;  ///< by number
+  std::map<NodeId, std::unique_ptr<RegionKernels>> regions_;
+  LayoutProblem problem_;
+  std::vector<std::vector<RegionOption>> options_of_;  ///< by node; regions only
+  std::map<std::tuple<int, int, int>, std::vector<Choice>> conversions_;
+  std::map<std::pair<size_t, std::string>, Alone> alone_;
   Selection selection_;
 };
 

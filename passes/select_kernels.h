@@ -48,10 +48,11 @@ struct Selection {
   [[nodiscard]] Stored resolve(Stored s, const Graph& graph) const;
 };
 
-/// Chooses a kernel for every region and node, from the outputs backwards, so that each producer
-/// knows in which storages its value is needed. Regions that cannot be lowered, or that no emitted
-/// kernel takes, are dissolved (with a note) into nodes on reference kernels. Throws UserError for
-/// unknown names in `pinned` and `disabled_kernels`, and for a node that no kernel takes.
+/// Chooses a kernel for every region and node, and the storages of every value, for least predicted
+/// time of the whole graph, conversions included (choose_layouts). Regions that cannot be lowered,
+/// or that no emitted kernel takes, are dissolved (with a note) into nodes on reference kernels.
+/// Throws UserError for unknown names in `pinned` and `disabled_kernels`, and for a node that no
+/// kernel takes.
 [[nodiscard]] Selection select_kernels(Graph& graph, const CompileOptions& options,
                                        std::vector<std::string>& notes);
 

@@ -53,6 +53,9 @@ Json to_json(const passes::RegionReport& r, const measure::NodeChoice* choice) {
     if (const double ns = measured_ns(choice, c.kernel); ns > 0)
       candidates.back()["measured_ns"] = ns;
   }
+  Json alternatives = Json::array();
+  for (const passes::LayoutAlternative& a : r.alternatives)
+    alternatives.push_back({{"what", a.what}, {"more_ns", a.more_ns}});
   Json accumulator;
   if (r.accumulator) accumulator = {r.accumulator->first, r.accumulator->second};
   Json out{{"name", r.name},
@@ -68,7 +71,8 @@ Json to_json(const passes::RegionReport& r, const measure::NodeChoice* choice) {
            {"emitted", r.emitted},
            {"macs", r.macs},
            {"predicted_ns", r.predicted_ns},
-           {"candidates", candidates}};
+           {"candidates", candidates},
+           {"alternatives", alternatives}};
   if (choice != nullptr) {
     out["measured_ns"] = choice->pick.measured_ns;
     out["ratio_to_fastest"] = choice->ratio();
@@ -113,6 +117,9 @@ void print(const passes::RegionReport& r, const measure::NodeChoice* choice, siz
     fmt::print("    {} {:<20} {}\n", c.matches ? "+" : "-", c.kernel,
                wrapped(text, width == 0 ? 0 : width - kIndent, kIndent));
   }
+  for (const passes::LayoutAlternative& a : r.alternatives)
+    line("instead", fmt::format("{}: the network takes {} more", a.what, duration(a.more_ns)),
+         width);
   fmt::print("\n");
 }
 
