@@ -86,21 +86,23 @@ TEST_P(Layouts, NoPinsArePredictedToBeFaster) {
   const Chosen chosen = choose(graph());
   const auto open = open_regions(chosen);
   ASSERT_FALSE(open.empty());
-  // Every combination for up to four regions; the others as the selection likes.
-  const size_t regions = std::min<size_t>(open.size(), 4);
+  // Every combination for some regions; the others as the selection likes.
+  constexpr size_t kMost = 60;
   std::vector<std::vector<std::string>> kernels;
   size_t combinations = 1;
-  for (size_t i = 0; i < regions; ++i) {
-    kernels.emplace_back();
-    for (const passes::Candidate& c : open[i]->report.candidates)
-      if (c.matches) kernels.back().push_back(c.kernel);
-    combinations *= kernels.back().size();
+  for (const passes::Selected* region : open) {
+    std::vector<std::string> some;
+    for (const passes::Candidate& c : region->report.candidates)
+      if (c.matches) some.push_back(c.kernel);
+    if (combinations * some.size() > kMost) break;
+    combinations *= some.size();
+    kernels.push_back(std::move(some));
   }
   double least = 1e300;
-  for (size_t k = 0; k < std::min<size_t>(combinations, 256); ++k) {
+  for (size_t k = 0; k < combinations; ++k) {
     passes::CompileOptions options;
     size_t rest = k;
-    for (size_t i = 0; i < regions; ++i) {
+    for (size_t i = 0; i < kernels.size(); ++i) {
       options.pinned.emplace_back(open[i]->name, kernels[i][rest % kernels[i].size()]);
       rest /= kernels[i].size();
     }
