@@ -44,6 +44,7 @@ enum class Word : uint8_t {
   popcount,
   sum_bytes,
   lookup,
+  repeat_table,  // beyond its load
   interleave,
   move_lanes,  // between the halves of a register, or from a scalar register
   count_
@@ -80,7 +81,8 @@ constexpr WordCost kCosts[] = {
     {Word::and_xor, {{{1.6, 0, 0}, {2, 0, 0}, {2, 0, 0}}}},  // beside population counts
     {Word::popcount, {{{0, 1, 0}, {3, 3, 0}, {8, 3, 0}}}},
     {Word::sum_bytes, {{{0, 0, 1}, {0, 0, 1}, {8, 3, 0}}}},
-    {Word::lookup, {{{0, 1, 0}, {0, 1, 0}, {48, 40, 0}}}},  // portable: a comparison per entry
+    {Word::lookup, {{{0, 1, 0}, {0, 1, 0}, {48, 40, 0}}}},      // portable: a comparison per entry
+    {Word::repeat_table, {{{0, 1, 0}, {0, 0, 0}, {0, 0, 0}}}},  // 16 bytes to 64: no load alone
     {Word::interleave, {{{0, 1, 0}, {0, 1, 0}, {0, 1, 0}}}},
     {Word::move_lanes, {{{0, 2, 0}, {0, 2, 0}, {0, 1, 0}}}},  // crosses 16-byte lanes: 1 a cycle
 };
@@ -136,6 +138,7 @@ class CountEmitter final : public Emitter {
   }
   Value load_table(Value) override {
     add_load(1, 16);
+    vector_once(Word::repeat_table, level());
     return make(Element::i8, bytes(), {.level = level()});
   }
   void store(Value, Value v) override { add_store(registers(v.bytes()), v.bytes()); }

@@ -1,10 +1,12 @@
-// kernels/conv/conv_xnor.cc: convolution and dense, binary × binary, by xor and population count.
+// kernels/conv/conv_xnor.cc: convolution and dense, binary × binary or ternary weights, by xor and
+// population count.
 //
 //   a·w = C - 2·popcount(a xor w) for the C channels of one tap;  a, w in {-1, +1}; bit 1 stands
-//   for +1
+//   for +1. Where some weights are 0, a second word z has 0 bits for them:
+//   a·w = popcount(z) - 2·popcount((a xor w) and z); what follows holds with C = popcount(z).
 //
 // Padding contributes 0, which no bit can say. So:
-//   1. the border of the copied input holds 0 bits: a tap outside gives popcount(w_tap);
+//   1. the border of the copied input holds 0 bits: a tap outside gives popcount(w_tap and z);
 //   2. over all taps: sum = Σ_inside (C - 2·popcount_tap)
 //                         = [C·inside + 2·Σ_outside popcount(w_tap)] - 2·Σ_all popcount_tap;
 //   3. the bracket is a constant per channel and per set of taps inside: a table with one row for
@@ -71,6 +73,7 @@ struct Plan {
   Geometry geometry;
   int lanes = 8, columns = 1;
   int64_t words = 0;  ///< 64-bit words per tap
+  int planes = 1;     ///< 2: each vector of weights is followed by one of z
   bool whole_rows = false;
   int64_t steps = 0, units = 0, chunk = 0;
   int unit = 1;
@@ -81,7 +84,8 @@ struct Plan {
   int64_t weights = 0, initial = 0, rows = 0, step_table = 0, pixels = 0, tail = 0;
 
   [[nodiscard]] int64_t vector_bytes() const { return int64_t{8} * lanes; }
-  [[nodiscard]] int64_t tile_bytes(int n) const { return steps * n * vector_bytes(); }
+  [[nodiscard]] int64_t column_bytes() const { return planes * vector_bytes(); }
+  [[nodiscard]] int64_t tile_bytes(int n) const { return steps * n * column_bytes(); }
   [[nodiscard]] int64_t step_offset(int64_t step) const {
     const int64_t tap = step / words;
     const Window& w = geometry.window;
@@ -96,6 +100,7 @@ Plan plan_of(const Query& q, const Variant& v, const jit::Target& target) {
   plan.lanes = channel_lanes(target);
   plan.columns = v.columns;
   plan.words = (w.c + 63) / 64;
+  plan.planes = std::ranges::count(weight_levels(q), 0) > 0 ? 2 : 1;
   plan.steps = w.kernel_h * w.kernel_w * plan.words;
   // Steps that follow each other in memory share an entry of the step table. At least two units
   // where there are two steps: the tail is then no part of the innermost loop.
@@ -129,9 +134,9 @@ Verdict match(const Query& q) {
   if (!q.input.numeric.is_binary())
     return Verdict::no("input is ", q.input, ", this kernel needs binary");
   for (const int64_t code : q.weight_codes->i64())
-    if (code != 1 && code != -1)
+    if (code < -1 || code > 1)
       return Verdict::no("weights are ", q.weights, " with code ", code,
-                         ", this kernel needs -1 and 1");
+                         ", this kernel needs -1, 0 and 1");
   if (q.window.groups != 1) return Verdict::no(q.window.groups, " groups, this kernel needs one");
   return Verdict::yes();
 }
@@ -154,18 +159,25 @@ std::vector<uint8_t> pack(const Query& q, const Variant& v, const jit::Target& t
   const Plan plan = plan_of(q, v, target);
   const Window& w = q.window;
   const auto codes = q.weight_codes->i64();
-  auto is_one = [&](int64_t tap, int64_t c, int64_t n) {
-    return codes[static_cast<size_t>((tap * w.c + c) * w.n + n)] > 0;
+  auto code_of = [&](int64_t tap, int64_t c, int64_t n) {
+    return codes[static_cast<size_t>((tap * w.c + c) * w.n + n)];
   };
   std::vector<uint64_t> packed;
+  auto vector = [&](int64_t step, int64_t first, auto bit_of) {
+    for (int64_t n = first; n < first + plan.lanes; ++n) {
+      const int64_t tap = step / plan.words, begin = step % plan.words * 64;
+      uint64_t word = 0;
+      for (int64_t c = begin; n < w.n && c < std::min(w.c, begin + 64); ++c)
+        word |= uint64_t{bit_of(code_of(tap, c, n))} << (c - begin);
+      packed.push_back(word);
+    }
+  };
   auto tile = [&](int64_t first, int columns) {
     for (int64_t step = 0; step < plan.steps; ++step)
-      for (int64_t n = first; n < first + columns * plan.lanes; ++n) {
-        const int64_t tap = step / plan.words, begin = step % plan.words * 64;
-        uint64_t word = 0;
-        for (int64_t c = begin; n < w.n && c < std::min(w.c, begin + 64); ++c)
-          word |= uint64_t{is_one(tap, c, n)} << (c - begin);
-        packed.push_back(word);
+      for (int c = 0; c < columns; ++c) {
+        vector(step, first + int64_t{c} * plan.lanes, [](int64_t code) { return code > 0; });
+        if (plan.planes == 2)
+          vector(step, first + int64_t{c} * plan.lanes, [](int64_t code) { return code != 0; });
       }
   };
   for (int64_t t = 0; t < plan.full_tiles; ++t) tile(t * plan.columns * plan.lanes, plan.columns);
@@ -178,10 +190,9 @@ std::vector<uint8_t> pack(const Query& q, const Variant& v, const jit::Target& t
     for (int64_t n = 0; n < plan.pitch; ++n) {
       int64_t sum = 0;
       for (size_t tap = 0; n < w.n && tap < inside.size(); ++tap) {
-        if (inside[tap]) {
-          sum += w.c;
-        } else {
-          for (int64_t c = 0; c < w.c; ++c) sum += 2 * is_one(static_cast<int64_t>(tap), c, n);
+        for (int64_t c = 0; c < w.c; ++c) {
+          const int64_t code = code_of(static_cast<int64_t>(tap), c, n);
+          sum += inside[tap] ? (code != 0 ? 1 : 0) : (code > 0 ? 2 : 0);
         }
       }
       initial.push_back(static_cast<int32_t>(sum));
@@ -226,17 +237,21 @@ std::vector<Value> emit_counts(Emitter& e, const Plan& plan, Value constants,
     auto body = [&](Value unit) {
       const Value entry = e.load(e.offset(steps, e.multiply(unit, 4)), Element::i32);
       const Value input = e.widen_signed(entry, Element::i64);
-      const int64_t step_bytes = columns * plan.vector_bytes();
+      const int64_t step_bytes = columns * plan.column_bytes();
       const Value w = e.offset(weights, e.multiply(unit, plan.unit * step_bytes));
       for (int s = 0; s < plan.unit; ++s)
         for (int c = 0; c < columns; ++c) {
-          const Value column =
-              e.load(e.offset(w, s * step_bytes + c * plan.vector_bytes()), Element::i8, wide);
+          const int64_t at_column = s * step_bytes + c * plan.column_bytes();
+          const Value column = e.load(e.offset(w, at_column), Element::i8, wide);
+          Value nonzero;
+          if (plan.planes == 2)
+            nonzero = e.load(e.offset(w, at_column + plan.vector_bytes()), Element::i8, wide);
           for (size_t r = 0; r < pixels.size(); ++r) {
             const Value at = e.offset(e.offset(pixels[r], input), int64_t{8} * s);
             const Value a = e.bitcast(e.load_splat(at, Element::i64, plan.lanes), Element::i8);
             const Variable sum = bytes[r * static_cast<size_t>(columns) + static_cast<size_t>(c)];
-            const Value differ = e.binary(Binary::bit_xor, a, column);
+            Value differ = e.binary(Binary::bit_xor, a, column);
+            if (nonzero.valid()) differ = e.binary(Binary::bit_and, differ, nonzero);
             e.set(sum, e.add(e.get(sum), e.popcount_bytes(differ)));
           }
         }
@@ -329,7 +344,7 @@ void emit(const Query& q, const Variant& v, Emitter& e) {
 
 extern constinit const KernelDef conv_xnor{
     .name = "conv_xnor",
-    .doc = "Convolution and dense, binary × binary: xor, then population count.",
+    .doc = "Convolution and dense, binary × binary or ternary weights: xor, then population count.",
     .source = "Muła, Kurz, Lemire, Faster population counts using AVX2 instructions (2018)",
     .match = match,
     .input_storage = input_storage,

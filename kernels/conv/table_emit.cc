@@ -18,8 +18,8 @@ using jit::Variable;
 Split split_of_plan(const Query& q, const TablePlan& plan) {
   const Window& w = plan.window;
   if (w.out_h == 1) return {};
-  const int64_t rows = (plan.rows + plan.blocks_per_row - 1) / plan.blocks_per_row;
-  return split_of(q, geometry_of(w, Storage::bits()), static_cast<int>(rows * w.out_w), 1);
+  const int64_t rows = (plan.rows + plan.distance - 1) / plan.distance;
+  return split_of(q, plan.geometry, static_cast<int>(rows * w.out_w), 1);
 }
 
 /// Sums of one tile, left in scratch: for each block and vector, words of channels 0..7 of each
@@ -223,9 +223,10 @@ class TileTails {
   /// Outputs of one block; `position`: of the first in its sample, `before`: of the sample;
   /// `end`: channels from `channel` on.
   void block(Value sums, int columns, Value position, Value before, Value channel, int64_t end) {
-    const int64_t outputs = std::min(int64_t{plan_.pixels} * plan_.halves, plan_.window.out_w);
-    auto output = [&](Value i) {
-      const Value local = e_.add(position, i);
+    auto output = [&](Value p) {
+      const Value start = e_.binary(Binary::min_signed, e_.multiply(p, plan_.distance),
+                                    e_.integer(plan_.start(plan_.parts())));
+      const Value local = e_.add(position, start);
       Value constants = e_.offset(b_.constants, plan_.constants_at);
       if (plan_.classes > 1) {
         const Value entry =
@@ -235,7 +236,7 @@ class TileTails {
       }
       TailPlace place = place_at(e_, tail_, tables_, b_.operands, b_.outputs, e_.add(local, before),
                                  plan_.window.n);
-      const Value words = e_.offset(sums, e_.multiply(i, kTableBytes));
+      const Value words = e_.offset(sums, e_.multiply(p, kTableBytes));
       for (int c = 0; c < columns; ++c)
         for (int first = 0; first < kTableChannels; first += lanes_) {
           const int64_t at = int64_t{c} * kTableChannels + first;
@@ -249,10 +250,10 @@ class TileTails {
         }
     };
     constexpr int64_t kUnrolled = 8;  // tails in a row: more need more registers than there are
-    if (outputs * columns <= kUnrolled)
-      for (int64_t i = 0; i < outputs; ++i) output(e_.integer(i));
+    if (plan_.parts() * columns <= kUnrolled)
+      for (int64_t p = 0; p < plan_.parts(); ++p) output(e_.integer(p));
     else
-      e_.loop("outputs", e_.integer(0), e_.integer(outputs), 1, 0, output);
+      e_.loop("outputs", e_.integer(0), e_.integer(plan_.parts()), 1, 0, output);
   }
 
  private:
@@ -289,18 +290,17 @@ void table_emit(const Query& q, const Variant& v, Emitter& e, bool dual) {
   const Window& w = q.window;
   const KernelBuffers b = kernel_buffers(e, *q.tail, true);
   const Split cut = split_of_plan(q, plan);
-  const Geometry geometry = geometry_of(w, Storage::bits());
+  const Geometry& geometry = plan.geometry;
   emit_clear_bits(e, q, geometry, cut, b.outputs);
   RowRange range{e.integer(0), e.integer(1)};  // an image of one row is not cut
   if (w.out_h > 1) range = emit_row_range(e, geometry, cut);
   const Value rows =
       e.binary(Binary::min_signed, e.subtract(range.end, range.begin), e.integer(plan.band));
-  const int64_t reach = (w.kernel_h - 1) * w.dilation_h + 1;
-  const Value rows_read = e.add(e.multiply(rows, w.stride_h), reach - w.stride_h);
-  const Value blocks_end = e.multiply(rows, plan.blocks_per_row);
+  const int64_t reach = (w.kernel_h - 1) * w.dilation_h / plan.row_step + 1;
+  const int64_t stride = w.stride_h / plan.row_step;
+  const Value rows_read = e.add(e.multiply(rows, stride), reach - stride);
+  const Value blocks_end = e.multiply(rows, plan.distance);
   const Value last_blocks = e.subtract(blocks_end, e.integer(plan.rows));
-  const int64_t sample_bytes =
-      w.h * w.w * run_bytes(plan.terms.bits ? Storage::bits() : Storage::bytes(0), w.c);
   TileSums sums(e, plan, b.constants, b.scratch);
   TileTails tails(e, q, plan, b, sums);
 
@@ -349,22 +349,26 @@ void table_emit(const Query& q, const Variant& v, Emitter& e, bool dual) {
     });
   };
 
-  auto band_at = [&](Value band, Value from, Value before) {
-    emit_tables(e, plan, b.constants, b.scratch, from, e.multiply(band, w.stride_h), rows_read);
+  const Value copy = e.offset(b.scratch, plan.copy_at);
+  auto band_at = [&](Value band, Value image, Value before) {
+    const Value first = e.multiply(band, w.stride_h * geometry.columns * geometry.pixel_bytes);
+    emit_tables(e, plan, e.offset(b.scratch, plan.tables_at), e.offset(image, first), rows_read);
     blocks(e.multiply(band, w.out_w), before);
   };
   // The condition holds; said once, no loop inside needs to ask.
   e.if_less(range.begin, range.end, [&] {
-    emit_table_border(e, plan, b.constants, b.scratch);
+    emit_border(e, geometry, copy, range);
     e.loop("samples", e.integer(0), e.count(), 1, 16, [&](Value sample) {
-      const Value from = e.offset(b.input, e.multiply(sample, sample_bytes));
+      const Value from = e.offset(b.input, e.multiply(sample, geometry.sample_bytes));
+      emit_copy_sample(e, geometry, copy, from, range);
+      const Value image = geometry.copied ? copy : from;
       const Value before = e.multiply(sample, w.out_h * w.out_w);
       if (plan.band >= w.out_h) {
-        band_at(range.begin, from, before);
+        band_at(range.begin, image, before);
         return;
       }
       e.loop("bands", range.begin, range.end, plan.band, 1, [&](Value band) {
-        band_at(e.binary(Binary::min_signed, band, e.subtract(range.end, rows)), from, before);
+        band_at(e.binary(Binary::min_signed, band, e.subtract(range.end, rows)), image, before);
       });
     });
   });

@@ -15,8 +15,6 @@ constexpr int64_t kLargestLevel = 4;
 constexpr uint8_t kNoWeight = 128;
 constexpr int64_t kByteTop = 255;
 
-int64_t up(int64_t v, int64_t to) { return (v + to - 1) / to * to; }
-
 /// Vector operations of `steps` steps of `n` lookups.
 int64_t cost_of(TableSums sums, int64_t steps, int64_t n) {
   switch (sums) {
@@ -41,7 +39,7 @@ void choose_steps(TablePlan& plan, int64_t lookups) {
     plan.sums = TableSums::words;
     most = in_bytes;
   } else {
-    most = std::min<int64_t>(4, in_bytes);
+    most = std::min<int64_t>(2, in_bytes);
   }
   int64_t best = 0;
   for (int64_t n = std::min(most, lookups); n >= 1; --n) {
@@ -117,20 +115,21 @@ std::vector<int32_t> channel_constants(const TablePlan& plan, std::span<const in
   for (int64_t y = 0; y < w.kernel_h; ++y)
     for (int64_t x = 0; x < w.kernel_w; ++x)
       for (int64_t n = 0; n < w.n; ++n) {
-        int64_t sum = 0;
+        int64_t packed = 0, real = 0;  // of all taps; of taps inside
         for (int64_t c = 0; c < plan.groups * terms.channels; ++c) {
           const int64_t v = packed_level(plan, codes, y * w.kernel_w + x, c, n);
-          if (v < 0) sum += terms.scale * terms.top * v;
-          if (c < w.c) sum -= terms.zero * v;
+          if (v < 0) packed += terms.scale * terms.top * v;
+          if (c < w.c) real -= terms.zero * v;
         }
         for (int64_t k = 0; k < plan.classes; ++k) {
+          bool inside = true;
           if (plan.classes > 1) {
             const auto columns = static_cast<int64_t>(classes.columns.size());
-            if (!classes.rows[static_cast<size_t>(k / columns)][static_cast<size_t>(y)] ||
-                !classes.columns[static_cast<size_t>(k % columns)][static_cast<size_t>(x)])
-              continue;
+            inside = classes.rows[static_cast<size_t>(k / columns)][static_cast<size_t>(y)] &&
+                     classes.columns[static_cast<size_t>(k % columns)][static_cast<size_t>(x)];
           }
-          all[static_cast<size_t>(k) * pitch + static_cast<size_t>(n)] += static_cast<int32_t>(sum);
+          all[static_cast<size_t>(k) * pitch + static_cast<size_t>(n)] +=
+              static_cast<int32_t>(packed + (inside ? real : 0));
         }
       }
   return all;
@@ -203,6 +202,15 @@ Verdict takes_tables(const Query& q) {
   return Verdict::yes();
 }
 
+int64_t TablePlan::reached(int64_t phase) const {
+  int64_t last = -1;
+  for (int64_t k = 0; k < window.kernel_w; ++k) {
+    const int64_t x = k * window.dilation_w;
+    if (x % phases == phase) last = x / phases;
+  }
+  return last < 0 ? 0 : distance + last;
+}
+
 TablePlan table_plan(const Query& q, const Variant& v, const jit::Target& target, bool dual) {
   TablePlan plan;
   const Window& w = plan.window = q.window;
@@ -214,35 +222,31 @@ TablePlan table_plan(const Query& q, const Variant& v, const jit::Target& target
   plan.halves = dual ? 2 : 1;
   plan.vectors = (w.n + kTableChannels - 1) / kTableChannels;
 
-  // Columns of a phase that the last block of a row reaches.
-  const int64_t block = int64_t{plan.pixels} * plan.halves;
-  plan.phases = w.stride_w;
-  plan.blocks_per_row = (w.out_w + block - 1) / block;
+  plan.distance = (w.out_w + plan.parts() - 1) / plan.parts();
   // A variant may come from a target with narrower vectors, where there are more blocks.
-  plan.rows = static_cast<int>(std::min<int64_t>(v.rows, w.out_h * plan.blocks_per_row));
+  plan.rows = static_cast<int>(std::min<int64_t>(v.rows, w.out_h * plan.distance));
   plan.columns = static_cast<int>(std::min<int64_t>(v.columns, plan.vectors));
   plan.full_tiles = plan.vectors / plan.columns;
   plan.rest_columns = static_cast<int>(plan.vectors % plan.columns);
-  // Groups an odd number of cache lines apart: powers of two would share few sets of the cache.
-  constexpr int64_t kLine = 64 / kTableBytes;
-  plan.pitch = up(std::max(w.out_w, block) + (w.kernel_w - 1) * w.dilation_w / w.stride_w, kLine);
-  if (plan.pitch / kLine % 2 == 0) plan.pitch += kLine;
-  const int64_t reach = (w.kernel_h - 1) * w.dilation_h + 1;
-  const int64_t fewest = (plan.rows + plan.blocks_per_row - 1) / plan.blocks_per_row;
+  plan.geometry = geometry_of(w, q.input_storage);
+  plan.phases = w.stride_w;
+  for (int64_t phase = 0; phase < plan.phases; ++phase)
+    plan.pitch = std::max(plan.pitch, plan.reached(phase));
+  plan.row_step = w.kernel_h == 1 ? w.stride_h : std::gcd(w.stride_h, w.dilation_h);
+
+  const int64_t reach = (w.kernel_h - 1) * w.dilation_h / plan.row_step + 1;
+  const int64_t stride = w.stride_h / plan.row_step;
+  const int64_t fewest = (plan.rows + plan.distance - 1) / plan.distance;
   const int64_t room = target.l2_bytes / 2 / plan.row_bytes();
-  plan.band =
-      std::clamp<int64_t>((room - reach) / w.stride_h + 1, std::min(fewest, w.out_h), w.out_h);
+  plan.band = std::clamp<int64_t>((room - reach) / stride + 1, std::min(fewest, w.out_h), w.out_h);
   // Equal ones: the last begins earlier and repeats rows.
   const int64_t bands = (w.out_h + plan.band - 1) / plan.band;
   plan.band = std::max(fewest, (w.out_h + bands - 1) / bands);
-  plan.band_rows = (plan.band - 1) * w.stride_h + reach;
+  plan.band_rows = (plan.band - 1) * stride + reach;
   for (int64_t y = 0; y < plan.band; ++y)
-    for (int64_t i = 0; i < plan.blocks_per_row; ++i) {
-      // The last block of a row repeats outputs.
-      const int64_t x = std::max<int64_t>(0, std::min(i * block, w.out_w - block));
-      plan.blocks.push_back({static_cast<int32_t>(plan.place(y * w.stride_h, 0, 0, x)),
-                             static_cast<int32_t>(y * w.out_w + x)});
-    }
+    for (int64_t i = 0; i < plan.distance; ++i)
+      plan.blocks.push_back({static_cast<int32_t>(plan.place(y * stride, 0, i, 0)),
+                             static_cast<int32_t>(y * w.out_w + i)});
   if (plan.terms.excludes_padding) {
     const Classes classes = classes_of(w);
     const auto columns = static_cast<int>(classes.columns.size());
@@ -258,14 +262,12 @@ TablePlan table_plan(const Query& q, const Variant& v, const jit::Target& target
                                 plan.tile_bytes(plan.rest_columns));
   plan.offsets_at = places.next(plan.lookups * 4);
   plan.blocks_at = places.next(static_cast<int64_t>(plan.blocks.size() * sizeof(TableBlock)));
-  plan.padding_at = places.next(plan.groups * kTableBytes);
-  plan.padding_row_at = places.next(plan.groups * kTableBytes);
   plan.constants_at = places.next(plan.classes * plan.constants_pitch());
   plan.classes_at = places.next(static_cast<int64_t>(plan.class_offsets.size()) * 4);
   plan.tail_at = places.next(0);
   Places scratch;
+  plan.copy_at = scratch.next(plan.geometry.scratch_bytes + kTableChannels);
   plan.tables_at = scratch.next(plan.band_rows * plan.row_bytes());
-  plan.row_at = scratch.next(dual ? plan.row_bytes() + plan.vector_bytes() : 0);
   plan.sums_at =
       scratch.next(int64_t{2} * plan.rows * plan.columns * plan.halves * plan.vector_bytes());
   plan.scratch_bytes = scratch.next(0);
@@ -279,11 +281,12 @@ std::vector<Variant> table_variants(const Query& q, const jit::Target& target, b
   const int64_t blocks = w.out_h * ((w.out_w + block - 1) / block);
   // Registers: a sum (dual: two) for each block and vector, a table for each block.
   // Where they are added in bytes, more sums fit.
-  constexpr std::array<std::array<int, 2>, 12> kWide{{{2, 8},
+  constexpr std::array<std::array<int, 2>, 13> kWide{{{8, 2},
                                                       {4, 4},
+                                                      {8, 1},
                                                       {4, 2},
                                                       {2, 4},
-                                                      {1, 8},
+                                                      {6, 1},
                                                       {3, 2},
                                                       {2, 2},
                                                       {4, 1},
@@ -345,21 +348,10 @@ std::vector<uint8_t> table_pack(const Query& q, const Variant& v, const jit::Tar
   for (int64_t k = 0; k < plan.lookups; ++k) {
     const int64_t at = std::min(k, used - 1);
     const int64_t tap = at / plan.groups, x = tap % w.kernel_w * w.dilation_w;
-    offsets.push_back(static_cast<int32_t>(plan.place(
-        tap / w.kernel_w * w.dilation_h, x % plan.phases, at % plan.groups, x / plan.phases)));
+    offsets.push_back(
+        static_cast<int32_t>(plan.place(tap / w.kernel_w * w.dilation_h / plan.row_step,
+                                        x % plan.phases, x / plan.phases, at % plan.groups)));
   }
-  std::vector<uint8_t> padding, padding_row;
-  for (int64_t c = 0; c < plan.groups * terms.channels; c += terms.channels)
-    for (int i = 0; i < kTableBytes; ++i) {
-      int64_t entry = 0;
-      for (int64_t k = 0; k < terms.channels; ++k)
-        entry +=
-            terms.term(terms.levels[static_cast<size_t>(i >> (k * bits)) & (bits == 1 ? 1 : 3)],
-                       c + k < w.c && !terms.bits ? terms.zero : 0);
-      if (terms.excludes_padding) entry = 0;
-      padding_row.push_back(static_cast<uint8_t>(entry));
-      padding.push_back(static_cast<uint8_t>(dual ? 17 * entry : entry));
-    }
 
   std::vector<uint8_t> out;
   auto expect = [&](int64_t at, int64_t place, std::string_view what) {
@@ -368,8 +360,6 @@ std::vector<uint8_t> table_pack(const Query& q, const Variant& v, const jit::Tar
   expect(append(out, packed), plan.weights_at, "weights");
   expect(append(out, offsets), plan.offsets_at, "offsets");
   expect(append(out, plan.blocks), plan.blocks_at, "blocks");
-  expect(append(out, padding), plan.padding_at, "padding");
-  expect(append(out, padding_row), plan.padding_row_at, "padding");
   expect(append(out, channel_constants(plan, codes)), plan.constants_at, "constants");
   expect(append(out, plan.class_offsets), plan.classes_at, "classes");
   append_tail(out, *q.tail, w.n, channel_lanes(target));

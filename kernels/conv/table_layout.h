@@ -8,19 +8,20 @@
 //    group of channels has 16 entries, Σ over its channels of term(v, x), with
 //      term(v, x) = v·x for v >= 0,  |v|·(top - x) for v < 0,
 //    so entries are >= 0 and Σ v·x = Σ entries - top·Σ max(0, -v), the last sum a constant.
-// 3. A table fills 16 bytes. A vector holds the tables of neighbouring outputs (`pixels` of them,
-//    at the stride of the layer), side by side in memory, and one index vector of 16 channels is
-//    repeated in each part: a lookup instruction serves 16 channels of all these outputs.
+// 3. A table fills 16 bytes. A vector holds the tables of several outputs of a row, and one index
+//    vector of 16 channels is repeated in each part: a lookup instruction serves 16 channels of all
+//    these outputs. They are `distance` apart, part p of vector i being output start(p) + i, so
+//    that every tap of a block of outputs is a whole vector, aligned.
 // 4. Entries are added in bytes while that is proved to fit, then split into words, exactly.
 //    `dual`: a byte holds two outputs' entries in its nibbles, 16·second + first; a few lookups are
 //    added, then  full += sum (modulo 256), high += sum >> 4;  at the end high is the second sum
 //    and full - 16·high (modulo 256) the first.
-// 5. Padding. For bytes the tables of x = zero are exact. For -1 and 1 padding has tables of zeros,
-//    and the constant of 2. counts only taps that are inside: a row of constants for each way in
-//    which a window can stick out.
+// 5. Padding. The border of the copied input holds x = zero for bytes, which is exact. For -1 and 1
+//    it holds 0 bits, a = -1: the constants add that again, a row of them for each way in which a
+//    window can stick out.
 #pragma once
 
-#include <array>
+#include <algorithm>
 #include <cstdint>
 #include <vector>
 
@@ -56,7 +57,7 @@ struct TableTerms {
 [[nodiscard]] Verdict takes_tables(const Query& q);
 [[nodiscard]] Storage table_storage(const Query& q);
 
-/// `pixels` outputs of a row, or twice as many where dual.
+/// `parts` outputs of a row.
 struct TableBlock {
   int32_t input = 0;     ///< byte offset in the tables of a band
   int32_t position = 0;  ///< of the first output, in the band
@@ -74,33 +75,41 @@ struct TablePlan {
   int pixels = 4;  ///< 16-byte parts of a vector
   int halves = 1;  ///< 2: dual
   int rows = 1, columns = 1;
-  int64_t blocks_per_row = 1;
+  int64_t distance = 1;  ///< blocks of a row
   int64_t full_tiles = 0;
   int rest_columns = 0;
   int64_t vectors = 0;  ///< of 16 output channels
   std::vector<TableBlock> blocks;
   // --- tables ---
-  int64_t groups = 0;  ///< tables of a pixel
-  int64_t phases = 1;  ///< columns modulo the stride
-  int64_t pitch = 0;   ///< tables of a group in a row of a phase
-  int64_t band = 1;    ///< rows of outputs whose tables are in scratch together
+  Geometry geometry;     ///< of the image that tables are made from
+  int64_t groups = 0;    ///< tables of a pixel
+  int64_t phases = 1;    ///< columns modulo the stride
+  int64_t pitch = 0;     ///< vectors of a group in a row of a phase
+  int64_t row_step = 1;  ///< only every so many rows of the image have tables
+  int64_t band = 1;      ///< rows of outputs whose tables are in scratch together
   int64_t band_rows = 0;
   // --- constants per channel ---
   int64_t classes = 1;
   std::vector<int32_t> class_offsets;  ///< per position, bytes
   // --- parts of constants and of scratch ---
-  int64_t weights_at = 0, offsets_at = 0, blocks_at = 0, padding_at = 0, padding_row_at = 0,
-          constants_at = 0, classes_at = 0, tail_at = 0;
-  int64_t tables_at = 0, row_at = 0, sums_at = 0, scratch_bytes = 0;
+  int64_t weights_at = 0, offsets_at = 0, blocks_at = 0, constants_at = 0, classes_at = 0,
+          tail_at = 0;
+  int64_t copy_at = 0, tables_at = 0, sums_at = 0, scratch_bytes = 0;
 
   [[nodiscard]] int vector_bytes() const { return pixels * kTableBytes; }
-  [[nodiscard]] int64_t row_bytes() const { return phases * groups * pitch * kTableBytes; }
+  [[nodiscard]] int64_t parts() const { return int64_t{pixels} * halves; }
+  /// Output of part `p` in the first block of a row; the last parts repeat outputs.
+  [[nodiscard]] int64_t start(int64_t p) const {
+    return std::min(p * distance, window.out_w - distance);
+  }
+  [[nodiscard]] int64_t row_bytes() const { return phases * pitch * groups * vector_bytes(); }
   [[nodiscard]] int64_t tile_bytes(int n) const { return lookups * n * kTableChannels; }
   [[nodiscard]] int64_t constants_pitch() const { return vectors * kTableChannels * 4; }
-  /// Groups of one pixel; phase of a column.
-  [[nodiscard]] int64_t place(int64_t row, int64_t phase, int64_t group, int64_t at) const {
-    return (((row * phases + phase) * groups + group) * pitch + at) * kTableBytes;
+  [[nodiscard]] int64_t place(int64_t row, int64_t phase, int64_t at, int64_t group) const {
+    return (((row * phases + phase) * pitch + at) * groups + group) * vector_bytes();
   }
+  /// Vectors of a phase that some tap reads.
+  [[nodiscard]] int64_t reached(int64_t phase) const;
 };
 [[nodiscard]] TablePlan table_plan(const Query& q, const Variant& v, const jit::Target& target,
                                    bool dual);
@@ -116,11 +125,8 @@ struct TablePlan {
 [[nodiscard]] int64_t table_items(const Query& q, const Variant& v, const jit::Target& target,
                                   bool dual);
 void table_emit(const Query& q, const Variant& v, jit::Emitter& e, bool dual);
-/// Tables of one sample: of `rows` rows of the image with its border, from row `first` on (i64).
-void emit_tables(jit::Emitter& e, const TablePlan& plan, jit::Value constants, jit::Value scratch,
-                 jit::Value sample, jit::Value first, jit::Value rows);
-/// Once a call: tables of the border that no sample writes.
-void emit_table_border(jit::Emitter& e, const TablePlan& plan, jit::Value constants,
-                       jit::Value scratch);
+/// Tables of `rows` (i64) rows, `row_step` apart; `from`: the image's first of them.
+void emit_tables(jit::Emitter& e, const TablePlan& plan, jit::Value tables, jit::Value from,
+                 jit::Value rows);
 
 }  // namespace qloom::kernels
