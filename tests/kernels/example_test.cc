@@ -17,7 +17,9 @@ using kernels::Variant;
 
 TEST(Example, ConvolutionFromQueryToResult) {
   // All weights 1, so that each sum is that of a 3×3×16 piece of the input.
-  const Tensor codes({3, 3, 16, 24}, std::vector<int64_t>(3 * 3 * 16 * 24, 1));
+  std::vector<int64_t> weights(3 * 3 * 16 * 24);
+  for (size_t i = 0; i < weights.size(); ++i) weights[i] = static_cast<int64_t>(i % 11) - 5;
+  const Tensor codes({3, 3, 16, 24}, weights);
   kernels::Tail tail;
   tail.steps = {{kernels::TailOp::accumulator}};
   tail.outputs.push_back(
@@ -30,8 +32,8 @@ TEST(Example, ConvolutionFromQueryToResult) {
   query.input = {{Dim::batch(), 8, 8, 16}, Numeric::fixed(4, 0, false), {}};
   query.weights = {{3, 3, 16, 24}, Numeric::fixed(4, 0, true), {}};
   query.weight_codes = &codes;
-  query.accumulator_lo.assign(24, 0);
-  query.accumulator_hi.assign(24, 15 * 144);
+  query.accumulator_lo.assign(24, -5 * 15 * 144);
+  query.accumulator_hi.assign(24, 5 * 15 * 144);
   query.tail = &tail;
 
   const jit::Target target = jit::Target::host();
@@ -72,14 +74,16 @@ TEST(Example, ConvolutionFromQueryToResult) {
   void* buffers[] = {input.data() + kernels::kSlackBytes, constants.data(), output.data(), nullptr};
   run(buffers, 1, 0, kernels::work_items(*best, query, best_variant, target));
   for (int y = 0; y < 6; ++y)
-    for (int x = 0; x < 6; ++x) {
-      int32_t sum = 0;
-      for (int i = 0; i < 3; ++i)
-        for (int k = 0; k < 48; ++k) sum += (((y + i) * 8 + x) * 16 + k) % 13;
-      for (int n = 0; n < 24; ++n)
+    for (int x = 0; x < 6; ++x)
+      for (int n = 0; n < 24; ++n) {
+        int64_t sum = 0;
+        for (int i = 0; i < 3; ++i)
+          for (int k = 0; k < 48; ++k)
+            sum += (((y + i) * 8 + x) * 16 + k) % 13 *
+                   weights[static_cast<size_t>((i * 48 + k) * 24 + n)];
         ASSERT_EQ(output[static_cast<size_t>((y * 6 + x) * 24 + n)], sum)
             << y << " " << x << " " << n;
-    }
+      }
 }
 
 TEST(Example, RefusalsSayWhy) {
