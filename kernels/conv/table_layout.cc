@@ -15,6 +15,7 @@ constexpr int64_t kLargestLevel = 4;
 constexpr uint8_t kNoWeight = 128;
 constexpr int64_t kByteTop = 255;
 
+
 /// Vector operations of `steps` steps of `n` lookups.
 int64_t cost_of(TableSums sums, int64_t steps, int64_t n) {
   switch (sums) {
