@@ -12,7 +12,9 @@ namespace {
 Verdict takes(const ReferenceSpec& spec) {
   if (Verdict v = onednn::takes_floats(spec); !v) return v;
   const int64_t axis = from_attributes<ops::Softmax>(spec.attributes).axis;
-  return axis == 0 ? Verdict::no("along the batch") : Verdict::yes();
+  if (axis != -1 && axis + 1 != spec.operands[0].rank())
+    return Verdict::no("along axis ", axis, " of ", spec.operands[0], ", not the last");
+  return Verdict::yes();
 }
 
 onednn::Primitive geometry(const ReferenceSpec& spec) {

@@ -30,6 +30,16 @@ std::optional<NodeProblem> draw(const KernelDef& kernel, std::mt19937_64& rng) {
   return problem && kernel.takes(problem->spec) ? std::move(problem) : std::nullopt;
 }
 
+/// The samples that were drawn, again and again until there are as many as `samples` says.
+void repeat(NodeProblem& problem) {
+  const int64_t bytes =
+      kernels::bytes_per_sample(problem.spec.operands[0].shape, kernels::Storage::f32());
+  std::vector<uint8_t>& data = problem.inputs[0];
+  const size_t drawn = data.size();
+  data.resize(static_cast<size_t>(problem.samples * bytes));
+  for (size_t i = drawn; i < data.size(); ++i) data[i] = data[i - drawn];
+}
+
 class Primitives : public ::testing::Test {
   void SetUp() override {
     if (primitives().empty()) GTEST_SKIP() << "built without oneDNN";
@@ -48,13 +58,7 @@ TEST_F(Primitives, SampleAgreesWithReference) {
       if (!problem) continue;
       ++found;
       problem->samples += found % 5 == 0 ? 70 : found % 5 == 1 ? 16 : 0;
-      for (auto& bytes : problem->inputs) {  // the samples that were drawn, again and again
-        const size_t one = bytes.size();
-        bytes.resize(static_cast<size_t>(problem->samples) *
-                     static_cast<size_t>(kernels::bytes_per_sample(problem->spec.operands[0].shape,
-                                                                   kernels::Storage::f32())));
-        for (size_t i = one; i < bytes.size(); ++i) bytes[i] = bytes[i - one];
-      }
+      repeat(*problem);
       const auto got = run_prepared(*kernel, *problem);
       const auto want = run_prepared(reference_of(*kernel->node_op), *problem);
       EXPECT_EQ(first_difference(*problem, 0, got[0], want[0], 1e-5), "")
@@ -97,6 +101,8 @@ TEST_F(Primitives, PrintTimes) {
       auto problem = draw(*kernel, rng);
       if (!problem) continue;
       ++i;
+      problem->samples = 16;
+      repeat(*problem);
       const KernelDef& reference = reference_of(*kernel->node_op);
       kernels::ReferenceSpec spec = problem->spec;
       spec.kernel = std::string(reference.name);
