@@ -58,6 +58,6 @@ struct PipelineStart {
   double open_ms;  ///< loading libHalide and the first pipeline of a process
   double each_ms;  ///< a pipeline after that
 };
-inline constexpr PipelineStart kPipelineStart{.open_ms = 400, .each_ms = 60};
+inline constexpr PipelineStart kPipelineStart{.open_ms = 250, .each_ms = 80};
 
 }  // namespace qloom::jit

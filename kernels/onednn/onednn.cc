@@ -77,6 +77,10 @@ std::vector<float> values_of(const ReferenceSpec& spec, int operand) {
   return {};
 }
 
+double share_of_lanes(int64_t outputs) {
+  return static_cast<double>((outputs + 15) / 16 * 16) / static_cast<double>(outputs);
+}
+
 std::unique_ptr<ReferenceCall> prepare(const Primitive& primitive) {
   if (const std::string reason = missing(); !reason.empty())
     throw UserError("there are no kernels of oneDNN: " + reason);

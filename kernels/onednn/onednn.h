@@ -38,6 +38,10 @@ void set_window(Primitive& primitive, const ReferenceSpec& spec, const std::vect
 /// Values of the constant operand.
 [[nodiscard]] std::vector<float> values_of(const ReferenceSpec& spec, int operand);
 
+/// Lanes that a vector of 16 floats has for each output that it computes: 1 where `outputs` fill
+/// it.
+[[nodiscard]] double share_of_lanes(int64_t outputs);
+
 /// Opens the plug-in and prepares the primitive. Throws UserError where the plug-in does not load,
 /// InternalError with oneDNN's message where it refuses.
 [[nodiscard]] std::unique_ptr<ReferenceCall> prepare(const Primitive& primitive);

@@ -27,14 +27,15 @@ std::unique_ptr<ReferenceCall> prepare(const ReferenceSpec& spec) {
   return onednn::prepare(geometry(spec));
 }
 
-/// Nanoseconds per product, and per call. AMD EPYC (Zen 5, family 26 model 2, shared host), see
-/// README.md. Groups of few channels leave lanes empty.
-constexpr double kProduct = 0.014, kGroupedProduct = 0.08, kCall = 400;
+/// Nanoseconds per product of a full vector of outputs, of a depthwise layer's, and per sample in
+/// batches of 16. AMD EPYC (Zen 5, family 26 model 2, shared host), see README.md.
+constexpr double kProduct = 0.01, kDepthwiseProduct = 0.05, kSample = 35;
 
 double ns(const ReferenceSpec& spec) {
-  const onednn::Primitive p = geometry(spec);
-  return kCall +
-         static_cast<double>(p.window.macs()) * (p.window.groups == 1 ? kProduct : kGroupedProduct);
+  const Window w = geometry(spec).window;
+  const bool is_depthwise = w.groups == w.c;
+  return kSample + (is_depthwise ? kDepthwiseProduct : kProduct) * static_cast<double>(w.macs()) *
+                       onednn::share_of_lanes(is_depthwise ? w.n : w.n / w.groups);
 }
 
 }  // namespace
