@@ -101,7 +101,7 @@ int main(int argc, char** argv) {
   app.add_option("--evaluation", a.evaluation, "how TensorFlow was run")
       ->check(CLI::IsMember({"eager", "predict", "predict_onednn"}))
       ->capture_default_str();
-  app.add_option("--batch", a.choice.batch, "samples a call; predictions are made for 16")
+  app.add_option("--batch", a.choice.batch, "samples a call, predicted and measured")
       ->check(CLI::Range(1, 4096))
       ->capture_default_str();
   app.add_option("--rounds", a.choice.rounds, "medians are of so many rounds")

@@ -54,12 +54,12 @@ std::vector<Choice> conversion_choices(const TensorType& type, Storage from, Sto
   for (const kernels::KernelDef* kernel : kernels::all_kernels()) {
     if (kernel->emit == nullptr || kernel->experimental || !kernel->match(*query)) continue;
     for (const auto& variant : kernel->variants(*query, options.target))
-      choices.push_back(
-          {.kernel = kernel,
-           .variant = variant,
-           .query = query,
-           .tail = tail,
-           .predicted_ns = kernels::predicted_ns(*kernel, *query, variant, options.target)});
+      choices.push_back({.kernel = kernel,
+                         .variant = variant,
+                         .query = query,
+                         .tail = tail,
+                         .predicted_ns = kernels::predicted_ns(*kernel, *query, variant,
+                                                               options.target, options.batch)});
   }
   std::stable_sort(choices.begin(), choices.end(), [](const Choice& a, const Choice& b) {
     return a.predicted_ns < b.predicted_ns;

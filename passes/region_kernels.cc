@@ -159,7 +159,7 @@ void RegionKernels::add_choices(const KernelDef& kernel, Storage input, const La
          .variant = variant,
          .query = query,
          .tail = lowered.tail,
-         .predicted_ns = kernels::predicted_ns(kernel, *query, variant, options_.target)});
+         .predicted_ns = kernels::predicted_ns(kernel, *query, variant, options_.target, options_.batch)});
   };
   if (among == nullptr) {
     const std::string* pin = pin_of(region_.name, options_);

@@ -153,7 +153,9 @@ bool belongs_to(const runtime::Call& call, std::string_view node) {
 Layer::Layer(const LayerSpec& spec, const passes::CompileOptions& options)
     : spec_(spec), state_(std::make_unique<State>()) {
   State& s = *state_;
-  s.compiled = passes::compile(network(spec, true), options);
+  passes::CompileOptions for_batch = options;
+  for_batch.batch = spec.batch;
+  s.compiled = passes::compile(network(spec, true), for_batch);
   const runtime::Program& program = s.compiled.program;
   const int64_t batch = spec.batch;
   // Each buffer has memory of its own: calls run again and again, in any order.

@@ -48,7 +48,8 @@ struct Source {
 std::string build_text() {
   std::ostringstream out;
   out << version() << " code " << jit::kCodeVersion << " program " << runtime::kProgramVersion;
-  for (const char* name : {"/libqloom.so", "/libqloom_compiler.so", "/libqloom_halide.so", "/libqloom_onednn.so"}) {
+  for (const char* name :
+       {"/libqloom.so", "/libqloom_compiler.so", "/libqloom_halide.so", "/libqloom_onednn.so"}) {
     struct stat s{};
     if (stat((library_folder() + name).c_str(), &s) == 0)
       out << ' ' << s.st_size << ' ' << s.st_mtim.tv_sec << '.' << s.st_mtim.tv_nsec;
@@ -63,7 +64,7 @@ std::string options_text(const LoadOptions& o) {
   out << "evaluation " << o.import.evaluation << "\nsplit_softmax " << o.import.split_softmax
       << "\nweights " << !o.weights.empty() << "\nfloat_mode " << static_cast<int>(c.float_mode)
       << "\nstop_after " << c.passes.stop_after << "\nexhaustive_limit " << c.exhaustive_limit
-      << "\nexpected_samples " << c.expected_samples;
+      << "\nexpected_samples " << c.expected_samples << "\nbatch " << c.batch;
   for (const std::string& name : c.passes.disabled) out << "\ndisabled_pass " << name;
   for (const auto& [node, kernel] : c.pinned) out << "\npinned " << node << '\n' << kernel;
   for (const std::string& name : c.disabled_kernels) out << "\ndisabled_kernel " << name;

@@ -51,7 +51,9 @@ double ChoiceReport::share_predicted(double percent) const {
 }
 
 ChoiceReport measure_choices(const Graph& graph, const ChoiceOptions& options,
-                             const passes::CompileOptions& compile) {
+                             const passes::CompileOptions& wanted) {
+  passes::CompileOptions compile = wanted;
+  compile.batch = options.batch;
   const passes::Compilation picked = passes::compile(graph.clone(), compile);
   ChoiceReport out;
   out.model = picked.program.model;

@@ -10,7 +10,7 @@
 namespace qloom::measure {
 
 struct ChoiceOptions {
-  int64_t batch = 16;  ///< samples a call; predictions are made for 16
+  int64_t batch = 16;  ///< samples a call; what predictions are made for, too
   int rounds = 5;      ///< >= 1; alternatives take turns in each
   double seconds = 3;  ///< about, for the whole network, without compiling
   int variants = 4;    ///< tried of each kernel: the best predicted ones

@@ -41,6 +41,13 @@ TEST(Layer, CountsWrongOutputs) {
   }
 }
 
+TEST(Layer, CostsArePredictedForItsBatch) {
+  const auto rows =
+      parse_suite("widths w4a4\nbatch 1\ndense a 32 10\nbatch 64\ndense b 32 10", "test");
+  EXPECT_GT(Layer(rows[0]).predicted_ns(), Layer(rows[1]).predicted_ns())
+      << "one call for one sample, or for 64";
+}
+
 TEST(Layer, KnowsItsMacs) {
   const auto rows = parse_suite("widths w4a4\nconv a 6x6x32 16 3x3\ndense b 32 10", "test");
   EXPECT_EQ(Layer(rows[0]).macs(), 6 * 6 * 32 * 16 * 9);
