@@ -24,7 +24,7 @@ enum class Word : uint8_t {
   multiply_i8,
   multiply_i16,  // and i32, f32
   multiply_i64,
-  real,  // add, multiply, minimum, compare, conversion of f32
+  real,  // add, multiply, minimum, compare, conversion of f32 and f64
   divide,
   min_max,
   min_max_i64,
@@ -175,6 +175,15 @@ class CountEmitter final : public Emitter {
   }
   Value round_even(Value v) override { return apply(Word::round, {v}, v.element, v.lanes); }
   Value to_f32(Value v) override { return apply(Word::real, {v}, Element::f32, v.lanes); }
+  Value to_f64(Value v) override {
+    const Info info = at(v);
+    const Value result = make(Element::f64, v.lanes, {.free = info.free, .level = info.level});
+    if (!info.free) vector(Word::real, registers(result.bytes()), info.level);
+    return result;
+  }
+  Value add_exact_product(Value sum, Value a, Value b) override {
+    return apply(Word::fma, {sum, a, b}, Element::f64, sum.lanes);
+  }
   Value to_i32(Value v) override { return apply(Word::to_i32, {v}, Element::i32, v.lanes); }
   Value widen_signed(Value v, Element e) override { return widen(v, e); }
   Value widen_unsigned(Value v, Element e) override { return widen(v, e); }
@@ -299,7 +308,7 @@ class CountEmitter final : public Emitter {
   void vector_once(Word word, int depth) { vector(word, 1, depth); }
   /// The word on every register of v; one scalar operation where v is a scalar integer.
   void operate(Word word, Value v, int depth) {
-    if (v.lanes == 1 && v.element != Element::f32) {
+    if (v.lanes == 1 && v.element != Element::f32 && v.element != Element::f64) {
       scalar(1, depth);
     } else {
       vector(word, registers(v.bytes()), depth);
@@ -374,7 +383,7 @@ class CountEmitter final : public Emitter {
     switch (op) {
       case Binary::add:
       case Binary::subtract:
-        return e == Element::f32 ? Word::real : Word::any;
+        return e == Element::f32 || e == Element::f64 ? Word::real : Word::any;
       case Binary::multiply:
         return e == Element::i8 ? Word::multiply_i8
                : wide           ? Word::multiply_i64

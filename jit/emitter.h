@@ -12,9 +12,10 @@
 namespace qloom::jit {
 
 /// Element types of values; signedness belongs to operations.
-enum class Element : uint8_t { i8, i16, i32, i64, f32, pointer };
+/// f64 only carries float sums: add, add_exact_product and conversions from and to f32.
+enum class Element : uint8_t { i8, i16, i32, i64, f32, pointer, f64 };
 [[nodiscard]] constexpr int bytes_of(Element e) {
-  constexpr int kBytes[] = {1, 2, 4, 8, 4, 8};
+  constexpr int kBytes[] = {1, 2, 4, 8, 4, 8, 8};
   return kBytes[static_cast<int>(e)];
 }
 
@@ -116,7 +117,11 @@ class Emitter {
   virtual Value negate(Value a) = 0;
   virtual Value fused_multiply_add(Value a, Value b, Value c) = 0;  ///< f32: a·b + c, one rounding
   virtual Value round_even(Value f32) = 0;
-  virtual Value to_f32(Value i32) = 0;  ///< round to nearest even
+  virtual Value to_f32(Value v) = 0;    ///< i32 or f64; round to nearest even
+  virtual Value to_f64(Value f32) = 0;  ///< exact
+  /// f64: sum + a·b, where a and b have come from f32, so that the product is exact and a fused
+  /// operation rounds as two do.
+  virtual Value add_exact_product(Value sum, Value a, Value b) = 0;
   virtual Value to_i32(Value f32) = 0;  ///< round to nearest even; |x| < 2^31 promised
   virtual Value widen_signed(Value v, Element e) = 0;  ///< same lanes, wider element
   virtual Value widen_unsigned(Value v, Element e) = 0;

@@ -43,22 +43,31 @@ struct WeightFacts {
 };
 [[nodiscard]] WeightFacts weight_facts(const Tensor& codes);
 
+/// What a pool or reduce root makes of the elements of a window.
+enum class Pooling : uint8_t { none, maximum, sum };
+
 /// What a kernel is asked to do: one region (or single node), types known, tail lowered.
 struct Query {
   std::string name;  ///< node, for messages and symbols
   const OpDef* root =
-      nullptr;  ///< ops::conv, ops::dense; null: elementwise, the tail is all there is
+      nullptr;  ///< ops::conv, dense, pool or reduce; null: elementwise, the tail is all there is
   const Node* node = nullptr;  ///< the node (region or single op) for reference kernels
-  Window window;               ///< root conv or dense; else n = last axis, out_h·out_w = the rest
+  /// Of a root; groups = c = n where it pools. Else n = last axis, out_h·out_w = the rest.
+  Window window;
+  Pooling pooling = Pooling::none;  ///< root pool or reduce; cells outside of x do not count
   TensorType input,
       weights;  ///< weights: shape as in the op (kernel [R, S, C/groups, K], dense [C, U])
   const Tensor* weight_codes = nullptr;  ///< i64, null when weights are no constant with codes
   /// weight_facts(*weight_codes), or null: they are then found when asked for.
   std::shared_ptr<const WeightFacts> facts;
+  /// Constant weights as f32 values, of a conv or dense whose sum is a float: products of f32,
+  /// added in f64 in ascending order of (row, column, input channel), rounded once to f32.
+  std::optional<Tensor> weight_values;
   std::vector<int64_t> accumulator_lo,
-      accumulator_hi;          ///< per output channel, exact from the weights
-  const Tail* tail = nullptr;  ///< null for reference kernels
-  Storage input_storage;       ///< as the kernel asked for (KernelDef::input_storage)
+      accumulator_hi;  ///< per output channel, exact from the weights; pooling: one for all
+  bool f32_accumulator = false;  ///< the root yields a float32, not an int32
+  const Tail* tail = nullptr;    ///< null for reference kernels
+  Storage input_storage;         ///< as the kernel asked for (KernelDef::input_storage)
   /// What code is made for, where that decides what a kernel takes; null: any target.
   const jit::Target* target = nullptr;
   /// Sums of products of any bytes are exact there, so nothing needs to be proved.

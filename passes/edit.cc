@@ -170,7 +170,9 @@ bool depends_on(const Graph& graph, ValueId value, NodeId node) {
 const Node* root_of(const Graph& body) {
   for (NodeId id : body.order()) {
     const Node& node = body.node(id);
-    if (node.op == &ops::conv || node.op == &ops::dense) return &node;
+    if (node.op == &ops::conv || node.op == &ops::dense || node.op == &ops::pool ||
+        node.op == &ops::reduce)
+      return &node;
   }
   return nullptr;
 }

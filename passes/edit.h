@@ -29,7 +29,8 @@ int dissolve(Graph& graph, NodeId region);
 /// True when `value` depends on a result of `node`, or is one.
 [[nodiscard]] bool depends_on(const Graph& graph, ValueId value, NodeId node);
 
-/// The node of a body that does the work (conv or dense), or null where it is elementwise.
+/// The node of a body that does the work (conv, dense, pool, reduce), or null where it is
+/// elementwise.
 [[nodiscard]] const Node* root_of(const Graph& body);
 
 /// The extent along the last axis when `value` varies along no other axis, 1 for a scalar, -1 when

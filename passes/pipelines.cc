@@ -16,6 +16,8 @@ constexpr const PassDef* kInference[] = {
     // Sinking brings layout ops together; what cancels becomes an identity, removed next.
     &merge_layout_chains,
     &remove_identities,
+    // Averages as sums: before regions, whose roots the sums become.
+    &split_averages,
     // Roots before what follows them.
     &form_regions,
     // Each region's own chain, so that both terms of a residual sum are complete values …

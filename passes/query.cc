@@ -2,6 +2,7 @@
 
 #include <algorithm>
 
+#include "graph/interpret.h"
 #include "graph/ops/attributes.h"
 #include "graph/ops_table.h"
 #include "graph/support/error.h"
@@ -50,6 +51,34 @@ Window conv_window(const Graph& graph, const Node& node) {
   return w;
 }
 
+/// A pool, or a reduction of whole images: a window of one channel each.
+Window pool_window(const Graph& graph, const Node& node) {
+  const Shape& x = graph.type(node.operands[0]).shape;
+  Window w;
+  w.c = w.n = w.groups = x.back().extent();
+  const size_t axes = x.size() - 2;
+  w.w = x[axes].extent();
+  if (axes == 2) w.h = x[1].extent();
+  if (node.op == &ops::reduce) {
+    w.kernel_h = w.h;
+    w.kernel_w = w.w;
+    return w;
+  }
+  const auto pool = from_attributes<ops::Pool>(node.attributes);
+  const Shape& y = graph.type(node.results[0]).shape;
+  w.out_w = y[axes].extent();
+  w.kernel_w = pool.sizes.back();
+  w.stride_w = pool.strides.back();
+  w.pad_left = padding_before(pool.padding, w.w, w.out_w, w.kernel_w, w.stride_w, 1);
+  if (axes == 2) {
+    w.out_h = y[1].extent();
+    w.kernel_h = pool.sizes.front();
+    w.stride_h = pool.strides.front();
+    w.pad_top = padding_before(pool.padding, w.h, w.out_h, w.kernel_h, w.stride_h, 1);
+  }
+  return w;
+}
+
 /// Axes between batch and channels as rows.
 int64_t rows_of(const Shape& shape) {
   int64_t rows = 1;
@@ -64,8 +93,31 @@ int64_t last_of(const Shape& shape) {
 
 }  // namespace
 
+std::optional<kernels::Pooling> pooling_of(const Node& node) {
+  using kernels::Pooling;
+  if (node.op == &ops::pool) {
+    const auto kind = from_attributes<ops::Pool>(node.attributes).kind;
+    if (kind == ops::PoolKind::max) return Pooling::maximum;
+    if (kind == ops::PoolKind::sum) return Pooling::sum;
+  } else if (node.op == &ops::reduce) {
+    const auto kind = from_attributes<ops::Reduce>(node.attributes).kind;
+    if (kind == ops::ReduceKind::max) return Pooling::maximum;
+    if (kind == ops::ReduceKind::sum) return Pooling::sum;
+  }
+  return std::nullopt;
+}
+
+bool reduces_image(const Graph& graph, const Node& node) {
+  const int rank = graph.type(node.operands[0]).rank();
+  const auto axes = from_attributes<ops::Reduce>(node.attributes).axes;
+  return (rank == 3 || rank == 4) && graph.type(node.operands[0]).shape[0].is_batch() &&
+         axes == (rank == 4 ? std::vector<int64_t>{1, 2} : std::vector<int64_t>{1});
+}
+
 Window window_of(const Graph& graph, const Node& node) {
   if (node.op == &ops::conv) return conv_window(graph, node);
+  if (node.op == &ops::pool || (node.op == &ops::reduce && reduces_image(graph, node)))
+    return pool_window(graph, node);
   const Shape& x = graph.type(node.operands[0]).shape;
   const Shape& y = graph.type(node.results[0]).shape;
   Window w;
@@ -88,13 +140,29 @@ kernels::Query query_of(const Graph& graph, const Node& node) {
     q.window = window_of(inner, *root);
     q.weights = inner.type(root->operands[1]);
     const Node* weights = inner.constant_of(root->operands[1]);
-    if (weights != nullptr && q.weights.has_codes() && q.input.has_codes()) {
+    q.f32_accumulator = !inner.type(root->results[0]).has_codes();
+    if (weights != nullptr && q.f32_accumulator) {
+      EvaluationOptions options = inner.options();
+      options.evaluation = Evaluation::canonical;
+      q.weight_values = to_f32(constant_value(inner, *weights, options));
+    } else if (weights != nullptr && q.weights.has_codes() && q.input.has_codes()) {
       q.weight_codes = &*weights->constant;
       q.facts =
           std::make_shared<const kernels::WeightFacts>(kernels::weight_facts(*q.weight_codes));
       Interval interval = accumulator_interval(inner, *root);
       q.accumulator_lo = std::move(interval.lo);
       q.accumulator_hi = std::move(interval.hi);
+    }
+  } else if (root != nullptr && (root->op == &ops::pool || root->op == &ops::reduce)) {
+    q.root = root->op;
+    q.window = window_of(inner, *root);
+    q.pooling = pooling_of(*root).value_or(kernels::Pooling::none);
+    const TensorType& sum = inner.type(root->results[0]);
+    q.f32_accumulator = !sum.has_codes();
+    if (sum.has_codes()) {
+      const auto grid = *sum.numeric.grid();
+      q.accumulator_lo = {grid.lo};
+      q.accumulator_hi = {grid.hi};
     }
   } else {
     q.window = window_of(graph, node);

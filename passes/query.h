@@ -1,6 +1,7 @@
 #pragma once
 
 #include <memory>
+#include <optional>
 
 #include "graph/graph.h"
 #include "kernels/kernel.h"
@@ -8,7 +9,12 @@
 
 namespace qloom::passes {
 
-/// Geometry of a conv or dense node; of any other node that of its result, element by element.
+/// What a pool or reduce node makes of the elements of a window; none for averages and other ops.
+[[nodiscard]] std::optional<kernels::Pooling> pooling_of(const Node& node);
+/// Whether a reduce node goes over all axes between batch and channels, one or two.
+[[nodiscard]] bool reduces_image(const Graph& graph, const Node& node);
+
+/// Geometry of a conv, dense, pool or such a reduce node; of any other node that of its result, element by element.
 [[nodiscard]] kernels::Window window_of(const Graph& graph, const Node& node);
 
 /// What is asked of kernels for a region or a node that stays alone; tail and storages are left

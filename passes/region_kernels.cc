@@ -140,7 +140,7 @@ RegionKernels::LoweredOnce& RegionKernels::tail_for(Storage input, const Layout&
     return once;
   }
   kernels::check_tail(*lowered.tail, graph_.type(region_.results[0]).shape.back().extent(),
-                      !rooted_ && input.kind == Storage::Kind::f32);
+                      rooted_ ? base_.f32_accumulator : input.kind == Storage::Kind::f32);
   once.tail = std::make_shared<Tail>(std::move(*lowered.tail));
   return once;
 }

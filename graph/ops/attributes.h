@@ -53,11 +53,11 @@ struct Conv {
   bool operator==(const Conv&) const = default;
 };
 
-enum class PoolKind : uint8_t { max, average };
-constexpr std::array<std::string_view, 2> names_of(PoolKind) { return {"max", "average"}; }
+enum class PoolKind : uint8_t { max, average, sum };
+constexpr std::array<std::string_view, 3> names_of(PoolKind) { return {"max", "average", "sum"}; }
 /// pool(x [N, H, W, C] or [N, T, C]) → pooled. Cells outside x do not count: the maximum ignores
 /// them, the average divides by the number of cells inside. Average: sum in float32 order-free
-/// (exact where the operand has codes), then one float32 division by the count.
+/// (exact where the operand has codes), then one float32 division by the count; sum: without it.
 struct Pool {
   PoolKind kind = PoolKind::max;
   std::vector<int64_t> sizes{2, 2};

@@ -1,6 +1,6 @@
-// graph/ops/pool.cc — maximum or average over windows, channels last, in one or two dimensions.
-// Cells outside of x do not count. The average is the exact sum rounded to float32, then one
-// float32 division by the number of cells inside.
+// graph/ops/pool.cc — maximum, average or sum over windows, channels last, in one or two
+// dimensions. Cells outside of x do not count. The average is the exact sum rounded to float32,
+// then one float32 division by the number of cells inside.
 #include <algorithm>
 #include <bit>
 
@@ -73,6 +73,18 @@ std::optional<PowerGrid> average_grid(const TensorType& x, const Window& w, int6
   return finer;
 }
 
+// Sums of codes; a window holds at most this many cells, some may hold fewer.
+Numeric sum_of_cells(const TensorType& x, const Window& w) {
+  const auto most = [](const SpatialAxis& a) { return std::min(a.taps, a.in); };
+  const Numeric::Grid grid = *x.numeric.grid();
+  const bool always = w.rows.before == 0 && w.rows.after == 0 && w.columns.before == 0 &&
+                      w.columns.after == 0;  // every window is full
+  const int64_t lo = always ? grid.lo : std::min<int64_t>(grid.lo, 0),
+                hi = always ? grid.hi : std::max<int64_t>(grid.hi, 0);
+  const int64_t cells = most(w.rows) * most(w.columns);
+  return product(Numeric::integers(lo, hi, grid.fraction), Numeric::integers(cells, cells, 0));
+}
+
 std::vector<TensorType> infer(const InferContext& c) {
   const auto pool = from_attributes<Pool>(c.node.attributes);
   const TensorType& x = c.operands[0];
@@ -101,6 +113,12 @@ std::vector<TensorType> infer(const InferContext& c) {
         is_positive(x.scale))
       return {{shape, x.numeric, x.scale}};
     return {{shape, Numeric::float32(), {}}};
+  }
+  if (pool.kind == PoolKind::sum) {
+    if (!x.has_codes() || !constant_along(x.scale, x.rank(), spatial_axes(x.rank())))
+      return {{shape, Numeric::float32(), {}}};
+    const Numeric total = sum_of_cells(x, w);
+    return {{shape, total, total.is_float32() ? Scale() : x.scale}};
   }
   int64_t largest = 1;
   if (const auto grid = average_grid(x, w, &largest)) return {{shape, grid->numeric(), {}}};
@@ -146,8 +164,14 @@ std::vector<T> maximum(const Window& w, const Extents& out, std::span<const T> x
   return y;
 }
 
-std::vector<float> average(const EvaluateContext& c, const Window& w, const Extents& out) {
+/// Sums of float32 values, divided by the number of cells for an average.
+std::vector<float> sum_or_average(const EvaluateContext& c, const Window& w, const Extents& out,
+                                  bool divides) {
   const RuntimeValue& x = c.operands[0];
+  const auto finish = [divides](double sum, int64_t count) {
+    const auto rounded = static_cast<float>(sum);
+    return divides ? rounded / static_cast<float>(count) : rounded;
+  };
   std::vector<float> y(static_cast<size_t>(element_count(out)));
   // Codes on one step per channel: the sum is an exact integer. Else a sum in float64.
   if (x.data.dtype() == DType::i64 &&
@@ -164,7 +188,7 @@ std::vector<float> average(const EvaluateContext& c, const Window& w, const Exte
         [&](size_t at) { sum += static_cast<uint64_t>(codes[at]); },
         [&](size_t o, int64_t count, size_t channel) {
           const double exact = static_cast<double>(static_cast<int64_t>(sum)) * step[channel];
-          y[o] = static_cast<float>(exact) / static_cast<float>(count);
+          y[o] = finish(exact, count);
         });
     return y;
   }
@@ -174,9 +198,7 @@ std::vector<float> average(const EvaluateContext& c, const Window& w, const Exte
   for_each_window(
       w, out[0], out.back(), [&] { sum = 0; },
       [&](size_t at) { sum += static_cast<double>(values[at]); },
-      [&](size_t o, int64_t count, size_t) {
-        y[o] = static_cast<float>(sum) / static_cast<float>(count);
-      });
+      [&](size_t o, int64_t count, size_t) { y[o] = finish(sum, count); });
   return y;
 }
 
@@ -194,7 +216,16 @@ std::vector<RuntimeValue> evaluate(const EvaluateContext& c) {
     const Tensor f = to_f32(x);
     return single(result(c, out, maximum(w, out, f.f32())));
   }
-  if (!wants_codes(c)) return single(result(c, out, average(c, w, out)));
+  if (!wants_codes(c))
+    return single(result(c, out, sum_or_average(c, w, out, pool.kind == PoolKind::average)));
+  if (pool.kind == PoolKind::sum) {
+    std::vector<int64_t> sums(static_cast<size_t>(element_count(out)));
+    int64_t total = 0;
+    for_each_window(
+        w, out[0], out.back(), [&] { total = 0; }, [&](size_t at) { total += x.data.i64()[at]; },
+        [&](size_t o, int64_t, size_t) { sums[o] = total; });
+    return single(result(c, out, std::move(sums)));
+  }
   int64_t largest = 1;
   const auto grid = average_grid(x.type, w, &largest);
   qloom_assert(grid, label(c.node), ": the average has no grid");
@@ -217,7 +248,7 @@ OpCounts count(const Node& node, std::span<const TensorType>, std::span<const Te
 
 extern constinit const OpDef pool{
     .name = "pool",
-    .doc = "Maximum or average over windows; cells outside of x do not count.",
+    .doc = "Maximum, average or sum over windows; cells outside of x do not count.",
     .operands = kOperands,
     .attrs = attrs_of<Pool>,
     .infer = infer,

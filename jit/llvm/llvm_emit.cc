@@ -10,12 +10,16 @@
 namespace qloom::jit {
 namespace {
 
-constexpr const char* kElementNames[] = {"i8", "i16", "i32", "i64", "f32", "pointer"};
+constexpr const char* kElementNames[] = {"i8", "i16", "i32", "i64", "f32", "pointer", "f64"};
 
-bool is_integer(Element e) { return e != Element::f32 && e != Element::pointer; }
+bool is_integer(Element e) {
+  return e != Element::f32 && e != Element::f64 && e != Element::pointer;
+}
 
 Element integer_of_width(Element e) {
-  return e == Element::f32 ? Element::i32 : e == Element::pointer ? Element::i64 : e;
+  return e == Element::f32                            ? Element::i32
+         : e == Element::pointer || e == Element::f64 ? Element::i64
+                                                      : e;
 }
 
 }  // namespace
@@ -120,6 +124,8 @@ llvm::Type* LlvmEmitter::scalar_type(Element e) {
   switch (e) {
     case Element::f32:
       return b_.getFloatTy();
+    case Element::f64:
+      return b_.getDoubleTy();
     case Element::pointer:
       return b_.getPtrTy();
     default:
@@ -171,7 +177,8 @@ Value LlvmEmitter::zeros(Element e, int lanes) {
 
 Value LlvmEmitter::vector_constant(Element e, std::span<const int64_t> lanes) {
   require_lanes("vector_constant", e, static_cast<int>(lanes.size()));
-  require(e != Element::pointer, "vector_constant", {}, "pointers are not constants");
+  require(e != Element::pointer && e != Element::f64, "vector_constant", {},
+          "expected integers or f32");
   std::vector<llvm::Constant*> constants;
   for (int64_t v : lanes) {
     if (e == Element::f32) {
@@ -292,7 +299,8 @@ Value LlvmEmitter::binary(Binary op, Value a, Value b) {
               "the shift amount must be less than the element's width");
     }
   }
-  const bool real = a.element == Element::f32;
+  require(a.element != Element::f64 || op == Binary::add, word, {a, b}, "f64 is only added");
+  const bool real = a.element == Element::f32 || a.element == Element::f64;
   const bool real_only = op == Binary::divide || op == Binary::minimum || op == Binary::maximum;
   const bool any = op == Binary::add || op == Binary::subtract || op == Binary::multiply;
   require(a.element != Element::pointer && (any || real == real_only), word, {a, b},
@@ -417,8 +425,26 @@ Value LlvmEmitter::round_even(Value v) {
 }
 
 Value LlvmEmitter::to_f32(Value v) {
+  if (v.element == Element::f64)
+    return make(b_.CreateFPTrunc(at(v), type_of(Element::f32, v.lanes)), Element::f32, v.lanes);
   require_element("to_f32", v, Element::i32);
   return make(b_.CreateSIToFP(at(v), type_of(Element::f32, v.lanes)), Element::f32, v.lanes);
+}
+
+Value LlvmEmitter::to_f64(Value v) {
+  require_element("to_f64", v, Element::f32);
+  return make(b_.CreateFPExt(at(v), type_of(Element::f64, v.lanes)), Element::f64, v.lanes);
+}
+
+Value LlvmEmitter::add_exact_product(Value sum, Value a, Value b) {
+  require_same("add_exact_product", sum, a);
+  require_same("add_exact_product", a, b);
+  require_element("add_exact_product", a, Element::f64);
+  llvm::Value* r =
+      lowering_.fuses_f64
+          ? b_.CreateIntrinsic(llvm::Intrinsic::fma, {at(a)->getType()}, {at(a), at(b), at(sum)})
+          : b_.CreateFAdd(at(sum), b_.CreateFMul(at(a), at(b)));
+  return make(r, Element::f64, a.lanes);
 }
 
 Value LlvmEmitter::to_i32(Value v) {

@@ -49,6 +49,8 @@ class LlvmEmitter final : public Emitter {
   Value fused_multiply_add(Value a, Value b, Value c) override;
   Value round_even(Value v) override;
   Value to_f32(Value v) override;
+  Value to_f64(Value v) override;
+  Value add_exact_product(Value sum, Value a, Value b) override;
   Value to_i32(Value v) override;
   Value widen_signed(Value v, Element e) override;
   Value widen_unsigned(Value v, Element e) override;

@@ -67,6 +67,7 @@ extern constinit const LoweringDef avx2_lowering{.name = "avx2",
                                                  .table_lookup = table_lookup,
                                                  .round_even = round_even,
                                                  .to_i32 = to_i32,
-                                                 .fused_multiply_add = fused_multiply_add};
+                                                 .fused_multiply_add = fused_multiply_add,
+                                                 .fuses_f64 = true};
 
 }  // namespace qloom::jit

@@ -107,6 +107,7 @@ extern constinit const LoweringDef avx512_lowering{.name = "avx512",
                                                    .table_lookup = table_lookup,
                                                    .round_even = round_even,
                                                    .to_i32 = to_i32,
-                                                   .fused_multiply_add = fused_multiply_add};
+                                                   .fused_multiply_add = fused_multiply_add,
+                                                   .fuses_f64 = true};
 
 }  // namespace qloom::jit

@@ -24,6 +24,7 @@ struct LoweringDef {
   llvm::Value* (*round_even)(Builder&, llvm::Value* f32);
   llvm::Value* (*to_i32)(Builder&, llvm::Value* f32);
   llvm::Value* (*fused_multiply_add)(Builder&, llvm::Value* a, llvm::Value* b, llvm::Value* c);
+  bool fuses_f64;  ///< has an instruction for a fused multiply-add of f64
 };
 
 extern constinit const LoweringDef avx512_lowering;

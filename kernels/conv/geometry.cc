@@ -1,6 +1,7 @@
 #include "kernels/conv/geometry.h"
 
 #include <algorithm>
+#include <cmath>
 #include <cstring>
 #include <limits>
 
@@ -17,8 +18,11 @@ using jit::Value;
 
 int64_t align_up(int64_t v, int64_t to) { return (v + to - 1) / to * to; }
 
-/// The byte that stands for code 0 when repeated over an element.
-int border_byte(Storage storage) { return storage.kind == Storage::Kind::bytes ? storage.zero : 0; }
+/// Four bytes that stand for code 0 in every element.
+uint32_t border_of(Storage storage) {
+  return storage.kind == Storage::Kind::bytes ? static_cast<uint32_t>(storage.zero) * 0x01010101U
+                                              : 0;
+}
 
 Element element_of_bytes(int64_t bytes) {
   return bytes == 8   ? Element::i64
@@ -85,6 +89,7 @@ Geometry geometry_of(const Window& w, Storage storage, int repeat) {
   Geometry g;
   g.window = w;
   g.storage = storage;
+  g.border = border_of(storage);
   g.repeat = repeat;
   g.pixel_bytes = run_bytes(storage, w.c * repeat);
   g.sample_bytes = w.h * w.w * run_bytes(storage, w.c);
@@ -192,10 +197,10 @@ void emit_border(Emitter& e, const Geometry& g, Value scratch, const RowRange& r
   const int lanes = e.bytes();
   const int64_t row_bytes = g.columns * g.pixel_bytes;
   const RowRange rows = emit_rows_read(e, g, range);
-  const int byte = border_byte(g.storage);
+  const auto byte = static_cast<int>(g.border & 0xff);
   for (int plane = 0; plane < std::max(1, g.planes); ++plane) {
-    const int pattern = g.planes == 0 ? byte : (byte >> plane & 1) != 0 ? 0xff : 0;
-    const Value fill = e.splat(e.integer(pattern, Element::i8), lanes);
+    const uint32_t pattern = g.planes == 0 ? g.border : (byte >> plane & 1) != 0 ? ~0U : 0U;
+    const Value fill = e.splat(e.integer(static_cast<int32_t>(pattern), Element::i32), lanes / 4);
     const Value image = e.offset(scratch, plane * g.plane_bytes);
     e.loop("border", e.multiply(rows.begin, row_bytes), e.multiply(rows.end, row_bytes), lanes, 0,
            [&](Value at) { e.store(e.offset(image, at), fill); });
@@ -397,6 +402,28 @@ Verdict has_constant_codes(const Query& q) {
   if (q.weight_codes == nullptr)
     return Verdict::no("weights are ", q.weights, ", this kernel needs constant codes");
   if (q.tail == nullptr) return Verdict::no("the tail is not lowered");
+  return has_near_samples(q);
+}
+
+Verdict has_float_weights(const Query& q) {
+  if (q.root != &ops::conv && q.root != &ops::dense)
+    return Verdict::no("root is ",
+                       q.root == nullptr ? std::string_view("elementwise") : q.root->name,
+                       ", this kernel computes conv and dense");
+  if (!q.f32_accumulator)
+    return Verdict::no("the sum of ", q.input, " times ", q.weights,
+                       " is an integer, this kernel sums floats");
+  if (!q.weight_values) return Verdict::no("weights are ", q.weights, ", not constant");
+  const auto values = q.weight_values->f32();
+  if (!std::ranges::all_of(values, [](float v) { return std::isfinite(v); }))
+    return Verdict::no("weights hold infinities or NaN, which zeros of the border would meet");
+  if (!fits(q.input, Storage::f32()))
+    return Verdict::no("input is ", q.input, ", this kernel reads float32");
+  if (q.tail == nullptr) return Verdict::no("the tail is not lowered");
+  return has_near_samples(q);
+}
+
+Verdict has_near_samples(const Query& q) {
   const Geometry g = geometry_of(q.window, Storage::words());
   constexpr int64_t kLargestSample = std::numeric_limits<int32_t>::max() / 4;
   if (g.rows * g.columns * q.window.c > kLargestSample || g.positions() > kLargestSample)

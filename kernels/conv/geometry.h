@@ -30,6 +30,7 @@ struct Geometry {
   /// Not 0: scratch holds so many images, one per bit of the input's bytes, a bit a channel.
   int planes = 0;
   int64_t plane_bytes = 0;  ///< from one image to the next
+  uint32_t border = 0;  ///< of what the border is made, 4 bytes: by default what stands for code 0
   /// Outputs of all samples are one row with equal distances: pointwise, nothing copied.
   bool linear = false;
 
@@ -73,8 +74,7 @@ struct RowRange {
 void emit_clear_bits(jit::Emitter& e, const Query& q, const Geometry& g, const Split& split,
                      std::span<const jit::Value> outputs);
 
-/// Fills the border of the copy in scratch (once a call), with the byte that stands for code 0;
-/// only what outputs of `range` read.
+/// Fills the border of the copy in scratch (once a call); only what outputs of `range` read.
 void emit_border(jit::Emitter& e, const Geometry& g, jit::Value scratch, const RowRange& range);
 /// Copies one sample into scratch; only what outputs of `range` read.
 void emit_copy_sample(jit::Emitter& e, const Geometry& g, jit::Value scratch, jit::Value sample,
@@ -143,5 +143,10 @@ class Places {
 [[nodiscard]] Verdict fits_int32(const Query& q);
 /// No unless the root is conv or dense and its weights are constant codes.
 [[nodiscard]] Verdict has_constant_codes(const Query& q);
+/// No unless the root is conv or dense with a float32 sum over constant, finite weights, and the
+/// input can be read as f32.
+[[nodiscard]] Verdict has_float_weights(const Query& q);
+/// No where a sample is beyond 32-bit offsets in elements of up to 4 bytes.
+[[nodiscard]] Verdict has_near_samples(const Query& q);
 
 }  // namespace qloom::kernels

@@ -27,6 +27,8 @@ int64_t taps(const Pool& pool) {
 Verdict takes(const ReferenceSpec& spec) {
   if (Verdict v = halide::plain_buffers(spec); !v) return v;
   const auto pool = from_attributes<Pool>(spec.attributes);
+  if (pool.kind == ops::PoolKind::sum)
+    return Verdict::no("sums over windows, this kernel takes maxima and averages");
   if (taps(pool) > kMostTaps)
     return Verdict::no("windows of ", taps(pool), " cells, at most ", kMostTaps);
   const TensorType &x = spec.operands[0], &y = spec.results[0];

@@ -9,7 +9,11 @@
 namespace qloom::kernels {
 namespace {
 
-Verdict takes(const ReferenceSpec& spec) { return onednn::takes_floats(spec); }
+Verdict takes(const ReferenceSpec& spec) {
+  if (from_attributes<ops::Pool>(spec.attributes).kind == ops::PoolKind::sum)
+    return Verdict::no("sums over windows, this kernel takes maxima and averages");
+  return onednn::takes_floats(spec);
+}
 
 onednn::Primitive geometry(const ReferenceSpec& spec) {
   const auto pool = from_attributes<ops::Pool>(spec.attributes);

@@ -1,6 +1,6 @@
-// kernels/reference/reference_pool.cc — maximum or average over windows.
+// kernels/reference/reference_pool.cc — maximum, average or sum over windows.
 // Average: the sum, exact where x has codes on one step per channel, else float64; rounded to
-// float32; one float32 division by the number of cells inside.
+// float32; one float32 division by the number of cells inside. Sum: without the division.
 #include <algorithm>
 
 #include "graph/ops/attributes.h"
@@ -85,7 +85,11 @@ class Maximum final : public reference::Call {
 template <class T>
 class Average final : public reference::Call {
  public:
-  explicit Average(const ReferenceSpec& spec) : Call(spec), x_(*this, 0), windows_(spec) {
+  explicit Average(const ReferenceSpec& spec)
+      : Call(spec),
+        x_(*this, 0),
+        windows_(spec),
+        divides_(attributes<ops::Pool>().kind == ops::PoolKind::average) {
     sums_ = reserve_array<T>(windows_.channels);
   }
 
@@ -106,18 +110,45 @@ class Average final : public reference::Call {
           for (int64_t c = 0; c < n; ++c) {
             double sum = static_cast<double>(sums[c]);
             if constexpr (std::integral<T>) sum *= x_.layout().step(c);  // alike in all pixels
-            y[out + c] = static_cast<float>(sum) / static_cast<float>(cells);
+            const auto rounded = static_cast<float>(sum);
+            y[out + c] = divides_ ? rounded / static_cast<float>(cells) : rounded;
           }
         });
     store(frame, y);
   }
   reference::Input<T> x_;
   Windows windows_;
+  bool divides_;
   int64_t sums_ = 0;
 };
 
+/// Sums of codes that are stored as codes.
+class CodeSum final : public reference::Call {
+ public:
+  explicit CodeSum(const ReferenceSpec& spec) : Call(spec), x_(*this, 0), windows_(spec) {}
+
+ private:
+  void sample(const Frame& frame) const noexcept override {
+    const int64_t* x = x_.at(frame);
+    auto* y = result<int64_t>(frame);
+    const int64_t n = windows_.channels;
+    windows_.visit(
+        [&](int64_t pixel, int64_t out) { std::copy(x + pixel, x + pixel + n, y + out); },
+        [&](int64_t pixel, int64_t out) {
+          for (int64_t c = 0; c < n; ++c) y[out + c] += x[pixel + c];
+        },
+        [](int64_t, int64_t) {});
+    store(frame, y);
+  }
+  reference::Input<int64_t> x_;
+  Windows windows_;
+};
+
 std::unique_ptr<ReferenceCall> prepare(const ReferenceSpec& spec) {
-  if (from_attributes<ops::Pool>(spec.attributes).kind == ops::PoolKind::max)
+  const ops::PoolKind kind = from_attributes<ops::Pool>(spec.attributes).kind;
+  if (kind == ops::PoolKind::sum && spec.results.at(0).has_codes())
+    return std::make_unique<CodeSum>(spec);
+  if (kind == ops::PoolKind::max)
     return reference::codes_or_values<Maximum<int64_t>, Maximum<float>>(spec);
   const TensorType& x = spec.operands.at(0);
   std::vector<int64_t> axes{1};
@@ -139,7 +170,7 @@ double cost(const Query& query) {
 
 extern constinit const KernelDef reference_pool{
     .name = "reference_pool",
-    .doc = "Maximum or average over windows, in plain loops.",
+    .doc = "Maximum, average or sum over windows, in plain loops.",
     .source = "own",
     .reference_op = &ops::pool,
     .reference = prepare,

@@ -100,7 +100,8 @@ class Lowering {
   Read read(ValueId value) {
     if (value == source_) {
       const bool rooted = root_of(body_) != nullptr;
-      return {builder_.accumulator(), !rooted && request_.input_storage.kind == Storage::Kind::f32};
+      return {builder_.accumulator(), rooted ? !body_.type(source_).has_codes()
+                                             : request_.input_storage.kind == Storage::Kind::f32};
     }
     const int index = operand_index(value);
     if (index < 0) return {};
@@ -280,6 +281,8 @@ class Lowering {
       case ops::Elementwise::minimum:
         op = TailOp::minimum;
         break;
+      case ops::Elementwise::multiply:
+        return product_of_codes(node, value);
       default:
         return std::nullopt;
     }
@@ -311,6 +314,31 @@ class Lowering {
     }
     note("integers on a common grid");
     return builder_.step(op, steps[0], steps[1]);
+  }
+
+  /// The product of both codes, for operands whose steps make the result's: an average's 1/count.
+  std::optional<int> product_of_codes(const Node& node, ValueId value) {
+    const TensorType& type = body_.type(value);
+    if (!type.has_codes() || !type.scale.is_per_tensor()) return std::nullopt;
+    double step = 1;
+    for (ValueId operand : node.operands) {
+      const TensorType& t = body_.type(operand);
+      if (!t.has_codes() || !t.scale.is_per_tensor()) return std::nullopt;
+      step *= steps_of(t)[0];
+    }
+    if (step != steps_of(type)[0]) return std::nullopt;
+    std::vector<int> factors;
+    for (ValueId operand : node.operands) {
+      const Node* constant = body_.constant_of(operand);
+      if (constant != nullptr &&
+          std::ranges::all_of(constant->constant->i64(), [](int64_t c) { return c == 1; }))
+        continue;
+      factors.push_back(code(operand));
+    }
+    if (factors.empty()) return std::nullopt;
+    note("integers on a common grid");
+    return factors.size() == 1 ? factors[0]
+                               : builder_.step(TailOp::multiply, factors[0], factors[1]);
   }
 
   /// clip(code, 0, code of max_value), for a relu whose operand has the same step.

@@ -270,6 +270,9 @@ TEST(Pool, IgnoresCellsOutside) {
   EXPECT_TRUE(same.codes);  // 4, 2 or 1 cells
   const Ran valid = pooled(ops::PoolKind::average, Padding::valid);
   expect_both(valid, {-3});
+  const Ran sums = pooled(ops::PoolKind::sum, Padding::same);
+  expect_both(sums, {-12, -9, -14.5F, -8});
+  EXPECT_EQ(sums.type.to_string(), "[N, 2, 2, 1] integers(-512, 508, 4)");
   EXPECT_EQ(valid.type.to_string(), "[N, 1, 1, 1] integers(-512, 508, 6)");
   const Ran max = pooled(ops::PoolKind::max, Padding::valid);
   EXPECT_EQ(max.type.numeric, Numeric::fixed(8, 4, true));
@@ -315,6 +318,7 @@ TEST(Pool, OneDimension) {
   };
   expect_both(pooled(ops::PoolKind::max), {2, 20, 5, 8, -1, -2});
   expect_both(pooled(ops::PoolKind::average), {1.5F, 15, 4, 6.5F, -1, -2});
+  expect_both(pooled(ops::PoolKind::sum), {3, 30, 8, 13, -1, -2});
 }
 
 TEST(Reduce, SumsMeansAndMaxima) {

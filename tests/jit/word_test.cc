@@ -203,6 +203,23 @@ void add_real_cases(std::vector<Case>& cases) {
                              return product + v[2].real(i);
                            });
                          }});
+    // Products of f32 are exact in f64; only the last rounding shows.
+    cases.push_back({.name = "add_exact_product_" + shape_name(f, n),
+                     .operands = {{f, n}, {f, n}, {f, n}},
+                     .emit =
+                         [](Emitter& m, auto v) {
+                           const Value sum = m.add(m.to_f64(v[2]), m.to_f64(v[1]));
+                           return m.to_f32(
+                               m.add_exact_product(sum, m.to_f64(v[0]), m.to_f64(v[1])));
+                         },
+                     .expected =
+                         [=](auto v) {
+                           return lanewise_real(n, [&](int i) {
+                             const double a = v[0].real(i), b = v[1].real(i), c = v[2].real(i);
+                             const volatile double sum = c + b, product = a * b;
+                             return static_cast<float>(sum + product);
+                           });
+                         }});
     cases.push_back({.name = "to_i32_" + shape_name(f, n),
                      .operands = {{f, n}},
                      .emit = [](Emitter& m, auto v) { return m.to_i32(v[0]); },

@@ -52,7 +52,7 @@ Shape image(Random& r, bool flat) {
 Draw draw_pool(Random& r) {
   const bool flat = chance(r, 0.3);
   ops::Pool pool;
-  pool.kind = static_cast<ops::PoolKind>(between(r, 0, 1));
+  pool.kind = static_cast<ops::PoolKind>(between(r, 0, 2));
   pool.padding = static_cast<ops::Padding>(between(r, 0, 1));
   pool.sizes.clear(), pool.strides.clear();
   for (int a = 0; a < (flat ? 1 : 2); ++a) {

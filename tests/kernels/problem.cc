@@ -1,9 +1,11 @@
 #include "tests/kernels/problem.h"
 
 #include <algorithm>
+#include <cmath>
 #include <cstring>
 #include <limits>
 #include <map>
+#include <span>
 #include <stdexcept>
 
 #include "graph/ops_table.h"
@@ -104,6 +106,11 @@ Window dense_window(int64_t c, int64_t n) {
   return w;
 }
 
+Window pool_window(int64_t h, int64_t w, int64_t c, int64_t kernel_h, int64_t kernel_w,
+                   int64_t stride, Pad pad) {
+  return conv_window(h, w, c, c, kernel_h, kernel_w, stride, 1, c, pad);
+}
+
 Window conv_window(int64_t h, int64_t w, int64_t c, int64_t n, int64_t kernel_h, int64_t kernel_w,
                    int64_t stride, int64_t dilation, int64_t groups, Pad pad) {
   Window g;
@@ -150,7 +157,11 @@ Problem::Problem(const ProblemSpec& spec) : spec_(spec) {
   }
   query_.input = {shape_of(w.h, w.w, w.c), spec_.f32_input ? Numeric::float32() : spec_.input, {}};
   make_input(rng);
-  if (!spec_.elementwise) make_weights(rng);
+  query_.f32_accumulator = spec_.f32_input && !spec_.elementwise;
+  if (spec_.pooling != kernels::Pooling::none)
+    make_pooling();
+  else if (!spec_.elementwise)
+    make_weights(rng);
   compute_accumulators();
   make_tail(rng);
   query_.tail = &tail_;
@@ -164,6 +175,16 @@ void Problem::make_input(std::mt19937_64& rng) {
   if (spec_.f32_input) {
     for (size_t i = 0; i < n; ++i)
       f32_input_.push_back(static_cast<float>(uniform(rng, -2000, 2000)) / 64.0F);
+    if (spec_.elementwise) return;
+    // Numbers far apart, so that a sum in another order would lose other bits.
+    for (float& v : f32_input_)
+      if (uniform(rng, 0, 2) == 0) v = std::ldexp(v, -35);
+    if (spec_.pooling != kernels::Pooling::maximum || spec_.tail != TailKind::plain) return;
+    constexpr float kInfinity = std::numeric_limits<float>::infinity();
+    const float special[] = {std::numeric_limits<float>::quiet_NaN(), -0.0F, 0.0F, -kInfinity,
+                             kInfinity};
+    for (float& v : f32_input_)
+      if (uniform(rng, 0, 9) == 0) v = special[uniform(rng, 0, 4)];
     return;
   }
   for (size_t i = 0; i < n; ++i) input_.push_back(random_code(spec_.input, rng));
@@ -172,6 +193,15 @@ void Problem::make_input(std::mt19937_64& rng) {
 void Problem::make_weights(std::mt19937_64& rng) {
   const Window& w = spec_.window;
   const int64_t size = w.kernel_h * w.kernel_w * (w.c / w.groups) * w.n;
+  if (spec_.f32_input) {
+    query_.weights = {{w.kernel_h, w.kernel_w, w.c / w.groups, w.n}, Numeric::float32(), {}};
+    std::vector<float> values;  // equal magnitudes too, so that sums cancel
+    for (int64_t i = 0; i < size; ++i)
+      values.push_back(uniform(rng, 0, 1) == 0 ? static_cast<float>(uniform(rng, -1, 1))
+                                               : static_cast<float>(uniform(rng, -999, 999)) / 700);
+    query_.weight_values = Tensor({w.kernel_h, w.kernel_w, w.c / w.groups, w.n}, std::move(values));
+    return;
+  }
   std::vector<int64_t> codes;
   for (int64_t i = 0; i < size; ++i) codes.push_back(random_code(spec_.weights, rng));
   query_.weights = {{w.kernel_h, w.kernel_w, w.c / w.groups, w.n}, spec_.weights, {}};
@@ -194,19 +224,28 @@ void Problem::make_weights(std::mt19937_64& rng) {
   query_.weight_codes = &weight_codes_;
 }
 
-void Problem::compute_accumulators() {
+void Problem::make_pooling() {
   const Window& w = spec_.window;
-  if (spec_.elementwise) {
-    accumulators_ = input_;
-    return;
-  }
-  const auto weights = weight_codes_.i64();
+  query_.pooling = spec_.pooling;
+  query_.root = &ops::pool;
+  if (spec_.f32_input) return;
+  const Numeric::Grid grid = *spec_.input.grid();
+  const int64_t cells = spec_.pooling == kernels::Pooling::sum ? w.kernel_h * w.kernel_w : 1;
+  query_.accumulator_lo = {w.has_padding() ? std::min<int64_t>(grid.lo * cells, grid.lo)
+                                           : grid.lo * cells};
+  query_.accumulator_hi = {w.has_padding() ? std::max<int64_t>(grid.hi * cells, grid.hi)
+                                           : grid.hi * cells};
+}
+
+template <class Begin, class Term>
+void Problem::for_each_term(const Begin& begin, const Term& term) const {
+  const Window& w = spec_.window;
   const int64_t group_c = w.c / w.groups, group_n = w.n / w.groups;
   for (int64_t s = 0; s < spec_.count; ++s)
     for (int64_t oy = 0; oy < w.out_h; ++oy)
       for (int64_t ox = 0; ox < w.out_w; ++ox)
         for (int64_t n = 0; n < w.n; ++n) {
-          int64_t sum = 0;
+          begin();
           for (int64_t ky = 0; ky < w.kernel_h; ++ky)
             for (int64_t kx = 0; kx < w.kernel_w; ++kx) {
               const int64_t y = oy * w.stride_h + ky * w.dilation_h - w.pad_top;
@@ -214,13 +253,62 @@ void Problem::compute_accumulators() {
               if (y < 0 || y >= w.h || x < 0 || x >= w.w) continue;
               for (int64_t c = 0; c < group_c; ++c) {
                 const int64_t channel = n / group_n * group_c + c;
-                sum +=
-                    input_[static_cast<size_t>(((s * w.h + y) * w.w + x) * w.c + channel)] *
-                    weights[static_cast<size_t>(((ky * w.kernel_w + kx) * group_c + c) * w.n + n)];
+                term(static_cast<size_t>(((s * w.h + y) * w.w + x) * w.c + channel),
+                     static_cast<size_t>(((ky * w.kernel_w + kx) * group_c + c) * w.n + n));
               }
             }
-          accumulators_.push_back(sum);
         }
+}
+
+void Problem::compute_accumulators() {
+  using kernels::Pooling;
+  if (spec_.elementwise) {
+    accumulators_ = input_;
+    f32_accumulators_ = f32_input_;
+    return;
+  }
+  const bool pools = spec_.pooling != Pooling::none;
+  if (!spec_.f32_input) {
+    const auto weights = pools ? std::span<const int64_t>() : weight_codes_.i64();
+    bool first = true;
+    for_each_term(
+        [&] {
+          accumulators_.push_back(0);
+          first = true;
+        },
+        [&](size_t at, size_t weight) {
+          int64_t& sum = accumulators_.back();
+          if (spec_.pooling == Pooling::maximum)
+            sum = first ? input_[at] : std::max(sum, input_[at]);
+          else
+            sum += input_[at] * (pools ? 1 : weights[weight]);
+          first = false;
+        });
+    return;
+  }
+  if (spec_.pooling == Pooling::maximum) {
+    bool first = true;
+    for_each_term(
+        [&] {
+          f32_accumulators_.push_back(0);
+          first = true;
+        },
+        [&](size_t at, size_t) {
+          float& best = f32_accumulators_.back();
+          const float v = f32_input_[at];
+          if (first || v > best || v != v) best = v;
+          first = false;
+        });
+    return;
+  }
+  const auto weights = pools ? std::span<const float>() : query_.weight_values->f32();
+  std::vector<double> sums;
+  for_each_term([&] { sums.push_back(0); },
+                [&](size_t at, size_t weight) {
+                  sums.back() += static_cast<double>(f32_input_[at]) *
+                                 (pools ? 1.0 : static_cast<double>(weights[weight]));
+                });
+  for (const double sum : sums) f32_accumulators_.push_back(static_cast<float>(sum));
 }
 
 void Problem::make_tail(std::mt19937_64& rng) {
@@ -229,9 +317,15 @@ void Problem::make_tail(std::mt19937_64& rng) {
   Builder b(tail_);
   int acc = b.step(TailOp::accumulator);
   auto sample = [&] {  // an accumulator that occurs, so that thresholds and clips matter
-    if (spec_.f32_input) return static_cast<int32_t>(f32_input_[rng() % f32_input_.size()] * 16);
+    if (spec_.f32_input)
+      return static_cast<int32_t>(f32_accumulators_[rng() % f32_accumulators_.size()] * 16);
     return static_cast<int32_t>(accumulators_[rng() % accumulators_.size()]);
   };
+  const bool special = spec_.f32_input && spec_.tail == TailKind::plain;
+  if (spec_.f32_input && (special || !spec_.elementwise)) {
+    b.output(acc, shape, Numeric::float32(), Storage::f32());
+    if (special) return;
+  }
   int32_t spread = 1;
   for (int i = 0; i < 64; ++i) spread = std::max(spread, std::abs(sample() / 2));
   if (spec_.f32_input) {
@@ -241,6 +335,10 @@ void Problem::make_tail(std::mt19937_64& rng) {
   const auto channels = static_cast<size_t>(w.n);
   switch (spec_.tail) {
     case TailKind::plain:
+      if (spec_.pooling == kernels::Pooling::maximum) {  // stored as it is read
+        b.output(acc, shape, spec_.input, kernels::plain_storage(query_.input));
+        break;
+      }
       b.output(acc, shape, Numeric::fixed(32, 0, true), Storage::dwords());
       break;
     case TailKind::thresholds: {
@@ -367,7 +465,7 @@ void Problem::compute_outputs() {
       operands.push_back(TailScalar::integer(static_cast<int32_t>(codes[static_cast<size_t>(i)])));
     const TailScalar a =
         spec_.f32_input
-            ? TailScalar::real(f32_input_[static_cast<size_t>(i)])
+            ? TailScalar::real(f32_accumulators_[static_cast<size_t>(i)])
             : TailScalar::integer(static_cast<int32_t>(accumulators_[static_cast<size_t>(i)]));
     const auto values = kernels::run_tail(tail_, a, i % spec_.window.n, operands);
     for (size_t k = 0; k < tail_.outputs.size(); ++k)

@@ -34,7 +34,9 @@ struct ProblemSpec {
   Numeric input = Numeric::fixed(4, 0, false), weights = Numeric::fixed(4, 0, true);
   TailKind tail = TailKind::plain;
   bool elementwise = false;  ///< root null
-  bool f32_input = false;    ///< elementwise on float32
+  /// Elementwise on float32, or a root whose sum (or maximum) is a float32.
+  bool f32_input = false;
+  kernels::Pooling pooling = kernels::Pooling::none;  ///< root pool
   int64_t count = 2;
   uint64_t seed = 1;
   bool dot = false;  ///< asked for a target with dot products and vectors of 64 bytes
@@ -48,6 +50,9 @@ enum class Pad : uint8_t { valid, same, causal };
                                           int64_t kernel_h, int64_t kernel_w, int64_t stride,
                                           int64_t dilation, int64_t groups, Pad pad);
 [[nodiscard]] kernels::Window dense_window(int64_t c, int64_t n);
+/// Window of a pool root.
+[[nodiscard]] kernels::Window pool_window(int64_t h, int64_t w, int64_t c, int64_t kernel_h,
+                                          int64_t kernel_w, int64_t stride, Pad pad);
 
 /// One kernel's work, with everything that the query points to.
 class Problem {
@@ -84,6 +89,10 @@ class Problem {
  private:
   void make_input(std::mt19937_64& rng);
   void make_weights(std::mt19937_64& rng);
+  void make_pooling();
+  /// visit(accumulator index, [index of the input] of every cell or term in order, weight index)
+  template <class Begin, class Term>
+  void for_each_term(const Begin& begin, const Term& term) const;
   void compute_accumulators();
   void make_tail(std::mt19937_64& rng);
   void compute_outputs();
@@ -99,6 +108,7 @@ class Problem {
   std::vector<float> f32_input_;
   std::vector<std::vector<int64_t>> operands_;
   std::vector<int64_t> accumulators_;
+  std::vector<float> f32_accumulators_;
   std::vector<std::vector<kernels::TailScalar>> outputs_;
   std::vector<Memory> memory_;
 };

@@ -346,7 +346,7 @@ TEST_F(Reference, Pool) {
     const bool flat = chance(r, 0.3);
     const Shape x = image(r, flat);
     ops::Pool pool;
-    pool.kind = static_cast<ops::PoolKind>(between(r, 0, 1));
+    pool.kind = static_cast<ops::PoolKind>(between(r, 0, 2));
     pool.padding = static_cast<ops::Padding>(between(r, 0, 1));
     pool.sizes.clear();
     for (size_t a = 1; a + 1 < x.size(); ++a)

@@ -58,6 +58,14 @@ float InterpretingEmitter::f32_lane(Value v, int lane) {
   std::memcpy(&x, at(v) + lane * 4, 4);
   return x;
 }
+double InterpretingEmitter::f64_lane(Value v, int lane) {
+  double x;
+  std::memcpy(&x, at(v) + lane * 8, 8);
+  return x;
+}
+void InterpretingEmitter::set_f64(Value v, int lane, double x) {
+  std::memcpy(at(v) + lane * 8, &x, 8);
+}
 void InterpretingEmitter::set_lane(Value v, int lane, int64_t x) {
   std::memcpy(at(v) + lane * bytes_of(v.element), &x, static_cast<size_t>(bytes_of(v.element)));
 }
@@ -189,6 +197,14 @@ Value InterpretingEmitter::binary(Binary op, Value a, Value b) {
   require(a.element == b.element || (shift && b.lanes == 1), "binary: elements differ");
   require(a.lanes == b.lanes || (shift && b.lanes == 1), "binary: lanes differ");
   require(a.element != Element::pointer, "binary on pointers");
+  if (a.element == Element::f64) {
+    require(op == Binary::add, "binary: f64 is only added");
+    const Value r = make(Element::f64, a.lanes);
+    emit([this, r, a, b] {
+      for (int i = 0; i < r.lanes; ++i) set_f64(r, i, f64_lane(a, i) + f64_lane(b, i));
+    });
+    return r;
+  }
   if (a.element == Element::f32) {
     const Value r = make(Element::f32, a.lanes);
     emit([this, op, r, a, b] {
@@ -335,7 +351,39 @@ Value InterpretingEmitter::round_even(Value a) {
   });
   return r;
 }
+Value InterpretingEmitter::to_f64(Value a) {
+  require(a.element == Element::f32, "to_f64 of no f32");
+  const Value r = make(Element::f64, a.lanes);
+  emit([this, r, a] {
+    for (int i = 0; i < r.lanes; ++i) set_f64(r, i, static_cast<double>(f32_lane(a, i)));
+  });
+  return r;
+}
+Value InterpretingEmitter::add_exact_product(Value sum, Value a, Value b) {
+  require(sum.element == Element::f64 && a.element == Element::f64 && b.element == Element::f64,
+          "add_exact_product of no f64");
+  require(sum.lanes == a.lanes && sum.lanes == b.lanes, "add_exact_product: lanes differ");
+  const Value r = make(Element::f64, a.lanes);
+  emit([this, r, sum, a, b] {
+    for (int i = 0; i < r.lanes; ++i) {
+      const double x = f64_lane(a, i), y = f64_lane(b, i);
+      require(static_cast<double>(static_cast<float>(x)) == x || x != x,
+              "add_exact_product: a factor is no f32");
+      require(static_cast<double>(static_cast<float>(y)) == y || y != y,
+              "add_exact_product: a factor is no f32");
+      set_f64(r, i, f64_lane(sum, i) + x * y);
+    }
+  });
+  return r;
+}
 Value InterpretingEmitter::to_f32(Value a) {
+  if (a.element == Element::f64) {
+    const Value r = make(Element::f32, a.lanes);
+    emit([this, r, a] {
+      for (int i = 0; i < r.lanes; ++i) set_f32(r, i, static_cast<float>(f64_lane(a, i)));
+    });
+    return r;
+  }
   require(a.element == Element::i32, "to_f32 of no i32");
   const Value r = make(Element::f32, a.lanes);
   emit([this, r, a] {

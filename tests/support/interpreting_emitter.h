@@ -57,7 +57,9 @@ class InterpretingEmitter final : public jit::Emitter {
   Value negate(Value a) override;
   Value fused_multiply_add(Value a, Value b, Value c) override;
   Value round_even(Value f32) override;
-  Value to_f32(Value i32) override;
+  Value to_f32(Value v) override;
+  Value to_f64(Value f32) override;
+  Value add_exact_product(Value sum, Value a, Value b) override;
   Value to_i32(Value f32) override;
   Value widen_signed(Value v, Element e) override;
   Value widen_unsigned(Value v, Element e) override;
@@ -94,8 +96,10 @@ class InterpretingEmitter final : public jit::Emitter {
   int64_t signed_lane(Value v, int lane);
   uint64_t unsigned_lane(Value v, int lane);
   float f32_lane(Value v, int lane);
+  double f64_lane(Value v, int lane);
   void set_lane(Value v, int lane, int64_t x);
   void set_f32(Value v, int lane, float x);
+  void set_f64(Value v, int lane, double x);
   uint8_t* pointer(Value v);
   void check_access(const uint8_t* begin, int64_t bytes, bool write) const;
   Value lanewise(Element e, Value a, std::function<int64_t(int)> f);
