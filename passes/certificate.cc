@@ -282,9 +282,28 @@ class Analysis {
         sums[i % channels] += std::fabs(weights->f32()[i]);
       return *std::max_element(sums.begin(), sums.end()) * of(0);
     }
+    if (const double cells = cells_summed(node); cells > 0) return cells * of(0);
     double largest = 0;
     for (size_t i = 0; i < node.operands.size(); ++i) largest = std::max(largest, of(i));
     return largest;
+  }
+
+  /// Elements that a sum over windows or axes adds; 0 for other nodes.
+  [[nodiscard]] double cells_summed(const Node& node) const {
+    double cells = 1;
+    if (node.op == &ops::pool) {
+      const auto pool = from_attributes<ops::Pool>(node.attributes);
+      if (pool.kind != ops::PoolKind::sum) return 0;
+      for (const int64_t size : pool.sizes) cells *= static_cast<double>(size);
+      return cells;
+    }
+    if (node.op != &ops::reduce) return 0;
+    const auto reduce = from_attributes<ops::Reduce>(node.attributes);
+    if (reduce.kind != ops::ReduceKind::sum) return 0;
+    for (const int64_t axis : reduce.axes)
+      cells *= static_cast<double>(
+          graph_.type(node.operands[0]).shape[static_cast<size_t>(axis)].extent());
+    return cells;
   }
 
   [[nodiscard]] double batch_norm_bound(const Node& node, double x) const {
