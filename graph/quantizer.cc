@@ -113,4 +113,25 @@ const QuantizerDef* find_quantizer(std::string_view class_name) {
   return nullptr;
 }
 
+void register_quantizer(const QuantizerDef& def) {
+  const auto word = [](char c) {
+    return (c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z') || (c >= '0' && c <= '9') || c == '_';
+  };
+  qloom_check(!def.name.empty() && std::ranges::all_of(def.name, word), "quantizer '", def.name,
+              "' cannot be registered: its name must be letters, digits and _");
+  const auto need = [&](bool present, std::string_view member) {
+    qloom_check(present, "quantizer '", def.name, "' cannot be registered: it has no `", member,
+                "`");
+  };
+  need(!def.doc.empty(), "doc");
+  need(def.arguments != nullptr, "arguments");
+  need(def.values != nullptr, "values");
+  need(def.forward != nullptr, "forward");
+  need(def.config != nullptr, "config");
+  need(def.to_string != nullptr, "to_string");
+  need(def.max != nullptr, "max");
+  need(def.min != nullptr, "min");
+  quantizers::quantizers_registry().add(def, "quantizer");
+}
+
 }  // namespace qloom

@@ -159,4 +159,10 @@ using QuantizerOrFunction = std::variant<std::monostate, Quantizer, ActivationFu
 /// Looks a class up; null when unknown.
 [[nodiscard]] const QuantizerDef* find_quantizer(std::string_view class_name);
 
+/// Makes a quantizer from outside the library known by its name: in texts, configurations, files
+/// and layers. The definition must live as long as the program. Throws UserError when the name is
+/// taken or is no identifier, or a function that every quantizer needs is missing: arguments,
+/// values, forward, config, to_string, max, min.
+void register_quantizer(const QuantizerDef& def);
+
 }  // namespace qloom

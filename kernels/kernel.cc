@@ -71,4 +71,23 @@ const KernelDef* find_kernel(std::string_view name) {
   return nullptr;
 }
 
+void register_kernel(const KernelDef& def) {
+  const auto need = [&](bool present, std::string_view member) {
+    qloom_check(present, "kernel '", def.name, "' cannot be registered: it has no `", member, "`");
+  };
+  need(!def.name.empty(), "name");
+  need(!def.doc.empty(), "doc");
+  if (def.is_reference()) {
+    need(def.reference_op != nullptr, "reference_op");
+    need(def.reference_ns != nullptr, "reference_ns");
+  } else {
+    need(def.match != nullptr, "match");
+    need(def.input_storage != nullptr, "input_storage");
+    need(def.variants != nullptr, "variants");
+    need(def.pack != nullptr, "pack");
+    need(def.emit != nullptr, "emit");
+  }
+  kernels_registry().add(def, "kernel");
+}
+
 }  // namespace qloom::kernels

@@ -168,4 +168,9 @@ struct KernelDef {
 
 [[nodiscard]] const KernelDef* find_kernel(std::string_view name);
 
+/// Makes a kernel from outside the library one of `all_kernels()`: it is matched, costed, chosen,
+/// explained and benchmarked like the others. The definition must live as long as the program.
+/// Throws UserError when the name is taken, or a member that its way of running needs is missing.
+void register_kernel(const KernelDef& def);
+
 }  // namespace qloom::kernels

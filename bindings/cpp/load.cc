@@ -8,10 +8,12 @@
 #include <sstream>
 
 #include "bindings/import/read.h"
+#include "graph/quantizers_table.h"
 #include "graph/support/plugin.h"
 #include "graph/support/version.h"
 #include "jit/cache.h"
 #include "jit/sha256.h"
+#include "kernels/kernels_table.h"
 
 namespace qloom {
 namespace {
@@ -77,6 +79,12 @@ bool wants_compilation(const passes::CompileOptions& c) {
          c.compiler.assembly;
 }
 
+/// Kernels and quantizers from outside the library: their code is no part of any key.
+bool has_registered() {
+  return !kernels::kernels_registry().added().empty() ||
+         !quantizers::quantizers_registry().added().empty();
+}
+
 jit::CacheKey key_of(const Source& source, const LoadOptions& options) {
   jit::CacheKey key;
   key.add("qloom model").add(build_text()).add(options_text(options));
@@ -113,7 +121,11 @@ LoadedModel load_model(const std::string& path, const LoadOptions& options) {
     if (!cache) return;
     out.notices.insert(out.notices.begin(), cache->notices().begin(), cache->notices().end());
   };
-  const bool usable = cache && cache->enabled();
+  const bool registered = has_registered();
+  if (cache && registered)
+    out.notices.emplace_back(
+        "kernels or quantizers were registered from outside: compiled models are not cached");
+  const bool usable = cache && cache->enabled() && !registered;
   const std::optional<Source> source =
       usable ? std::optional<Source>(std::in_place, path, options.weights) : std::nullopt;
   if (!source || !source->readable()) {

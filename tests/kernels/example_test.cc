@@ -8,6 +8,7 @@
 #include "jit/code.h"
 #include "jit/compiler.h"
 #include "kernels/kernels_table.h"
+#include "tests/bindings/expect_error.h"
 
 namespace qloom {
 namespace {
@@ -118,6 +119,17 @@ TEST(Example, RefusalsSayWhy) {
   expect("conv_xnor", "with code 40000");
   query.window.h = query.window.w = 60000;
   expect("conv_pairs", "beyond the 32-bit offsets");
+}
+
+TEST(Example, RegisteringRefusesWhatIsIncomplete) {
+  KernelDef def = *kernels::find_kernel("conv_pairs");
+  testing::expect_user_error([&] { kernels::register_kernel(def); },
+                             {"kernel 'conv_pairs'", "another of that name"});
+  def.name = "conv_mine";
+  def.pack = nullptr;
+  testing::expect_user_error([&] { kernels::register_kernel(def); },
+                             {"kernel 'conv_mine'", "it has no `pack`"});
+  EXPECT_EQ(kernels::find_kernel("conv_mine"), nullptr);
 }
 
 TEST(Example, EveryKernelHasNameAndDoc) {
