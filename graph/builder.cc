@@ -64,6 +64,10 @@ ValueId Builder::apply(const QuantizerOrFunction& what, ValueId x, std::string n
   ops::Activation a;
   a.function = f->name;
   if (f->name == "leaky_relu") a.negative_slope = 0.2;  // tf.nn.leaky_relu's default
+  if (f->name == "relu6") {                             // min(max(x, 0), 6)
+    a.function = "relu";
+    a.max_value = 6.0;
+  }
   return activation(x, a, std::move(name), where);
 }
 

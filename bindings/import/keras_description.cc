@@ -10,7 +10,8 @@ const KerasLayer* KerasModel::find(std::string_view layer) const {
 }
 
 std::string KerasModel::describe(const KerasLayer& layer) const {
-  return file + ": layer '" + layer.name + "' (" + layer.class_name + ")";
+  return (layer.origin.empty() ? file : layer.origin) + ": layer '" + layer.name + "' (" +
+         layer.class_name + ")";
 }
 
 ConfigView KerasModel::view(const KerasLayer& layer) const {

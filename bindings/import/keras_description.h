@@ -60,6 +60,7 @@ struct KerasLayer {
   std::vector<KerasWeight> weights;
   std::vector<KerasPlace>
       places;                     ///< from the outermost model inwards; the last is the layer's own
+  std::string origin = {};        ///< where it was described, if not in the file: "train.cc:41"
   bool time_distributed = false;  ///< applied to each index of axis 1
   bool pruned = false;            ///< trained with masks (PruneLowMagnitude)
 };
@@ -88,7 +89,7 @@ struct KerasModel {
 
   /// Null when there is no such layer.
   [[nodiscard]] const KerasLayer* find(std::string_view layer) const;
-  /// "cnn.h5: layer 'conv1' (QConv2D)": how messages begin.
+  /// "cnn.h5: layer 'conv1' (QConv2D)": how messages begin; with the layer's origin if it has one.
   [[nodiscard]] std::string describe(const KerasLayer& layer) const;
   /// The layer's configuration, knowing its place.
   [[nodiscard]] ConfigView view(const KerasLayer& layer) const;

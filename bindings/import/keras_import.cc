@@ -1,11 +1,11 @@
 #include "bindings/import/keras_import.h"
 
 #include <algorithm>
-#include <array>
 #include <map>
 #include <set>
 
 #include "bindings/import/assign_weights.h"
+#include "bindings/import/build_call.h"
 #include "bindings/import/layer.h"
 #include "graph/builder.h"
 #include "graph/support/error.h"
@@ -13,40 +13,9 @@
 namespace qloom {
 namespace {
 
+using keras::BuiltValue;
+using keras::expected_weights;
 using keras::find_layer;
-using keras::LayerBuilder;
-using keras::LayerDef;
-using keras::MaskUse;
-
-// Keys that any layer may have and that say nothing about inference.
-constexpr std::array<std::string_view, 9> kCommonKeys{
-    "name",        "trainable", "dtype",       "batch_input_shape", "batch_shape",
-    "input_shape", "input_dim", "input_dtype", "autocast"};
-constexpr std::array<std::string_view, 3> kCommonSuffixes{"_initializer", "_regularizer",
-                                                          "_constraint"};
-
-bool contains(const auto& words, std::string_view word) {
-  return std::find(words.begin(), words.end(), word) != words.end();
-}
-
-bool is_known_key(const LayerDef& def, std::string_view key) {
-  return contains(def.keys, key) || contains(def.ignored, key) || contains(kCommonKeys, key) ||
-         std::any_of(kCommonSuffixes.begin(), kCommonSuffixes.end(),
-                     [&](std::string_view suffix) { return key.ends_with(suffix); });
-}
-
-// A key nobody knows may change the meaning of the layer; with null it cannot.
-void check_keys(const KerasModel& model, const KerasLayer& layer, const LayerDef& def) {
-  const ConfigView config = model.view(layer);
-  for (const auto& [key, value] : config.as_object()) {
-    if (!is_known_key(def, key) && !value.is_null()) {
-      config[key].fail("this key of the configuration is unknown (its value is " +
-                       value.to_string() + ")");
-    }
-  }
-  const ConfigView dtype = config["dtype"];
-  if (!dtype.is_none() && layer.class_name != "InputLayer") (void)dtype.as_choice({"float32"});
-}
 
 void check_supported(const KerasModel& model) {
   std::string missing;
@@ -63,11 +32,6 @@ void check_supported(const KerasModel& model) {
                     "layers that say what they do (Rescaling, Add, Multiply, Activation, "
                     "Reshape, …) and save again"
                   : "");
-}
-
-size_t expected_weights(const KerasModel& model, const KerasLayer& layer) {
-  const LayerDef& def = *find_layer(layer.class_name);
-  return def.weights == nullptr ? 0 : def.weights(model.view(layer)).size();
 }
 
 // The graph of one model, layer by layer.
@@ -101,77 +65,20 @@ class Importer {
   }
 
  private:
-  struct Value {
-    ValueId id;
-    bool has_mask = false;
-  };
-
-  const Value& value(const InputRef& ref, const std::string& owner) const {
+  const BuiltValue& value(const InputRef& ref, const std::string& owner) const {
     qloom_check(ref.tensor == 0, owner, " refers to output ", ref.tensor, " of layer '", ref.layer,
                 "', which has one output (counted from 0)");
     return *values_[index_.at(ref.layer)][static_cast<size_t>(ref.node)];
   }
 
   void build(const KerasCallRef& ref) {
-    std::optional<Value>& result = values_[ref.layer][ref.call];
+    std::optional<BuiltValue>& result = values_[ref.layer][ref.call];
     if (result) return;
     const KerasLayer& layer = model_.layers[ref.layer];
-    const KerasCall& call = layer.calls[ref.call];
-    const LayerDef& def = *find_layer(layer.class_name);
-    const std::string owner = model_.describe(layer);
-
-    std::vector<ValueId> inputs;
-    bool has_mask = layer.class_name == "Masking";
-    for (const InputRef& input : call.inputs) {
-      const Value& v = value(input, owner + ": inbound_nodes");
-      inputs.push_back(v.id);
-      has_mask = has_mask || v.has_mask;
-    }
-    const auto count = static_cast<int>(inputs.size());
-    qloom_check(!call.constant || def.has_call_arguments, owner,
-                ": inbound_nodes: a constant as first input is not supported");
-    if (!def.has_call_arguments) check_call_arguments(call, owner);
-    qloom_check(count >= def.min_inputs && count <= def.max_inputs, owner,
-                ": inbound_nodes: the layer has ", count, " inputs, expected ", def.min_inputs,
-                def.max_inputs > def.min_inputs ? " or more" : "");
-    qloom_check(!has_mask || def.mask != MaskUse::uses, owner,
-                ": the mask of a Masking layer arrives here and would change the result, which is "
-                "not supported yet");
-    if (layer.time_distributed) check_time_distributed(def, inputs, owner);
-
-    // A shared layer: its later calls get names of their own.
-    const std::string name =
-        ref.call == 0 ? layer.name : layer.name + "." + std::to_string(ref.call);
-    builder_.set_layer(layer.name, layer.class_name);
-    try {
-      LayerBuilder layer_builder(builder_, model_, layer, def, call, std::move(inputs), name);
-      result = Value{def.build(layer_builder), has_mask && def.mask == MaskUse::passes};
-    } catch (const UserError& error) {
-      const std::string_view text = error.what();
-      if (text.starts_with(owner)) throw;
-      throw UserError(join_text(owner, ": ", text));
-    }
-  }
-
-  // The layer sees one index of axis 1 at a time.
-  void check_time_distributed(const LayerDef& def, const std::vector<ValueId>& inputs,
-                              const std::string& owner) const {
-    qloom_check(def.is_per_position, owner,
-                ": TimeDistributed over a layer of this class is not supported yet; it is over "
-                "Dense, QDense and element-wise layers");
-    const Shape& shape = builder_.type(inputs.front()).shape;
-    qloom_check(shape.size() >= 3, owner, ": TimeDistributed on an input of shape ",
-                to_string(shape), ", expected 3 axes or more, the batch axis included");
-  }
-
-  // Arguments of the call besides the inputs: null ones and training=False say nothing.
-  static void check_call_arguments(const KerasCall& call, const std::string& owner) {
-    for (const auto& [key, value] : *call.kwargs.object()) {
-      const bool is_inference =
-          key == "training" && value.boolean() != nullptr && !*value.boolean();
-      qloom_check(value.is_null() || is_inference, owner, ": inbound_nodes: the call argument ",
-                  key, "=", value.to_string(), " is not supported");
-    }
+    std::vector<BuiltValue> inputs;
+    for (const InputRef& input : layer.calls[ref.call].inputs)
+      inputs.push_back(value(input, model_.describe(layer) + ": inbound_nodes"));
+    result = keras::build_call(builder_, model_, layer, ref.call, inputs);
   }
 
   void split_softmax() {
@@ -187,7 +94,7 @@ class Importer {
   const KerasModel& model_;
   Builder builder_;
   std::map<std::string_view, size_t> index_;
-  std::vector<std::vector<std::optional<Value>>> values_;
+  std::vector<std::vector<std::optional<BuiltValue>>> values_;
 };
 
 }  // namespace
@@ -195,7 +102,7 @@ class Importer {
 Graph import_keras(const KerasModel& described, const ImportOptions& options) {
   check_supported(described);
   KerasModel model = described;
-  for (const KerasLayer& l : model.layers) check_keys(model, l, *find_layer(l.class_name));
+  for (const KerasLayer& l : model.layers) keras::check_keys(model, l, *find_layer(l.class_name));
   if (!model.weight_groups.empty()) {  // else the caller has put them into the layers
     keras::assign_weights(model,
                           [&](const KerasLayer& l) { return expected_weights(model, l) > 0; });

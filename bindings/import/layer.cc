@@ -20,11 +20,11 @@ constexpr KerasFunction kKerasFunctions[] = {
     {"elu", "elu"},           {"exponential", "exponential"},
     {"gelu", "gelu"},         {"hard_sigmoid", "keras_hard_sigmoid"},
     {"linear", "linear"},     {"mish", "mish"},
-    {"relu", "relu"},         {"selu", "selu"},
-    {"sigmoid", "sigmoid"},   {"silu", "swish"},
-    {"softmax", "softmax"},   {"softplus", "softplus"},
-    {"softsign", "softsign"}, {"swish", "swish"},
-    {"tanh", "tanh"},
+    {"relu", "relu"},         {"relu6", "relu6"},
+    {"selu", "selu"},         {"sigmoid", "sigmoid"},
+    {"silu", "swish"},        {"softmax", "softmax"},
+    {"softplus", "softplus"}, {"softsign", "softsign"},
+    {"swish", "swish"},       {"tanh", "tanh"},
 };
 
 // A composition: see LayerBuilder::activate.
@@ -121,7 +121,7 @@ bool is_identity(const QuantizerOrFunction& what) {
 
 LayerBuilder::LayerBuilder(Builder& graph_builder, const KerasModel& model, const KerasLayer& layer,
                            const LayerDef& def, const KerasCall& call, std::vector<ValueId> inputs,
-                           std::string name)
+                           std::string name, WeightFill fill)
     : graph(graph_builder),
       model_(model),
       layer_(layer),
@@ -129,7 +129,8 @@ LayerBuilder::LayerBuilder(Builder& graph_builder, const KerasModel& model, cons
       call_(call),
       config_(model.view(layer)),
       inputs_(std::move(inputs)),
-      name_(std::move(name)) {}
+      name_(std::move(name)),
+      fill_(std::move(fill)) {}
 
 void LayerBuilder::fail(std::string_view text) const { config_.fail(text); }
 
@@ -166,6 +167,8 @@ ValueId LayerBuilder::weight(std::string_view weight_name, const Extents& expect
   const auto index =
       static_cast<size_t>(std::find(names.begin(), names.end(), weight_name) - names.begin());
   qloom_assert(index < names.size(), "weight ", weight_name, " is not in the list of its layer");
+  if (layer_.weights.empty() && fill_)
+    return graph.constant(name(weight_name), fill_(weight_name, expected));
   if (index >= layer_.weights.size()) {
     fail(join_text("the file has ", layer_.weights.size(), " weights, expected ", names.size(),
                    "; ", weight_name, " is missing"));

@@ -3,6 +3,7 @@
 #pragma once
 
 #include <cstdint>
+#include <functional>
 #include <optional>
 #include <span>
 #include <string>
@@ -46,12 +47,16 @@ struct LayerDef {
 /// The definition for a class; null when it is not supported.
 [[nodiscard]] const LayerDef* find_layer(std::string_view class_name);
 
+/// Stands in for variables of a layer that has none yet: gets the name and the shape that the layer
+/// expects. Without it missing variables are an error.
+using WeightFill = std::function<Tensor(std::string_view name, const Extents& shape)>;
+
 /// What a build function works with: the layer's configuration, inputs and weights, and the graph.
 class LayerBuilder {
  public:
   LayerBuilder(Builder& graph, const KerasModel& model, const KerasLayer& layer,
                const LayerDef& def, const KerasCall& call, std::vector<ValueId> inputs,
-               std::string name);
+               std::string name, WeightFill fill = {});
 
   Builder& graph;
 
@@ -126,6 +131,7 @@ class LayerBuilder {
   ConfigView config_;
   std::vector<ValueId> inputs_;
   std::string name_;
+  WeightFill fill_;
 };
 
 /// True when applying it changes nothing: none, or Keras's linear.

@@ -187,22 +187,23 @@ KerasModel read_keras_model(const std::string& path, const ReadOptions& options)
   } else {
     refuse(kind, path);
   }
-  if (!options.weights.empty()) {
-    std::string weight_bytes = read_file(options.weights);
-    const FileKind weight_kind = kind_of(weight_bytes);
-    if (weight_kind == FileKind::json) {
-      throw UserError(join_text(options.weights, ": this is JSON, expected a weights file (HDF5)"));
-    }
-    if (weight_kind == FileKind::zip) {
-      add_archive_weights(weight_bytes, options.weights, model);
-    } else if (weight_kind == FileKind::hdf5) {
-      Hdf5File file(std::move(weight_bytes), options.weights);
-      add_weights(file, model);
-    } else {
-      refuse(weight_kind, options.weights);
-    }
-  }
+  if (!options.weights.empty()) read_weights(options.weights, model);
   return model;
+}
+
+void read_weights(const std::string& path, KerasModel& model) {
+  std::string bytes = read_file(path);
+  const FileKind kind = kind_of(bytes);
+  if (kind == FileKind::json)
+    throw UserError(join_text(path, ": this is JSON, expected a weights file (HDF5)"));
+  if (kind == FileKind::zip) {
+    add_archive_weights(bytes, path, model);
+  } else if (kind == FileKind::hdf5) {
+    Hdf5File file(std::move(bytes), path);
+    add_weights(file, model);
+  } else {
+    refuse(kind, path);
+  }
 }
 
 }  // namespace qloom

@@ -21,6 +21,10 @@ struct ReadOptions {
 /// Throws UserError naming file, layer, key, expected and found.
 [[nodiscard]] KerasModel read_keras_model(const std::string& path, const ReadOptions& options = {});
 
+/// Reads the weights of a file (any of those above that holds some) into `model.weight_groups`,
+/// replacing what is there; `keras::assign_weights` gives them to the layers. Throws as above.
+void read_weights(const std::string& path, KerasModel& model);
+
 /// The architecture in a text (`model.to_json()`), without weights. `source` begins every message.
 /// Throws as above.
 [[nodiscard]] KerasModel parse_keras_architecture(std::string_view json, const std::string& source);

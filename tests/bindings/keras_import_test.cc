@@ -107,6 +107,18 @@ TEST(KerasImport, HardSigmoidIsQKerassInQLayersAndKerassElsewhere) {
   EXPECT_NEAR(of("Activation"), 0.7F, 1e-6F);
 }
 
+TEST(KerasImport, Relu6LimitsAt6) {
+  const std::vector<Tensor> x{floats({1, 4}, {-1.0F, 2.5F, 6.0F, 7.0F})};
+  for (const char* class_name : {"Activation", "QActivation"})
+    EXPECT_EQ(
+        values(run(sequential("[null, 4]",
+                              std::string(R"json({"class_name": ")json") + class_name +
+                                  R"json(", "config": {"name": "t", "activation": "relu6"}})json"),
+                   x)),
+        (std::vector<float>{0.0F, 2.5F, 6.0F, 6.0F}))
+        << class_name;
+}
+
 TEST(KerasImport, DepthwiseOutputChannelsAreChannelMajor) {
   // One pixel, window 1 × 1: output c·2 + j = x[c] · kernel[0, 0, c, j].
   const KerasModel m = sequential("[null, 1, 1, 3]",

@@ -1,0 +1,109 @@
+#include "bindings/import/build_call.h"
+
+#include <algorithm>
+#include <array>
+
+#include "graph/support/error.h"
+
+namespace qloom::keras {
+namespace {
+
+// Keys that any layer may have and that say nothing about inference.
+constexpr std::array<std::string_view, 9> kCommonKeys{
+    "name",        "trainable", "dtype",       "batch_input_shape", "batch_shape",
+    "input_shape", "input_dim", "input_dtype", "autocast"};
+constexpr std::array<std::string_view, 3> kCommonSuffixes{"_initializer", "_regularizer",
+                                                          "_constraint"};
+
+bool contains(const auto& words, std::string_view word) {
+  return std::find(words.begin(), words.end(), word) != words.end();
+}
+
+bool is_known_key(const LayerDef& def, std::string_view key) {
+  return contains(def.keys, key) || contains(def.ignored, key) || contains(kCommonKeys, key) ||
+         std::any_of(kCommonSuffixes.begin(), kCommonSuffixes.end(),
+                     [&](std::string_view suffix) { return key.ends_with(suffix); });
+}
+
+}  // namespace
+
+void check_keys(const KerasModel& model, const KerasLayer& layer, const LayerDef& def) {
+  const ConfigView config = model.view(layer);
+  // A key nobody knows may change the meaning of the layer; with null it cannot.
+  for (const auto& [key, value] : config.as_object()) {
+    if (!is_known_key(def, key) && !value.is_null()) {
+      config[key].fail("this key of the configuration is unknown (its value is " +
+                       value.to_string() + ")");
+    }
+  }
+  const ConfigView dtype = config["dtype"];
+  if (!dtype.is_none() && layer.class_name != "InputLayer") (void)dtype.as_choice({"float32"});
+}
+
+size_t expected_weights(const KerasModel& model, const KerasLayer& layer) {
+  const LayerDef& def = *find_layer(layer.class_name);
+  return def.weights == nullptr ? 0 : def.weights(model.view(layer)).size();
+}
+
+namespace {
+
+// The layer sees one index of axis 1 at a time.
+void check_time_distributed(const LayerDef& def, const Shape& shape, const std::string& owner) {
+  qloom_check(def.is_per_position, owner,
+              ": TimeDistributed over a layer of this class is not supported yet; it is over "
+              "Dense, QDense and element-wise layers");
+  qloom_check(shape.size() >= 3, owner, ": TimeDistributed on an input of shape ", to_string(shape),
+              ", expected 3 axes or more, the batch axis included");
+}
+
+// Arguments of the call besides the inputs: null ones and training=False say nothing.
+void check_call_arguments(const KerasCall& call, const std::string& owner) {
+  for (const auto& [key, value] : *call.kwargs.object()) {
+    const bool is_inference = key == "training" && value.boolean() != nullptr && !*value.boolean();
+    qloom_check(value.is_null() || is_inference, owner, ": inbound_nodes: the call argument ", key,
+                "=", value.to_string(), " is not supported");
+  }
+}
+
+}  // namespace
+
+BuiltValue build_call(Builder& builder, const KerasModel& model, const KerasLayer& layer,
+                      size_t call_index, std::span<const BuiltValue> inputs,
+                      const WeightFill& fill) {
+  const KerasCall& call = layer.calls[call_index];
+  const LayerDef& def = *find_layer(layer.class_name);
+  const std::string owner = model.describe(layer);
+
+  std::vector<ValueId> ids;
+  bool has_mask = layer.class_name == "Masking";
+  for (const BuiltValue& input : inputs) {
+    ids.push_back(input.id);
+    has_mask = has_mask || input.has_mask;
+  }
+  const auto count = static_cast<int>(ids.size());
+  qloom_check(!call.constant || def.has_call_arguments, owner,
+              ": inbound_nodes: a constant as first input is not supported");
+  if (!def.has_call_arguments) check_call_arguments(call, owner);
+  qloom_check(count >= def.min_inputs && count <= def.max_inputs, owner,
+              ": inbound_nodes: the layer has ", count, " inputs, expected ", def.min_inputs,
+              def.max_inputs > def.min_inputs ? " or more" : "");
+  qloom_check(!has_mask || def.mask != MaskUse::uses, owner,
+              ": the mask of a Masking layer arrives here and would change the result, which is "
+              "not supported yet");
+  if (layer.time_distributed) check_time_distributed(def, builder.type(ids.front()).shape, owner);
+
+  // A shared layer: its later calls get names of their own.
+  const std::string name =
+      call_index == 0 ? layer.name : layer.name + "." + std::to_string(call_index);
+  builder.set_layer(layer.name, layer.class_name);
+  try {
+    LayerBuilder layer_builder(builder, model, layer, def, call, std::move(ids), name, fill);
+    return {def.build(layer_builder), has_mask && def.mask == MaskUse::passes};
+  } catch (const UserError& error) {
+    const std::string_view text = error.what();
+    if (text.starts_with(owner)) throw;
+    throw UserError(join_text(owner, ": ", text));
+  }
+}
+
+}  // namespace qloom::keras
