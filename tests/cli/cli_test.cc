@@ -274,10 +274,16 @@ TEST(Cli, CompareTakesExpectedArraysByNameAndNeverNone) {
   };
   EXPECT_EQ(compare({{"logits", logits}, {"softmax", right}}).exit_code, 0);
   EXPECT_EQ(compare({{"anything", right}}).exit_code, 0);
+  // What is given and not compared is named.
+  const Finished odd = compare({{"logits", logits}, {"softmax", right}, {"conv1", right}});
+  EXPECT_EQ(odd.exit_code, 2) << odd.out;
+  EXPECT_NE(odd.err.find("3 arrays ('logits', 'softmax', 'conv1'), the model has 1 outputs"),
+            std::string::npos)
+      << odd.err;
   // Nothing compared is no success, and values in another shape are not the same values.
   const Finished nothing = compare({});
   EXPECT_EQ(nothing.exit_code, 2) << nothing.out;
-  EXPECT_NE(nothing.err.find("0 arrays, the model has 1 outputs"), std::string::npos)
+  EXPECT_NE(nothing.err.find("0 arrays (none), the model has 1 outputs"), std::string::npos)
       << nothing.err;
   const Finished flat = compare({{"softmax", right.reshaped({right.size()})}});
   EXPECT_EQ(flat.exit_code, 2) << flat.out;
@@ -309,7 +315,18 @@ TEST(Cli, OddArraysAreRefusedByName) {
     EXPECT_NE(f.err.find(file), std::string::npos) << f.err;
     EXPECT_NE(f.err.find(reason), std::string::npos) << f.err;
   }
-  write_npy(scratch / "x.npy", Tensor::filled({2, 8, 8, 1}, 0));
+  const Tensor images = Tensor::filled({2, 8, 8, 1}, 0);
+  cli::write_arrays(scratch / "two.npz", {{"in_q_input", images}, {"mask", images}});
+  const Finished two = run(scratch / "two.npz");
+  EXPECT_EQ(two.exit_code, 2) << two.out;
+  EXPECT_NE(two.err.find("these arrays belong to no input: 'mask'; the inputs: 'in_q_input'"),
+            std::string::npos)
+      << two.err;
+  const Finished compared = qloom(
+      {"compare", model(), "--input", scratch / "two.npz", "--expected", scratch / "two.npz"});
+  EXPECT_EQ(compared.exit_code, 2) << compared.out;
+  EXPECT_NE(compared.err.find("'mask'"), std::string::npos) << compared.err;
+  write_npy(scratch / "x.npy", images);
   write_npy(scratch / "labels.npy", Tensor({2}, std::vector<float>{1, 0.5F}));
   const Finished labels = qloom({"run", model(), "--input", scratch / "x.npy", "--labels",
                                  scratch / "labels.npy", "--no-cache"});

@@ -86,14 +86,15 @@ std::vector<golden::Expected::Value> expected_outputs(const std::string& file, c
                                 [&](const auto& a) { return a.first == graph.outputs()[i].name; });
   };
   std::vector<size_t> order;
-  for (size_t i = 0; i < needed && named(i) != arrays.end(); ++i)
+  for (size_t i = 0; i < graph.outputs().size() && named(i) != arrays.end(); ++i)
     order.push_back(static_cast<size_t>(named(i) - arrays.begin()));
   if (order.size() < needed) {
-    qloom_check(arrays.size() >= needed && arrays.size() <= graph.outputs().size(), file, ": ",
-                arrays.size(), " arrays, the model has ", needed, " outputs");
     order.resize(arrays.size());
     std::iota(order.begin(), order.end(), size_t{0});
   }
+  const bool complete = order.size() >= needed && order.size() <= graph.outputs().size();
+  qloom_check(complete && order.size() == arrays.size(), file, ": ", arrays.size(), " arrays (",
+              names_of(arrays), "), the model has ", needed, " outputs");
   std::vector<golden::Expected::Value> out;
   for (size_t i = 0; i < order.size(); ++i) {
     auto& [name, array] = arrays[order[i]];
@@ -109,16 +110,9 @@ std::vector<golden::Expected::Value> expected_outputs(const std::string& file, c
 golden::Expected expected_from_arrays(const Arguments& a, const Graph& graph) {
   golden::Expected out;
   out.name = graph.name;
-  const NamedArrays inputs = read_arrays(a.input);
-  for (const ValueId v : graph.inputs()) {
-    const std::string& name = graph.producer(v).name;
-    for (const auto& [array_name, array] : inputs)
-      if (array_name == name || (inputs.size() == 1 && graph.inputs().size() == 1))
-        out.inputs.push_back(array);
-  }
-  qloom_check(out.inputs.size() == graph.inputs().size(), a.input, ": ", inputs.size(),
-              " arrays, the model has ", graph.inputs().size(),
-              " inputs; name the arrays of an .npz like the inputs");
+  std::vector<std::string> names;
+  for (const ValueId v : graph.inputs()) names.push_back(graph.producer(v).name);
+  out.inputs = arrays_for_inputs(read_arrays(a.input), names, a.input);
   qloom_check(!out.inputs.empty() && out.inputs[0].rank() > 0, a.input,
               ": inputs need a batch axis");
   out.outputs = expected_outputs(a.expected, graph, out.inputs[0].extents()[0]);

@@ -31,28 +31,6 @@ struct Arguments {
   passes::FloatMode float_mode = passes::FloatMode::reproducible;
 };
 
-std::vector<Tensor> inputs_of(const runtime::Program& program, const NamedArrays& arrays,
-                              const std::string& file) {
-  std::vector<Tensor> out;
-  for (const runtime::Port& port : program.inputs) {
-    const auto found = std::find_if(arrays.begin(), arrays.end(),
-                                    [&](const auto& a) { return a.first == port.name; });
-    if (found != arrays.end()) {
-      out.push_back(found->second);
-      continue;
-    }
-    std::string names;
-    for (const auto& [name, array] : arrays) names += (names.empty() ? "" : ", ") + name;
-    qloom_check(program.inputs.size() == 1 && arrays.size() == 1, file,
-                ": has no array for input '", port.name, "'; its arrays: ",
-                arrays.empty()  ? "none"
-                : names.empty() ? "one without a name"
-                                : names);
-    out.push_back(arrays[0].second);
-  }
-  return out;
-}
-
 /// Share of samples whose largest output is the label.
 double accuracy_of(const Tensor& output, const Tensor& labels, const std::string& file) {
   const int64_t samples = output.extents()[0];
@@ -87,7 +65,9 @@ int run(const Arguments& a) {
   const double load_ms = std::chrono::duration<double, std::milli>(Clock::now() - start).count();
   for (const std::string& notice : loaded.notices) fmt::print(stderr, "qloom: {}\n", notice);
   const runtime::Program& program = loaded.model->program();
-  const std::vector<Tensor> inputs = inputs_of(program, read_arrays(a.input), a.input);
+  std::vector<std::string> input_names;
+  for (const runtime::Port& port : program.inputs) input_names.push_back(port.name);
+  const std::vector<Tensor> inputs = arrays_for_inputs(read_arrays(a.input), input_names, a.input);
   std::vector<Tensor> outputs;
   const auto begin = Clock::now();
   {

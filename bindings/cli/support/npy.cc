@@ -174,4 +174,32 @@ void write_arrays(const std::string& path, const NamedArrays& arrays) {
   write_file(path, zip_library().write(members, path));
 }
 
+std::string names_of(const NamedArrays& arrays) {
+  std::string names;
+  for (const auto& [name, array] : arrays)
+    names += (names.empty() ? "" : ", ") + (name.empty() ? "one without a name" : "'" + name + "'");
+  return names.empty() ? "none" : names;
+}
+
+std::vector<Tensor> arrays_for_inputs(const NamedArrays& arrays,
+                                      std::span<const std::string> inputs, std::string_view file) {
+  if (inputs.size() == 1 && arrays.size() == 1) return {arrays[0].second};
+  std::vector<Tensor> out;
+  for (const std::string& input : inputs) {
+    const auto found = std::ranges::find(arrays, input, &NamedArrays::value_type::first);
+    qloom_check(found != arrays.end(), file, ": has no array for input '", input,
+                "'; its arrays: ", names_of(arrays));
+    out.push_back(found->second);
+  }
+  NamedArrays odd;
+  for (const auto& array : arrays)
+    if (std::ranges::find(inputs, array.first) == inputs.end()) odd.push_back(array);
+  std::string expected;
+  for (const std::string& input : inputs)
+    expected += (expected.empty() ? "'" : ", '") + input + "'";
+  qloom_check(odd.empty(), file, ": these arrays belong to no input: ", names_of(odd),
+              "; the inputs: ", expected.empty() ? "none" : expected);
+  return out;
+}
+
 }  // namespace qloom::cli

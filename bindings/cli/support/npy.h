@@ -26,4 +26,12 @@ using NamedArrays = std::vector<std::pair<std::string, Tensor>>;
 /// .npz where the path says so, else .npy of the only array. Throws UserError.
 void write_arrays(const std::string& path, const NamedArrays& arrays);
 
+/// The arrays of `file` for a model's inputs, in their order: by name, or the only array for the
+/// only input. Throws UserError naming the input without an array, or the arrays without an input.
+[[nodiscard]] std::vector<Tensor> arrays_for_inputs(const NamedArrays& arrays,
+                                                    std::span<const std::string> inputs,
+                                                    std::string_view file);
+/// "'a', 'b'"; arrays without a name are called so.
+[[nodiscard]] std::string names_of(const NamedArrays& arrays);
+
 }  // namespace qloom::cli
