@@ -1,5 +1,9 @@
 #include "bindings/cli/command.h"
 
+#include <sys/ioctl.h>
+#include <unistd.h>
+
+#include <algorithm>
 #include <cstdio>
 
 #include "bindings/cli/support/progress.h"
@@ -53,6 +57,14 @@ void add_model_arguments(CLI::App& app, ModelArguments& arguments) {
       ->check(CLI::IsMember({"eager", "predict", "predict_onednn"}))
       ->capture_default_str();
   add_json_flag(app, arguments.json);
+}
+
+size_t output_width(bool wide) {
+  if (wide) return 0;
+  winsize size{};
+  if (isatty(STDOUT_FILENO) == 1 && ioctl(STDOUT_FILENO, TIOCGWINSZ, &size) == 0 && size.ws_col > 0)
+    return std::max<size_t>(size.ws_col, 40);
+  return 80;
 }
 
 }  // namespace qloom::cli

@@ -7,10 +7,16 @@
 #include <string_view>
 
 #include "bindings/import/keras_import.h"
+#include "bindings/report/table.h"
 #include "graph/graph.h"
 #include "passes/compile.h"
 
 namespace qloom::cli {
+
+using report::duration;
+using report::grouped;
+using report::Table;
+using report::wrapped;
 
 /// Exit codes: the answer is yes, the answer is no, wrong usage or unreadable input.
 inline constexpr int kSuccess = 0, kNo = 1, kUsage = 2;
@@ -36,6 +42,8 @@ void add_float_mode(CLI::App& app, passes::FloatMode& mode);
 [[nodiscard]] std::string to_string(passes::FloatMode mode);
 /// --wide: lines as long as they get
 void add_wide_flag(CLI::App& app, bool& wide);
+/// Columns for text on standard output: 0 (no limit) when `wide`; the terminal's; else 80.
+[[nodiscard]] size_t output_width(bool wide);
 /// --json
 void add_json_flag(CLI::App& app, bool& json);
 

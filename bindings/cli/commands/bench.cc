@@ -9,7 +9,7 @@
 #include "bindings/cli/command.h"
 #include "bindings/cli/support/progress.h"
 #include "bindings/cli/support/starts.h"
-#include "bindings/cli/support/table.h"
+#include "bindings/report/table.h"
 #include "bindings/cpp/load.h"
 #include "bindings/measure/speed.h"
 #include "graph/support/error.h"

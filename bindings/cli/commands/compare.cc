@@ -13,7 +13,7 @@
 #include "bindings/cli/command.h"
 #include "bindings/cli/support/npy.h"
 #include "bindings/cli/support/progress.h"
-#include "bindings/cli/support/table.h"
+#include "bindings/report/table.h"
 #include "graph/support/error.h"
 
 namespace qloom::cli::commands {

@@ -1,16 +1,15 @@
 // qloom explain: what became of a model, region by region.
+#include "bindings/report/explain.h"
+
 #include <fmt/format.h>
 
-#include <algorithm>
 #include <cstdio>
 #include <memory>
 #include <nlohmann/json.hpp>
 #include <optional>
-#include <sstream>
 
 #include "bindings/cli/command.h"
 #include "bindings/cli/support/progress.h"
-#include "bindings/cli/support/table.h"
 #include "bindings/measure/choice.h"
 #include "graph/text.h"
 #include "passes/compile.h"
@@ -27,22 +26,6 @@ struct Arguments {
   passes::FloatMode float_mode = passes::FloatMode::reproducible;
 };
 
-std::string joined(const std::vector<std::string>& parts, const char* separator) {
-  std::string out;
-  for (const std::string& part : parts) out += (out.empty() ? "" : separator) + part;
-  return out;
-}
-
-/// Fastest measured time of a kernel for a node; 0 where it was not measured.
-double measured_ns(const measure::NodeChoice* choice, const std::string& kernel) {
-  if (choice == nullptr) return 0;
-  double out = choice->pick.kernel == kernel ? choice->pick.measured_ns : 0;
-  for (const measure::Alternative& other : choice->others)
-    if (other.kernel == kernel && other.measured_ns > 0 && (out == 0 || other.measured_ns < out))
-      out = other.measured_ns;
-  return out;
-}
-
 Json to_json(const passes::RegionReport& r, const measure::NodeChoice* choice) {
   Json candidates = Json::array();
   for (const passes::Candidate& c : r.candidates) {
@@ -50,7 +33,7 @@ Json to_json(const passes::RegionReport& r, const measure::NodeChoice* choice) {
                           {"verdict", c.matches ? "yes" : "no"},
                           {"reason", c.reason},
                           {"predicted_ns", c.matches ? Json(c.predicted_ns) : Json()}});
-    if (const double ns = measured_ns(choice, c.kernel); ns > 0)
+    if (const double ns = report::measured_ns(choice, c.kernel); ns > 0)
       candidates.back()["measured_ns"] = ns;
   }
   Json alternatives = Json::array();
@@ -80,49 +63,6 @@ Json to_json(const passes::RegionReport& r, const measure::NodeChoice* choice) {
   return out;
 }
 
-void print_lines(const std::string& text, size_t width) {
-  std::istringstream lines(text);
-  for (std::string line; std::getline(lines, line);) {
-    const size_t indent = std::min<size_t>(line.find_first_not_of(' '), line.size()) + 2;
-    fmt::print("{}\n", wrapped(line, width == 0 ? 0 : width - indent, indent));
-  }
-}
-
-/// A line of a region's page: what, then text that continues under itself.
-void line(const char* what, const std::string& text, size_t width) {
-  constexpr size_t kIndent = 15;
-  fmt::print("  {:<13}{}\n", what, wrapped(text, width == 0 ? 0 : width - kIndent, kIndent));
-}
-
-void print(const passes::RegionReport& r, const measure::NodeChoice* choice, size_t width) {
-  fmt::print("{}  ({})\n", r.name, r.op);
-  line("layers", joined(r.layers, " → "), width);
-  line("inputs", joined(r.inputs, "; "), width);
-  line("output", r.output, width);
-  if (r.accumulator)
-    line("accumulator", fmt::format("{} .. {}", r.accumulator->first, r.accumulator->second),
-         width);
-  if (!r.tail_form.empty()) line("tail", r.tail_form + ": " + r.tail_proof, width);
-  line("kernel",
-       fmt::format("{}{}, predicted {}{} a sample{}", r.kernel,
-                   r.variant.empty() ? "" : " " + r.variant, duration(r.predicted_ns),
-                   choice == nullptr ? "" : ", measured " + duration(choice->pick.measured_ns),
-                   r.macs > 0 ? fmt::format(" ({} MACs)", grouped(r.macs)) : ""),
-       width);
-  constexpr size_t kIndent = 27;
-  for (const passes::Candidate& c : r.candidates) {
-    std::string text = c.matches ? duration(c.predicted_ns) : c.reason;
-    if (const double ns = measured_ns(choice, c.kernel); ns > 0)
-      text += " predicted, " + duration(ns) + " measured";
-    fmt::print("    {} {:<20} {}\n", c.matches ? "+" : "-", c.kernel,
-               wrapped(text, width == 0 ? 0 : width - kIndent, kIndent));
-  }
-  for (const passes::LayoutAlternative& a : r.alternatives)
-    line("instead", fmt::format("{}: the network takes {} more", a.what, duration(a.more_ns)),
-         width);
-  fmt::print("\n");
-}
-
 int run(const Arguments& a) {
   Graph graph = a.model.load(false);
   passes::Compilation c;
@@ -134,18 +74,14 @@ int run(const Arguments& a) {
     if (a.measure) measured = measure::measure_choices(graph, {.seconds = a.seconds}, options);
     c = passes::compile(std::move(graph), options);
   }
-  const auto choice_of = [&](const passes::RegionReport& r) -> const measure::NodeChoice* {
-    if (!measured) return nullptr;
-    const auto found = std::ranges::find(measured->nodes, r.name, &measure::NodeChoice::node);
-    return found == measured->nodes.end() ? nullptr : &*found;
-  };
+  const measure::ChoiceReport* choices = measured ? &*measured : nullptr;
   if (a.model.json) {
     Json out{{"model", c.program.model},
              {"nodes", Json::array()},
              {"certificates", Json::array()},
              {"notes", c.notes}};
     for (const passes::RegionReport& r : c.regions)
-      out["nodes"].push_back(to_json(r, choice_of(r)));
+      out["nodes"].push_back(to_json(r, report::choice_of(r, choices)));
     for (const passes::Certificate& certificate : c.certificates)
       out["certificates"].push_back({{"output", certificate.output},
                                      {"exact", certificate.exact},
@@ -154,16 +90,7 @@ int run(const Arguments& a) {
     return kSuccess;
   }
   if (a.graph) fmt::print("{}\n", to_text(c.graph, false));
-  const size_t width = output_width(a.wide);
-  for (const passes::RegionReport& r : c.regions) print(r, choice_of(r), width);
-  if (measured)
-    fmt::print(
-        "{:.0f} % of the nodes predicted within 30 % of measured\n"
-        "{:.0f} % of the picks within 1.25 × the fastest\n\n",
-        100 * measured->share_predicted(30), 100 * measured->share_chosen(1.25));
-  for (const passes::Certificate& certificate : c.certificates)
-    print_lines(certificate.to_string(), width);
-  for (const std::string& note : c.notes) print_lines("note: " + note, width);
+  std::fputs(report::to_text(c, output_width(a.wide), choices).c_str(), stdout);
   return kSuccess;
 }
 

@@ -7,7 +7,7 @@
 #include <nlohmann/json.hpp>
 
 #include "bindings/cli/command.h"
-#include "bindings/cli/support/table.h"
+#include "bindings/report/table.h"
 #include "graph/builder.h"
 #include "graph/interpret.h"
 #include "graph/quantizer.h"

@@ -12,7 +12,7 @@
 #include "bindings/cli/command.h"
 #include "bindings/cli/support/npy.h"
 #include "bindings/cli/support/progress.h"
-#include "bindings/cli/support/table.h"
+#include "bindings/report/table.h"
 #include "bindings/cpp/load.h"
 #include "bindings/golden/compare.h"
 #include "bindings/measure/process.h"

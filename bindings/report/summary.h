@@ -1,4 +1,4 @@
-// bindings/cli/commands/summary_report.h: what `qloom summary` shows, read off a graph as imported.
+// bindings/report/summary.h: what a summary shows, read off a graph as imported.
 #pragma once
 
 #include <cstdint>
@@ -8,7 +8,7 @@
 
 #include "graph/graph.h"
 
-namespace qloom::cli {
+namespace qloom::report {
 
 struct QuantizerReport {
   std::string of;     ///< what it quantizes: a weight's name, or "output"
@@ -33,5 +33,9 @@ struct SummaryReport {
 };
 
 [[nodiscard]] SummaryReport summary_of(const Graph& graph);
+/// As tables. `width`: see Table::to_string; without a limit a layer has one row.
+[[nodiscard]] std::string to_text(const SummaryReport& report, size_t width = 0);
+/// Multiply-accumulates of a layer by operand widths: "1,152 (8 × 4 bit)"; "-" for none.
+[[nodiscard]] std::string macs_text(const LayerReport& layer);
 
-}  // namespace qloom::cli
+}  // namespace qloom::report

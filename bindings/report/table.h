@@ -1,11 +1,11 @@
-// bindings/cli/support/table.h: aligned columns of text.
+// bindings/report/table.h: aligned columns of text.
 #pragma once
 
 #include <cstdint>
 #include <string>
 #include <vector>
 
-namespace qloom::cli {
+namespace qloom::report {
 
 /// Rows of cells, in columns as wide as they need; columns of numbers are right-aligned.
 class Table {
@@ -27,8 +27,6 @@ class Table {
   std::vector<Row> rows_;
 };
 
-/// Columns for tables on standard output: 0 (no limit) when `wide`; the terminal's; else 80.
-[[nodiscard]] size_t output_width(bool wide);
 /// `text` in lines of at most `width` characters, broken as cells are; all but the first begin with
 /// `indent` spaces. 0: as it is.
 [[nodiscard]] std::string wrapped(const std::string& text, size_t width, size_t indent);
@@ -38,4 +36,4 @@ class Table {
 /// Three significant digits with a unit: "1.23 µs", "45 ns".
 [[nodiscard]] std::string duration(double nanoseconds);
 
-}  // namespace qloom::cli
+}  // namespace qloom::report

@@ -1,14 +1,12 @@
-#include "bindings/cli/support/table.h"
-
-#include <fmt/format.h>
-#include <sys/ioctl.h>
-#include <unistd.h>
+#include "bindings/report/table.h"
 
 #include <algorithm>
+#include <array>
 #include <cstdint>
+#include <cstdio>
 #include <sstream>
 
-namespace qloom::cli {
+namespace qloom::report {
 namespace {
 
 /// Characters of UTF-8 text: bytes that begin one.
@@ -150,14 +148,6 @@ std::string Table::to_string(size_t width) const {
   return out;
 }
 
-size_t output_width(bool wide) {
-  if (wide) return 0;
-  winsize size{};
-  if (isatty(STDOUT_FILENO) == 1 && ioctl(STDOUT_FILENO, TIOCGWINSZ, &size) == 0 && size.ws_col > 0)
-    return std::max<size_t>(size.ws_col, 40);
-  return 80;
-}
-
 std::string wrapped(const std::string& text, size_t width, size_t indent) {
   if (width == 0) return text;
   std::string out;
@@ -167,7 +157,7 @@ std::string wrapped(const std::string& text, size_t width, size_t indent) {
 }
 
 std::string grouped(int64_t number) {
-  const std::string digits = fmt::format("{}", number);
+  const std::string digits = std::to_string(number);
   const size_t sign = number < 0 ? 1 : 0;
   std::string out;
   for (size_t i = 0; i < digits.size(); ++i) {
@@ -178,10 +168,16 @@ std::string grouped(int64_t number) {
 }
 
 std::string duration(double nanoseconds) {
-  if (nanoseconds < 1e3) return fmt::format("{:.3g} ns", nanoseconds);
-  if (nanoseconds < 1e6) return fmt::format("{:.3g} µs", nanoseconds / 1e3);
-  if (nanoseconds < 1e9) return fmt::format("{:.3g} ms", nanoseconds / 1e6);
-  return fmt::format("{:.3g} s", nanoseconds / 1e9);
+  struct Unit {
+    double ns;
+    const char* name;
+  };
+  constexpr Unit kUnits[] = {{1, "ns"}, {1e3, "µs"}, {1e6, "ms"}, {1e9, "s"}};
+  const Unit* unit = kUnits;
+  while (unit + 1 != std::end(kUnits) && nanoseconds >= 1e3 * unit->ns) ++unit;
+  std::array<char, 48> text{};
+  std::snprintf(text.data(), text.size(), "%.3g %s", nanoseconds / unit->ns, unit->name);
+  return text.data();
 }
 
-}  // namespace qloom::cli
+}  // namespace qloom::report

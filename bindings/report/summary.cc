@@ -1,16 +1,18 @@
-#include "bindings/cli/commands/summary_report.h"
-
-#include <fmt/format.h>
+#include "bindings/report/summary.h"
 
 #include <algorithm>
+#include <array>
+#include <charconv>
 
+#include "bindings/report/table.h"
 #include "graph/interpret.h"
 #include "graph/ops/attributes.h"
 #include "graph/ops_table.h"
 #include "graph/quantizer.h"
+#include "graph/support/error.h"
 #include "graph/support/fields.h"
 
-namespace qloom::cli {
+namespace qloom::report {
 namespace {
 
 /// Value set with its scale, without the shape.
@@ -18,14 +20,19 @@ std::string set_of(const TensorType& type) {
   return type.numeric.to_string() + type.scale.to_string();
 }
 
+/// The fewest digits that read back.
+std::string shortest(double value) {
+  std::array<char, 32> text{};
+  return {text.data(), std::to_chars(text.data(), text.data() + text.size(), value).ptr};
+}
+
 std::string range_of(const Tensor& scale) {
   const auto values = scale.f64();
   if (values.empty()) return "1";
   const auto [low, high] = std::minmax_element(values.begin(), values.end());
   if (*low == *high)
-    return fmt::format("{}{}", *low,
-                       values.size() > 1 ? fmt::format(" ({} channels)", values.size()) : "");
-  return fmt::format("{} .. {} ({} channels)", *low, *high, values.size());
+    return shortest(*low) + (values.size() > 1 ? join_text(" (", values.size(), " channels)") : "");
+  return join_text(shortest(*low), " .. ", shortest(*high), " (", values.size(), " channels)");
 }
 
 std::string width_of(const TensorType& type) {
@@ -122,7 +129,7 @@ class Report {
     for (const ValueId v : node.results) results.push_back(graph_.type(v));
     const int64_t macs = node.op->count(node, operands, results).multiply_accumulates;
     if (macs == 0 || node.operands.size() < 2) return;
-    row.macs[fmt::format("{} × {} bit", width_of(input), width_of(operands[1]))] += macs;
+    row.macs[width_of(input) + " × " + width_of(operands[1]) + " bit"] += macs;
     if (row.weight_set.empty()) row.weight_set = set_of(operands[1]);
   }
 
@@ -131,8 +138,55 @@ class Report {
   std::map<std::string, int64_t> packed_bits_;
 };
 
+/// Without a limit one row a layer; else its value sets stand below it.
+Table layers_table(const SummaryReport& report, size_t width) {
+  if (width == 0) {
+    Table table({"layer (class)", "output shape", "input", "weights", "output", "parameters",
+                 "MACs", "packed bytes"});
+    for (const LayerReport& l : report.layers)
+      table.add({l.name + " (" + l.layer_class + ")", l.output_shape, l.input_set, l.weight_set,
+                 l.output_set, grouped(l.parameters), macs_text(l), grouped(l.packed_bytes)});
+    return table;
+  }
+  Table table({"layer (class)", "output shape", "parameters", "MACs", "bytes"});
+  for (const LayerReport& l : report.layers) {
+    table.add({l.name + " (" + l.layer_class + ")", l.output_shape, grouped(l.parameters),
+               macs_text(l), grouped(l.packed_bytes)});
+    std::string sets = l.input_set;
+    if (!l.weight_set.empty()) sets += " × " + l.weight_set;
+    sets += (sets.empty() ? "" : " → ") + l.output_set;
+    if (!sets.empty()) table.add_note(sets);
+  }
+  return table;
+}
+
 }  // namespace
 
 SummaryReport summary_of(const Graph& graph) { return Report(graph).take(); }
 
-}  // namespace qloom::cli
+std::string macs_text(const LayerReport& layer) {
+  std::string out;
+  for (const auto& [widths, macs] : layer.macs)
+    out += (out.empty() ? "" : ", ") + grouped(macs) + (widths.empty() ? "" : " (" + widths + ")");
+  return out.empty() ? "-" : out;
+}
+
+std::string to_text(const SummaryReport& report, size_t width) {
+  std::string out = report.model + "\n\n" + layers_table(report, width).to_string(width);
+  out += join_text("\nparameters: ", grouped(report.parameters),
+                   "   MACs a sample: ", grouped(report.macs),
+                   "   packed weights: ", grouped(report.packed_bytes), " bytes\n\n");
+  Table quantizers({"layer", "quantizer of", "quantizer", "scale"});
+  std::vector<std::string> notes;
+  for (const LayerReport& l : report.layers)
+    for (const QuantizerReport& q : l.quantizers) {
+      quantizers.add({l.name, q.of, q.text, q.scale});
+      for (const std::string& note : q.notes)
+        notes.push_back(join_text(l.name, ", ", q.of, ": ", note));
+    }
+  out += quantizers.to_string(width);
+  for (const std::string& note : notes) out += wrapped("note: " + note, width, 2) + "\n";
+  return out;
+}
+
+}  // namespace qloom::report
