@@ -24,16 +24,16 @@ struct CompileOptions {
   jit::Target target = jit::Target::host();
   FloatMode float_mode = FloatMode::reproducible;
   /// The graph's own options() carry the evaluation switches (division, batch norm rounding).
-  ManagerOptions passes;
-  std::vector<std::pair<std::string, std::string>>
-      pinned;  ///< node name → kernel name, or "KERNEL VARIANT" with Variant::to_string
-  std::vector<std::string> disabled_kernels;
+  ManagerOptions passes = {};
+  std::vector<std::pair<std::string, std::string>> pinned =
+      {};  ///< node name → kernel name, or "KERNEL VARIANT" with Variant::to_string
+  std::vector<std::string> disabled_kernels = {};
   int64_t batch = 16;  ///< samples a call that costs are predicted for, >= 1; any number can be run
   int64_t exhaustive_limit = int64_t{1} << 20;  ///< points per channel of exhaustive verification
   /// Samples that the model is expected to see: Halide is used where it saves more time on so many
   /// than it takes to compile.
   int64_t expected_samples = 10'000;
-  jit::CompilerFlags compiler;
+  jit::CompilerFlags compiler = {};
   bool in_memory =
       true;  ///< load the code through ORC; false: leave `objects` for the cache to link
 };

@@ -12,11 +12,11 @@
 namespace qloom {
 
 struct LoadOptions {
-  std::string weights;  ///< weights file that goes with an architecture JSON
-  ImportOptions import;
-  passes::CompileOptions compile;
+  std::string weights = {};  ///< weights file that goes with an architecture JSON
+  ImportOptions import = {};
+  passes::CompileOptions compile = {};
   bool use_cache = true;
-  std::string cache_folder;  ///< "": the default of jit::Cache
+  std::string cache_folder = {};  ///< "": the default of jit::Cache
 };
 
 struct LoadedModel {
