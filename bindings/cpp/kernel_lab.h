@@ -31,13 +31,13 @@ struct NetworkCheck {
                                  uint64_t seed = 1, float reach = 2);
 
 /// A kernel on random layers of all kinds (dense, convolutions of one and two dimensions, strided,
-/// padded, dilated, grouped, depthwise; elementwise chains) of all kinds of value sets and of what
-/// follows the sums. Every layer that it matches runs with it and is compared bit by bit.
+/// padded, dilated, grouped, depthwise; pooling; elementwise chains) of all kinds of value sets and
+/// of what follows the sums. Every layer that it matches runs with it and is compared bit by bit.
 struct KernelCheck {
   std::string kernel;
   int regions = 0;                      ///< it was asked for
   int matched = 0;                      ///< and ran
-  std::map<std::string, int> refusals;  ///< its reasons, and how often
+  std::map<std::string, int> refusals;  ///< its reasons (# for numbers), and how often
   std::vector<std::string> failures;    ///< layer and first difference
   /// It ran somewhere and was right everywhere.
   [[nodiscard]] bool ok() const { return matched > 0 && failures.empty(); }

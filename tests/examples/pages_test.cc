@@ -1,6 +1,8 @@
 // The C++ in the pages is the C++ that the tests compile.
 #include <gtest/gtest.h>
 
+#include <algorithm>
+#include <filesystem>
 #include <fstream>
 #include <set>
 #include <sstream>
@@ -107,6 +109,25 @@ TEST(Pages, ReadmeShowsTheExampleThatRuns) {
   const std::string shown = section(text, "readme");
   ASSERT_NE(shown, text) << "load_and_run.cc has no lines // [readme] and // [/readme]";
   EXPECT_EQ(blocks[0], shown);
+}
+
+TEST(Pages, CppReadmeShowsTheExampleThatRuns) {
+  const auto blocks = blocks_of(text_of(testing::source_dir() / "bindings/cpp/README.md"), "cpp");
+  ASSERT_EQ(blocks.size(), 1U) << "one ```cpp block, that of mixed_precision.cc";
+  const std::string text = text_of(testing::source_dir() / "tests/examples/mixed_precision.cc");
+  const std::string shown = section(text, "readme");
+  ASSERT_NE(shown, text) << "mixed_precision.cc has no lines // [readme] and // [/readme]";
+  EXPECT_EQ(blocks[0], shown);
+}
+
+/// An example says what it shows in less than 60 lines.
+TEST(Pages, ExamplesAreShort) {
+  for (const char* name :
+       {"dense_pruned", "load_and_run", "mixed_precision", "own_kernel", "own_quantizer"}) {
+    const std::string text =
+        text_of(testing::source_dir() / "tests/examples" / (std::string(name) + ".cc"));
+    EXPECT_LT(std::count(text.begin(), text.end(), '\n'), 60) << name;
+  }
 }
 
 /// Tests of the reader of pages.
