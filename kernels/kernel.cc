@@ -80,6 +80,11 @@ void register_kernel(const KernelDef& def) {
   if (def.is_reference()) {
     need(def.reference_op != nullptr, "reference_op");
     need(def.reference_ns != nullptr, "reference_ns");
+  } else if (def.pipeline != nullptr || def.primitive != nullptr) {
+    need(def.node_op != nullptr, "node_op");
+    need(def.missing != nullptr, "missing");
+    need(def.takes != nullptr, "takes");
+    need(def.node_ns != nullptr, "node_ns");
   } else {
     need(def.match != nullptr, "match");
     need(def.input_storage != nullptr, "input_storage");
