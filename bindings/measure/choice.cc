@@ -16,8 +16,11 @@ std::vector<Alternative> alternatives_of(const passes::RegionReport& region, int
   std::vector<Alternative> out;
   for (int v = 0; v < variants; ++v)
     for (const passes::Candidate& c : region.candidates) {
-      if (!c.matches || static_cast<size_t>(v) >= c.variants.size()) continue;
-      const auto& [variant, ns] = c.variants[static_cast<size_t>(v)];
+      // Only emitted kernels have variants.
+      const std::vector<std::pair<std::string, double>> one{{"", c.predicted_ns}};
+      const auto& all = c.variants.empty() ? one : c.variants;
+      if (!c.matches || static_cast<size_t>(v) >= all.size()) continue;
+      const auto& [variant, ns] = all[static_cast<size_t>(v)];
       if (c.kernel != region.kernel || variant != region.variant)
         out.push_back({c.kernel, variant, ns, 0});
     }
