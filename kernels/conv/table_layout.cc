@@ -15,7 +15,6 @@ constexpr int64_t kLargestLevel = 4;
 constexpr uint8_t kNoWeight = 128;
 constexpr int64_t kByteTop = 255;
 
-
 /// Vector operations of `steps` steps of `n` lookups.
 int64_t cost_of(TableSums sums, int64_t steps, int64_t n) {
   switch (sums) {
@@ -112,7 +111,7 @@ std::vector<int32_t> channel_constants(const TablePlan& plan, std::span<const in
   const auto pitch = static_cast<size_t>(plan.constants_pitch() / 4);
   std::vector<int32_t> all(static_cast<size_t>(plan.classes) * pitch, 0);
   Classes classes;
-  if (plan.classes > 1) classes = classes_of(w);
+  if (terms.excludes_padding) classes = classes_of(w);
   for (int64_t y = 0; y < w.kernel_h; ++y)
     for (int64_t x = 0; x < w.kernel_w; ++x)
       for (int64_t n = 0; n < w.n; ++n) {
@@ -124,7 +123,7 @@ std::vector<int32_t> channel_constants(const TablePlan& plan, std::span<const in
         }
         for (int64_t k = 0; k < plan.classes; ++k) {
           bool inside = true;
-          if (plan.classes > 1) {
+          if (terms.excludes_padding) {  // there may be one class whose windows all stick out
             const auto columns = static_cast<int64_t>(classes.columns.size());
             inside = classes.rows[static_cast<size_t>(k / columns)][static_cast<size_t>(y)] &&
                      classes.columns[static_cast<size_t>(k % columns)][static_cast<size_t>(x)];

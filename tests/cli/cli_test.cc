@@ -168,7 +168,7 @@ TEST(Cli, ExplainNamesKernelsReasonsAndProofs) {
       refused_with_reason +=
           c["verdict"] == "no" && !c["reason"].get<std::string>().empty() ? 1 : 0;
   }
-  EXPECT_EQ(with_accumulator, 3);
+  EXPECT_EQ(with_accumulator, 4);  // two convolutions, a pool, a dense layer
   EXPECT_GT(refused_with_reason, 3);
 }
 

@@ -190,6 +190,25 @@ TEST(Kernels, SampleForDotProductsAgreesWithPlainLoops) {
   for (const Lowering lowering : lowerings(true)) expect_no_differences(sweep, lowering);
 }
 
+/// One way to stick out, common to all windows.
+TEST(Kernels, WindowsThatAllStickOut) {
+  ProblemSpec spec;
+  spec.name = "one row below a 2×2 window";
+  spec.window = conv_window(1, 14, 3, 8, 2, 2, 3, 1, 1, Pad::same);
+  spec.input = spec.weights = Numeric::binary();
+  Problem problem(spec);
+  int matched = 0;
+  for (const KernelDef* kernel : emitted_kernels()) {
+    if (!kernel->match(problem.query())) continue;
+    ++matched;
+    const jit::Target target = target_of(Lowering::interpreted);
+    for (const kernels::Variant& v : kernel->variants(problem.query_for(*kernel), target))
+      EXPECT_TRUE(run_jobs({{kernel, &problem, v}}, Lowering::interpreted).empty())
+          << kernel->name << " " << v.to_string();
+  }
+  EXPECT_GE(matched, 4);
+}
+
 class KernelsLong : public ::testing::TestWithParam<uint64_t> {};
 INSTANTIATE_TEST_SUITE_P(Part, KernelsLong, ::testing::Range<uint64_t>(0, 8));
 
