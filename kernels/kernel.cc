@@ -61,8 +61,11 @@ double predicted_ns(const KernelDef& kernel, const Query& query, const Variant& 
   bytes += w.h * w.w * run_bytes(query.input_storage, w.c);
   for (const TailOutput& output : query.tail->outputs)
     bytes += w.out_h * w.out_w * run_bytes(output.storage, w.n);
-  if (query.weight_codes != nullptr) bytes += query.weight_codes->size();
-  return jit::predicted_ns(counts, target, bytes) / static_cast<double>(count);
+  if (query.weight_codes != nullptr)
+    bytes += static_cast<int64_t>(static_cast<double>(query.weight_codes->size()) *
+                                  kernel.weight_bits / 8);
+  return kernel.over_counted * jit::predicted_ns(counts, target, bytes) /
+         static_cast<double>(count);
 }
 
 const KernelDef* find_kernel(std::string_view name) {

@@ -273,6 +273,7 @@ extern constinit const KernelDef conv_float{
     .pack = pack,
     .scratch_bytes = scratch_bytes,
     .emit = emit,
-    .work_items = work_items};
+    .work_items = work_items,
+    .over_counted = 3};
 
 }  // namespace qloom::kernels

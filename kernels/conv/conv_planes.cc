@@ -367,6 +367,7 @@ extern constinit const KernelDef conv_planes{
     .pack = pack,
     .scratch_bytes = scratch_bytes,
     .emit = emit,
-    .work_items = work_items};
+    .work_items = work_items,
+    .weight_bits = 2};
 
 }  // namespace qloom::kernels

@@ -482,6 +482,8 @@ extern constinit const KernelDef conv_table_binary{
     .pack = pack,
     .scratch_bytes = scratch_bytes,
     .emit = emit,
-    .work_items = work_items};
+    .work_items = work_items,
+    .over_counted = 1.15,
+    .weight_bits = 2};
 
 }  // namespace qloom::kernels

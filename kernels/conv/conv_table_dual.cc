@@ -51,6 +51,8 @@ extern constinit const KernelDef conv_table_dual{
     .pack = pack,
     .scratch_bytes = scratch_bytes,
     .emit = emit,
-    .work_items = work_items};
+    .work_items = work_items,
+    .over_counted = 1.15,
+    .weight_bits = 4};
 
 }  // namespace qloom::kernels

@@ -42,6 +42,8 @@ extern constinit const KernelDef conv_table_exact{
     .pack = pack,
     .scratch_bytes = scratch_bytes,
     .emit = emit,
-    .work_items = work_items};
+    .work_items = work_items,
+    .over_counted = 1.25,
+    .weight_bits = 4};
 
 }  // namespace qloom::kernels

@@ -352,6 +352,7 @@ extern constinit const KernelDef conv_xnor{
     .pack = pack,
     .scratch_bytes = scratch_bytes,
     .emit = emit,
-    .work_items = work_items};
+    .work_items = work_items,
+    .weight_bits = 1};
 
 }  // namespace qloom::kernels

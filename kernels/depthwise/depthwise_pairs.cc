@@ -414,6 +414,7 @@ extern constinit const KernelDef depthwise_pairs{
     .pack = pack,
     .scratch_bytes = scratch_bytes,
     .emit = emit,
-    .work_items = work_items};
+    .work_items = work_items,
+    .over_counted = 1.2};
 
 }  // namespace qloom::kernels

@@ -279,6 +279,7 @@ extern constinit const KernelDef pool_lanes{
     .pack = pack,
     .scratch_bytes = scratch_bytes,
     .emit = emit,
-    .work_items = work_items};
+    .work_items = work_items,
+    .over_counted = 1.45};
 
 }  // namespace qloom::kernels
