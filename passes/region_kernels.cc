@@ -154,12 +154,12 @@ void RegionKernels::add_choices(const KernelDef& kernel, Storage input, const La
   query->tail = lowered.tail.get();
   if (!kernel.match(*query)) return;
   const auto add = [&](const Variant& variant) {
-    out.push_back(
-        {.kernel = &kernel,
-         .variant = variant,
-         .query = query,
-         .tail = lowered.tail,
-         .predicted_ns = kernels::predicted_ns(kernel, *query, variant, options_.target, options_.batch)});
+    out.push_back({.kernel = &kernel,
+                   .variant = variant,
+                   .query = query,
+                   .tail = lowered.tail,
+                   .predicted_ns = kernels::predicted_ns(kernel, *query, variant, options_.target,
+                                                         options_.batch)});
   };
   if (among == nullptr) {
     const std::string* pin = pin_of(region_.name, options_);

@@ -19,7 +19,8 @@ namespace qloom::bench {
 /// are inside, and so are conversions, where there are any.
 class Layer {
  public:
-  /// Builds, compiles for spec.batch samples a call, runs the input quantizer. Throws UserError as compiling does.
+  /// Builds, compiles for spec.batch samples a call, runs the input quantizer. Throws UserError as
+  /// compiling does.
   explicit Layer(const LayerSpec& spec, const passes::CompileOptions& options = {});
   ~Layer();
   Layer(const Layer&) = delete;
