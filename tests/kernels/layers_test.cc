@@ -79,6 +79,25 @@ std::vector<ProblemSpec> layers() {
       TailKind::thresholds);
   add("w1a2 28x28x128", conv_window(28, 28, 128, 128, 3, 3, 1, 1, 1, same), u2, b,
       TailKind::thresholds);
+  auto pool = [&](std::string name, kernels::Pooling kind, kernels::Window w, TailKind tail) {
+    add(std::move(name), w, u4, u4, tail);
+    list.back().pooling = kind;
+  };
+  pool("digits max pool 28x28x16", kernels::Pooling::maximum,
+       pool_window(28, 28, 16, 2, 2, 2, valid), TailKind::plain);
+  pool("quicknet max pool 112x112", kernels::Pooling::maximum,
+       pool_window(112, 112, 64, 3, 3, 2, same), TailKind::plain);
+  list.back().f32_input = true;
+  pool("resnet8 average 8x8x64", kernels::Pooling::sum, pool_window(8, 8, 64, 8, 8, 1, valid),
+       TailKind::float_chain);
+  add("float stem 32x32x3", conv_window(32, 32, 3, 16, 3, 3, 1, 1, 1, same), u8, s8,
+      TailKind::scale_round);
+  list.back().f32_input = true;
+  add("float dense 256", dense_window(256, 1000), u8, s8, TailKind::float_chain);
+  list.back().f32_input = true;
+  add("float dw 12x12x64", conv_window(12, 12, 64, 64, 3, 3, 1, 1, 64, same), u8, s8,
+      TailKind::float_chain);
+  list.back().f32_input = true;
   ProblemSpec input;
   input.name = "quantize 32x32x3";
   input.elementwise = input.f32_input = true;
