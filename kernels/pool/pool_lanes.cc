@@ -184,13 +184,18 @@ std::vector<Value> emit_windows(Emitter& e, const Query& q, const Plan& plan,
     std::vector<Variable> all;
     for (const Value pixel : pixels)
       all.push_back(e.variable(plan.maximum ? load(pixel) : e.zeros(plan.sum, lanes)));
+    auto take = [&](Value at) {
+      for (size_t r = 0; r < pixels.size(); ++r)
+        e.set(all[r], combine(e.get(all[r]), load(e.offset(pixels[r], at))));
+    };
     auto row = [&](Value from) {
-      auto column = [&](Value at) {
-        for (size_t r = 0; r < pixels.size(); ++r)
-          e.set(all[r], combine(e.get(all[r]), load(e.offset(pixels[r], at))));
-      };
+      // Few columns are written out: a loop of its own costs more than they do.
+      if (w.kernel_h > 1 && w.kernel_w <= kUnrolledTaps) {
+        for (int64_t x = 0; x < w.kernel_w; ++x) take(e.add(from, g.tap_offset(0, x)));
+        return;
+      }
       e.loop("columns", from, e.add(from, w.kernel_w * g.tap_offset(0, 1)), g.tap_offset(0, 1),
-             static_cast<double>(w.kernel_w), column);
+             static_cast<double>(w.kernel_w), take);
     };
     if (w.kernel_h == 1)
       row(e.integer(0));
