@@ -53,7 +53,7 @@ class PipelineCompiler {
 [[nodiscard]] PipelineCompiler& pipeline_compiler();
 
 /// What Halide costs before the first sample runs, in milliseconds. Measured on AMD EPYC (Zen 5,
-/// shared host), best of 5: see kernels/halide/README.md.
+/// shared host), single timings: see kernels/halide/README.md.
 struct PipelineStart {
   double open_ms;  ///< loading libHalide and the first pipeline of a process
   double each_ms;  ///< a pipeline after that

@@ -10,6 +10,12 @@
 namespace qloom::bench {
 namespace {
 
+/// What code is made for, as a reader knows it.
+std::string code_for(const jit::Target& target) {
+  constexpr const char* kNames[] = {"AVX-512 with VNNI", "AVX2", "no vector extension"};
+  return kNames[static_cast<int>(target.lowering)];
+}
+
 std::string processor() {
   std::ifstream file("/proc/cpuinfo");
   std::string name, family, model;
@@ -37,7 +43,7 @@ std::string governor() {
 std::string machine_json() {
   const nlohmann::ordered_json out{
       {"processor", processor()}, {"cores", std::thread::hardware_concurrency()},
-      {"governor", governor()},   {"target", jit::Target::host().to_string()},
+      {"governor", governor()},   {"target", code_for(jit::Target::host())},
       {"compiler", __VERSION__},  {"version", version()}};
   return out.dump();
 }

@@ -119,7 +119,7 @@ std::string markdown_of(const std::string& results) {
   try {
     const Json& m = r.at("machine");
     std::string out = fmt::format(
-        "Measured on {}, {} cores, instruction sets {}; commit {}. Best of many short repetitions; "
+        "Measured on {}, {} cores, code for {}; commit {}. Best of many short repetitions; "
         "the fp32 peak is what the "
         "same core did in the same seconds with float32 multiply-adds in registers.\n\n",
         m.at("processor").get<std::string>(), m.at("cores").get<int>(),
