@@ -70,6 +70,7 @@ void expect_same_bits(const std::vector<Tensor>& got, const std::vector<Tensor>&
 CompileOptions seen_often() {
   CompileOptions options;
   options.expected_samples = 1'000'000'000;
+  options.disabled_kernels = {"pool_lanes"};  // emitted, so it needs no library to be fast
   return options;
 }
 
@@ -98,6 +99,7 @@ TEST(Pipelines, PinnedOnesAreCompiledWhateverTheyCost) {
   const Graph graph = moves();
   CompileOptions options;
   options.expected_samples = 1;
+  options.disabled_kernels = {"pool_lanes"};
   options.pinned = {{"joined", "halide_concat"}};
   const Compilation compiled = passes::compile(graph.clone(), options);
   EXPECT_EQ(kernel_of(compiled, "joined"), "halide_concat");
