@@ -14,7 +14,8 @@ namespace qloom::passes {
 /// Whether a reduce node goes over all axes between batch and channels, one or two.
 [[nodiscard]] bool reduces_image(const Graph& graph, const Node& node);
 
-/// Geometry of a conv, dense, pool or such a reduce node; of any other node that of its result, element by element.
+/// Geometry of a conv, dense, pool or such a reduce node; of any other node that of its result,
+/// element by element.
 [[nodiscard]] kernels::Window window_of(const Graph& graph, const Node& node);
 
 /// What is asked of kernels for a region or a node that stays alone; tail and storages are left

@@ -16,8 +16,8 @@ struct Choice {
   const kernels::KernelDef* kernel = nullptr;
   kernels::Variant variant;
   std::shared_ptr<const kernels::Query> query;
-  std::shared_ptr<const kernels::Tail>
-      tail = nullptr;  ///< the query points to it; null for kernels of single nodes
+  std::shared_ptr<const kernels::Tail> tail =
+      nullptr;  ///< the query points to it; null for kernels of single nodes
   std::shared_ptr<const kernels::ReferenceSpec> spec = nullptr;  ///< of those; null for emitted
   double predicted_ns = 0;
 };

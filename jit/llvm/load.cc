@@ -41,10 +41,9 @@ class OrcCode final : public Code {
     const std::string library = name + "#" + std::to_string(session_->next++);
     library_ = &take(jit.getExecutionSession().createJITDylib(library), what);
     try {
-      library_->addGenerator(
-          take(llvm::orc::DynamicLibrarySearchGenerator::GetForCurrentProcess(
-                   jit.getDataLayout().getGlobalPrefix(), is_memory_function),
-               what));
+      library_->addGenerator(take(llvm::orc::DynamicLibrarySearchGenerator::GetForCurrentProcess(
+                                      jit.getDataLayout().getGlobalPrefix(), is_memory_function),
+                                  what));
       take(jit.addObjectFile(*library_, std::move(buffer)), what);
       // All addresses now: an error belongs here, and later nothing of LLVM is called.
       for (const std::string& symbol : names) {

@@ -9,9 +9,9 @@
 #include "bindings/cli/command.h"
 #include "bindings/cli/support/progress.h"
 #include "bindings/cli/support/starts.h"
-#include "bindings/report/table.h"
 #include "bindings/cpp/load.h"
 #include "bindings/measure/speed.h"
+#include "bindings/report/table.h"
 #include "graph/support/error.h"
 
 namespace qloom::cli::commands {

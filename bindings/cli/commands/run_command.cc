@@ -12,10 +12,10 @@
 #include "bindings/cli/command.h"
 #include "bindings/cli/support/npy.h"
 #include "bindings/cli/support/progress.h"
-#include "bindings/report/table.h"
 #include "bindings/cpp/load.h"
 #include "bindings/golden/compare.h"
 #include "bindings/measure/process.h"
+#include "bindings/report/table.h"
 #include "graph/support/error.h"
 
 namespace qloom::cli::commands {
