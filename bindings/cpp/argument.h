@@ -81,7 +81,7 @@ std::optional<ConfigValue> config_of(const T& v) {
   } else if constexpr (std::is_same_v<T, PaddingCells>) {
     return v.config();
   } else if constexpr (std::is_same_v<T, Sizes>) {
-    if (v.values().size() == 1) return ConfigValue(v.values()[0]);
+    if (v.values().size() == 1) return std::optional<ConfigValue>(std::in_place, v.values()[0]);
     return config_of(v.values());
   } else if constexpr (requires { v.has_value(); }) {
     return v ? config_of(*v) : std::nullopt;
@@ -92,7 +92,8 @@ std::optional<ConfigValue> config_of(const T& v) {
       elements.push_back(config_of(typename T::value_type(element)).value());
     return ConfigValue(std::move(elements));
   } else {
-    return ConfigValue(v);
+    // Made in place: GCC 12 sees a moved variant as uninitialized under sanitizers.
+    return std::optional<ConfigValue>(std::in_place, v);
   }
 }
 
