@@ -332,25 +332,15 @@ void emit(const Query& q, const Variant& v, Emitter& e) {
       }
     });
   };
-  emit_walk(
-      e, plan.geometry, v.rows, b.input, b.scratch, e.offset(b.constants, plan.pixels),
-      [&](const EmitTiles& emit_tiles) {
-        const Value weights = e.offset(b.constants, plan.weights);
-        const int64_t width = plan.columns * plan.lanes, bytes = plan.tile_bytes(plan.columns);
-        emit_channel_tiles(
-            e, cut, plan.full_tiles,
-            [&](Value t) {
-              channel_tile(emit_tiles, plan.columns, plan.lanes, e.multiply(t, width),
-                           e.offset(weights, e.multiply(t, bytes)));
-            },
-            plan.rest_columns > 0,
-            [&] {
-              channel_tile(emit_tiles, plan.rest_columns, plan.rest_lanes,
-                           e.integer(plan.full_tiles * width),
-                           e.offset(weights, plan.full_tiles * bytes));
-            });
-      },
-      cut);
+  emit_walk_channels(e, plan.geometry, v.rows, b.input, b.scratch,
+                     e.offset(b.constants, plan.pixels), e.offset(b.constants, plan.weights),
+                     {.lanes = plan.lanes,
+                      .columns = plan.columns,
+                      .full = plan.full_tiles,
+                      .rest_columns = plan.rest_columns,
+                      .rest_lanes = plan.rest_lanes,
+                      .bytes = plan.tile_bytes(plan.columns)},
+                     cut, channel_tile);
 }
 
 }  // namespace
