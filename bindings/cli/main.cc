@@ -25,6 +25,16 @@ int main(int argc, char** argv) {
     sub->final_callback([&action, run = command->add(*sub)] { action = run; });
   }
   try {
+    // CLI11 would only say that an argument was not expected.
+    if (argc > 1 && argv[1][0] != '-') {
+      std::string names;
+      bool known = false;
+      for (const cli::CommandDef* command : cli::commands::all_commands()) {
+        names += (names.empty() ? "" : ", ") + std::string(command->name);
+        known = known || command->name == argv[1];
+      }
+      qloom_check(known, "there is no command '", argv[1], "': the commands are ", names);
+    }
     app.parse(argc, argv);
     if (!action) {
       std::fputs(app.help().c_str(), stdout);

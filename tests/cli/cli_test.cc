@@ -156,6 +156,13 @@ TEST(Cli, BenchShowsEachRegionWithinEightyColumns) {
   EXPECT_EQ(qloom({"bench", model(), "--float-mode", "loose"}).exit_code, 2);
 }
 
+TEST(Cli, AMistypedCommandIsNamedBesideThoseThereAre) {
+  const Finished f = qloom({"bnech", model()});
+  EXPECT_EQ(f.exit_code, 2);
+  EXPECT_NE(f.err.find("no command 'bnech'"), std::string::npos) << f.err;
+  EXPECT_NE(f.err.find("bench"), std::string::npos) << f.err;
+}
+
 TEST(Cli, ExplainNamesKernelsReasonsAndProofs) {
   const Finished f = qloom({"explain", model(), "--json"});
   ASSERT_EQ(f.exit_code, 0) << f.err;
