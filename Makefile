@@ -53,7 +53,7 @@ bench: build/$(PRESET)/build.ninja
 
 # qloom beside other systems on the same networks; PEERS are options of bench/peers/run.py.
 bench-peers: build/$(PRESET)/build.ninja
-	@$(NINJA) $(DEMO_TARGETS) qloom_peers_peak
+	@$(NINJA) bench_programs qloom_peers_peak
 	@python3 bench/peers/run.py --build build/$(PRESET) $(PEERS)
 
 check-all:

@@ -3,7 +3,6 @@
 #include <unistd.h>
 
 #include <algorithm>
-#include <array>
 #include <atomic>
 #include <bit>
 #include <chrono>
@@ -13,12 +12,18 @@
 
 #include "graph/support/error.h"
 #include "graph/support/float_environment.h"
+#include "runtime/fork_cost.h"
 
 namespace qloom::runtime {
 namespace {
 
 using kernels::kSlackBytes;
 constexpr std::align_val_t kAlignment{64};
+// A thread of a pool that was just made needs up to 0.15 ms until it is there, on an idle machine;
+// on a busy one a time slice.
+constexpr int64_t kForkPatienceNs = 5'000'000, kForkRetryPatienceNs = 300'000;
+constexpr double kSlowForkNs = 2000;  // threads that wait for each other take a tenth of that
+constexpr int64_t kRarestForkRuns = 1 << 16;
 constexpr int64_t kLargestTile = 256;  // longer tiles amortise nothing more and split worse
 
 struct Free {
@@ -79,22 +84,6 @@ struct InputPlan {
   bool exact_reads = true;
 };
 
-/// Median of what it takes to run one part on each of `threads` threads, less the part itself.
-double measure_fork(ParallelFor& pool, int threads) {
-  constexpr int64_t kWorkNs = 3000;
-  std::array<double, 31> times{};
-  for (double& time : times) {
-    const int64_t start = now_ns();
-    pool.for_parts(threads, [](int64_t) {
-      for (const int64_t begin = now_ns(); now_ns() - begin < kWorkNs;) {
-      }
-    });
-    time = static_cast<double>(now_ns() - start - kWorkNs);
-  }
-  std::nth_element(times.begin(), times.begin() + times.size() / 2, times.end());
-  return std::max(0.0, times[times.size() / 2]);
-}
-
 }  // namespace
 
 struct Executor::State {
@@ -120,8 +109,9 @@ struct Executor::State {
     pool = o.pool != nullptr ? o.pool : own_pool.get();
     const bool has_items =
         std::ranges::any_of(program.calls, [](const Call& call) { return call.work_items > 1; });
-    fork_ns = options.fork_ns >= 0 || !has_items ? std::max(0.0, options.fork_ns)
-                                                 : measure_fork(*pool, options.threads);
+    measures_fork = options.fork_ns < 0 && has_items;
+    fork_ns = measures_fork ? measure_fork_ns(*pool, options.threads, kForkPatienceNs)
+                            : std::max(0.0, options.fork_ns);
   }
 
   void plan_calls() {
@@ -279,6 +269,15 @@ struct Executor::State {
 
   // --- threads share each call ------------------------------------------------------------------
 
+  /// Where the other threads had no time while the fork was measured, looks again, ever more
+  /// seldom: in a batch that could be shared.
+  void measure_fork_again() noexcept {
+    if (!measures_fork || fork_ns < kSlowForkNs || ++runs_since_fork < runs_until_fork) return;
+    runs_since_fork = 0;
+    runs_until_fork = std::min(kRarestForkRuns, 2 * runs_until_fork);
+    fork_ns = std::min(fork_ns, measure_fork_ns(*pool, options.threads, kForkRetryPatienceNs));
+  }
+
   /// Parts into which a call on `n` samples is cut; 1: they would not pay for being handed out.
   [[nodiscard]] int64_t parts_of(size_t call, int64_t n) const {
     const Call& c = program.calls[call];
@@ -396,6 +395,7 @@ struct Executor::State {
     for (Worker& worker : workers) worker.bad = BadValue();
     step = step_of(samples);
     const int64_t tiles = (samples + step - 1) / step;
+    if (samples < options.threads) measure_fork_again();
     if (calls_to_share(samples, step) > 0) {
       run_shared();
     } else if (options.threads == 1 || tiles == 1) {
@@ -428,6 +428,8 @@ struct Executor::State {
   std::unique_ptr<ThreadPool> own_pool;
   ParallelFor* pool = nullptr;  ///< null with one thread
   double fork_ns = 0;
+  bool measures_fork = false;
+  int64_t runs_since_fork = 0, runs_until_fork = 16;
   std::vector<InputPlan> input_plans;
   std::vector<int64_t> input_elements, output_elements;  ///< per sample
   std::vector<size_t> first_pointer;                     ///< per call, in Worker::pointers

@@ -21,7 +21,8 @@ struct ExecutorOptions {
   /// Not owned: the host's threads. Null: `threads` - 1 of its own, besides the caller's.
   ParallelFor* pool = nullptr;
   /// What it costs to cut a call into parts: nanoseconds from handing them out until the last is
-  /// known to be done, beyond their work. Negative: measured when the executor is made.
+  /// known to be done, beyond their work. Negative: measured when the executor is made, and again
+  /// while it runs as long as the other threads never came in time.
   double fork_ns = -1;
 };
 
@@ -50,7 +51,8 @@ class Executor {
   [[nodiscard]] int64_t tile() const;  ///< samples per tile; 0: the whole batch
   /// Calls that threads share for a batch of `samples`; 0: they take tiles, or there is one thread.
   [[nodiscard]] int64_t shared_calls(int64_t samples) const;
-  [[nodiscard]] double fork_ns() const;  ///< as given or measured; 0 with one thread
+  [[nodiscard]] double fork_ns() const;  ///< as given or measured; 0 with one thread,
+                                         ///< infinite where the other threads never took part
 
  private:
   struct State;

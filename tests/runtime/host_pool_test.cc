@@ -2,6 +2,7 @@
 #include <gtest/gtest.h>
 
 #include <atomic>
+#include <cmath>
 #include <thread>
 
 #include "runtime/executor.h"
@@ -67,6 +68,33 @@ TEST(HostPool, MayBeSharedByExecutors) {
     hosts.emplace_back(
         [&] { expect_right(model, {.threads = 2, .tile = 8, .pool = &pool, .fork_ns = 0}); });
   for (std::thread& host : hosts) host.join();
+}
+
+/// Threads that have no time until `awake`.
+class Late final : public ParallelFor {
+ public:
+  void run(int64_t parts, Body body, void* context) noexcept override {
+    if (awake) return threads_.run(parts, body, context);
+    for (int64_t part = 0; part < parts; ++part) body(context, part);
+  }
+  bool awake = false;
+
+ private:
+  ThreadPool threads_{2};
+};
+
+TEST(HostPool, ThreadsThatComeLateAreAskedAgain) {
+  Late pool;
+  Executor executor(std::make_shared<Model>(shared_program(), small_code()),
+                    {.threads = 2, .pool = &pool});
+  EXPECT_TRUE(std::isinf(executor.fork_ns()));
+  EXPECT_EQ(executor.shared_calls(1), 0);
+  pool.awake = true;
+  SmallBatch batch(1);
+  // On a machine that does other things too the second thread may miss its chance a few times.
+  for (int i = 0; i < 1 << 16 && std::isinf(executor.fork_ns()); ++i)
+    ASSERT_TRUE(batch.run(executor).ok());
+  EXPECT_FALSE(std::isinf(executor.fork_ns()));
 }
 
 TEST(HostPool, ForkIsMeasuredWhereItMatters) {
