@@ -181,8 +181,7 @@ ValueId LayerBuilder::weight(std::string_view weight_name, const Extents& expect
   return graph.constant(name(weight_name), Tensor(w.shape, w.values));
 }
 
-QuantizerOrFunction LayerBuilder::quantizer(std::string_view key, std::string_view fallback) const {
-  const ConfigView v = config_[key];
+QuantizerOrFunction read_quantizer(const ConfigView& v, std::string_view fallback) {
   try {
     if (!v.exists()) return fallback.empty() ? QuantizerOrFunction() : parse_quantizer(fallback);
     // QKeras tests the truth of the argument: "" is none.
@@ -195,6 +194,10 @@ QuantizerOrFunction LayerBuilder::quantizer(std::string_view key, std::string_vi
     v.fail(text);
   }
   v.fail_expected("a quantizer: null, text or an object with class_name and config");
+}
+
+QuantizerOrFunction LayerBuilder::quantizer(std::string_view key, std::string_view fallback) const {
+  return read_quantizer(config_[key], fallback);
 }
 
 QuantizerOrFunction LayerBuilder::weight_quantizer(std::string_view key,

@@ -51,6 +51,12 @@ struct LayerDef {
 /// expects. Without it missing variables are an error.
 using WeightFill = std::function<Tensor(std::string_view name, const Extents& shape)>;
 
+/// What QKeras makes of an argument that may name a quantizer or a function: null, an object, or
+/// text. An absent key gives `fallback` (text in the same grammar; "" for none). Throws UserError
+/// naming the key.
+[[nodiscard]] QuantizerOrFunction read_quantizer(const ConfigView& v,
+                                                 std::string_view fallback = "");
+
 /// What a build function works with: the layer's configuration, inputs and weights, and the graph.
 class LayerBuilder {
  public:
@@ -94,8 +100,7 @@ class LayerBuilder {
   /// A variable as a constant, its shape checked. `axes` says in the message where the shape comes
   /// from ("kernel_size, input channels / groups, filters").
   ValueId weight(std::string_view weight_name, const Extents& expected, std::string_view axes);
-  /// What QKeras makes of an argument that may name a quantizer or a function: null, an object, or
-  /// text. Absent keys give `fallback` (text in the same grammar; "" for none).
+  /// `read_quantizer` of a key.
   [[nodiscard]] QuantizerOrFunction quantizer(std::string_view key,
                                               std::string_view fallback = "") const;
   /// A weight quantizer: like `quantizer`, and alpha=None becomes auto_po2 (QKeras's

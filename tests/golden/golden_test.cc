@@ -51,7 +51,7 @@ TEST_P(GoldenTest, Bundle) {
 
 INSTANTIATE_TEST_SUITE_P(Data, GoldenTest,
                          ::testing::Values("quantizers", "strings", "layers", "files", "files_k3",
-                                           "broken"),
+                                           "broken", "qtools"),
                          [](const auto& info) { return std::string(info.param); });
 
 /// Every bundle of models, by the name it has in expected_counts.json: "own/digits_po2_ref".
@@ -77,6 +77,11 @@ INSTANTIATE_TEST_SUITE_P(Shared, GoldenModelTest, ::testing::ValuesIn(model_bund
                            std::ranges::replace(name, '/', '_');
                            return name;
                          });
+
+TEST(GoldenModelsTest, QtoolsOfStoredModels) {
+  QLOOM_NEEDS_SHARED();
+  check("qtools_with_models", (*testing::shared_dir() / "golden/qtools.json").string(), {});
+}
 
 TEST(GoldenModelsTest, EveryBundleIsListed) {
   QLOOM_NEEDS_SHARED();

@@ -29,12 +29,7 @@ std::vector<Outcome> run_bundle(const std::string& path, const RunOptions& optio
   if (kind == "models") return check_models(bundle, options, listener);
   if (kind == "broken") return check_broken(bundle, options, listener);
   qloom_check(kind == "qtools", path, ": bundles of this kind are not known");
-  std::vector<Outcome> outcomes;
-  for (const Json& c : bundle.cases()) {
-    outcomes.push_back(Outcome::skip(c.value("name", "?"), "kind: qtools"));
-    if (listener) listener(outcomes.back());
-  }
-  return outcomes;
+  return check_qtools(bundle, options, listener);
 }
 
 Counts count(const std::vector<Outcome>& outcomes) {

@@ -57,6 +57,7 @@ std::vector<Outcome> check_layers(const Bundle&, const RunOptions&, const Listen
 std::vector<Outcome> check_files(const Bundle&, const RunOptions&, const Listener&);
 std::vector<Outcome> check_models(const Bundle&, const RunOptions&, const Listener&);
 std::vector<Outcome> check_broken(const Bundle&, const RunOptions&, const Listener&);
+std::vector<Outcome> check_qtools(const Bundle&, const RunOptions&, const Listener&);
 
 struct Counts {
   int64_t passed = 0, failed = 0, skipped = 0;
