@@ -129,12 +129,7 @@ std::string to_text(const Extents& extents) {
 
 class Converter {
  public:
-  explicit Converter(KerasModel model) : model_(std::move(model)) {
-    if (!model_.weight_groups.empty()) {
-      keras::assign_weights(model_,
-                            [](const KerasLayer& l) { return keras::has_variables(l.class_name); });
-      keras::apply_pruning_masks(model_);
-    }
+  explicit Converter(const KerasModel& model) : model_(with_assigned_weights(model)) {
     for (size_t k = 0; k < model_.layers.size(); ++k) index_.emplace(model_.layers[k].name, k);
   }
 
@@ -212,6 +207,15 @@ class Converter {
 };
 
 }  // namespace
+
+KerasModel with_assigned_weights(KerasModel model) {
+  if (model.weight_groups.empty()) return model;
+  keras::assign_weights(model,
+                        [](const KerasLayer& l) { return keras::has_variables(l.class_name); });
+  keras::apply_pruning_masks(model);
+  model.weight_groups.clear();
+  return model;
+}
 
 qtools::QtoolsModel qtools_model_of(const KerasModel& model) { return Converter(model).run(); }
 

@@ -12,4 +12,8 @@ namespace qloom {
 /// auto_po2), and weights where the description has them. Throws UserError naming layer and key.
 [[nodiscard]] qtools::QtoolsModel qtools_model_of(const KerasModel& model);
 
+/// The description with its weights given to the layers, also to those that no graph is built of;
+/// what is left over is noted in `notes`. Nothing changes when it is done already.
+[[nodiscard]] KerasModel with_assigned_weights(KerasModel model);
+
 }  // namespace qloom

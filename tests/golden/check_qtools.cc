@@ -3,6 +3,7 @@
 
 #include <algorithm>
 #include <cmath>
+#include <map>
 
 #include "graph/support/error.h"
 
@@ -17,7 +18,6 @@ bool is_number(const Json& value) { return value.is_number() || value.is_boolean
 
 /// Models that are stored as files lie in another folder, which not everybody has.
 std::string reason_to_skip(const Bundle& bundle, const Json& c, const RunOptions& options) {
-  if (c.at("kind") == "qstats") return "kind: qstats";
   if (!c.contains("files")) return "";
   return model_files(bundle, c, options).empty() ? "its model's files lie elsewhere" : "";
 }
@@ -78,19 +78,31 @@ std::string check_refusal(const std::vector<qtools::Refusal>& refusals, const Js
 
 std::vector<Outcome> check_qtools(const Bundle& bundle, const RunOptions& options,
                                   const Listener& listener) {
+  std::map<std::string, const Json*> models;
   std::vector<Outcome> outcomes;
   for (const Json& c : bundle.cases()) {
     const auto name = c.at("name").get<std::string>();
+    const bool is_qstats = c.at("kind") == "qstats";
+    if (c.at("kind") == "model") models[name] = &c;
+    const Json& model = is_qstats ? *models.at(c.at("model").get<std::string>()) : c;
+    std::vector<Outcome> found;
     try {
-      const std::string reason = reason_to_skip(bundle, c, options);
-      const std::string text = reason.empty() ? check_case(bundle, c, options) : "";
-      outcomes.push_back(!reason.empty() ? Outcome::skip(name, reason)
-                         : text.empty()  ? Outcome::pass(name)
-                                         : Outcome::fail(name, text));
+      const std::string reason = reason_to_skip(bundle, model, options);
+      if (!reason.empty())
+        found.push_back(Outcome::skip(name, reason));
+      else if (is_qstats)
+        found = check_qtools_qstats(bundle, c, model, options);
+      else if (const std::string text = check_case(bundle, c, options); !text.empty())
+        found.push_back(Outcome::fail(name, text));
+      else
+        found.push_back(Outcome::pass(name));
     } catch (const std::exception& error) {
-      outcomes.push_back(Outcome::fail(name, join_text("unexpected error: ", error.what())));
+      found = {Outcome::fail(name, join_text("unexpected error: ", error.what()))};
     }
-    if (listener) listener(outcomes.back());
+    for (const Outcome& outcome : found) {
+      outcomes.push_back(outcome);
+      if (listener) listener(outcome);
+    }
   }
   return outcomes;
 }

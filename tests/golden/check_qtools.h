@@ -19,6 +19,12 @@ namespace qloom::golden {
 [[nodiscard]] std::string check_qtools_parallelism(const Bundle& bundle, const Json& c,
                                                    const RunOptions& options);
 
+/// A qstats case and, as a second outcome, what needs the model to run. `model`: the case that it
+/// names.
+[[nodiscard]] std::vector<Outcome> check_qtools_qstats(const Bundle& bundle, const Json& c,
+                                                       const Json& model,
+                                                       const RunOptions& options);
+
 /// The files of a case's model: beside the bundle, under the root, or in the folder of models
 /// beside that of the bundles. Empty if one is in none of them.
 [[nodiscard]] std::vector<std::string> model_files(const Bundle& bundle, const Json& c,
