@@ -36,6 +36,7 @@ enum class Word : uint8_t {
   to_i32,
   widen,  // per register of the result
   narrow,
+  narrow_saturated,
   pairs_u8s8,
   pairs_s16,
   dot_u8s8,
@@ -74,6 +75,7 @@ constexpr WordCost kCosts[] = {
     {Word::to_i32, {{{0, 0, 1}, {0, 0, 1}, {5, 0, 4}}}},
     {Word::widen, {{{0, 1, 0}, {0, 2.5, 0}, {0, 1.5, 0}}}},  // vpmovsx of a register: 0.8 a cycle
     {Word::narrow, {{{0, 1, 0}, {1, 2, 0}, {1, 1, 0}}}},     // mask, pack, order the halves
+    {Word::narrow_saturated, {{{0, 1, 0}, {0, 1.25, 0}, {8, 1, 0}}}},  // two packs, ordering
     {Word::pairs_u8s8, {{{0, 0, 1}, {0, 0, 1}, {6, 8, 2}}}},
     {Word::pairs_s16, {{{0, 0, 1}, {0, 0, 1}, {0, 0, 1}}}},  // LLVM finds pmaddwd in plain IR
     {Word::dot_u8s8, {{{0, 0, 1}, {1, 0, 2}, {8, 10, 2}}}},
@@ -189,6 +191,9 @@ class CountEmitter final : public Emitter {
   Value widen_unsigned(Value v, Element e) override { return widen(v, e); }
   Value narrow(Value v, Element e) override {
     return apply(Word::narrow, {v}, e, v.lanes, v.element == e);
+  }
+  Value narrow_saturated(Value v, bool) override {
+    return apply(Word::narrow_saturated, {v}, Element::i8, v.lanes);
   }
   Value bitcast(Value v, Element e) override {
     Info info = at(v);

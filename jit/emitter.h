@@ -126,6 +126,9 @@ class Emitter {
   virtual Value widen_signed(Value v, Element e) = 0;  ///< same lanes, wider element
   virtual Value widen_unsigned(Value v, Element e) = 0;
   virtual Value narrow(Value v, Element e) = 0;   ///< same lanes, truncates
+  /// i32 → i8, same lanes: clamped to 0..255, or to -128..127 (is_signed). Cheapest for four
+  /// registers at once.
+  virtual Value narrow_saturated(Value i32, bool is_signed) = 0;
   virtual Value bitcast(Value v, Element e) = 0;  ///< same bytes
   /// u8 × s8, adjacent products added: i8 vectors of L lanes → i16 of L/2.
   virtual Value multiply_add_pairs_u8s8(Value u8, Value s8, Pairs pairs) = 0;

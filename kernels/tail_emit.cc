@@ -4,6 +4,7 @@
 #include <bit>
 #include <cstring>
 #include <limits>
+#include <optional>
 
 #include "graph/support/error.h"
 
@@ -25,7 +26,7 @@ Value splat_int(Emitter& e, int64_t v, int lanes) {
   return v == 0 ? e.zeros(Element::i32, lanes) : e.splat(e.integer(v, Element::i32), lanes);
 }
 
-/// Evaluates the steps of one place, in order.
+/// Evaluates the steps of one place, those that are asked for.
 class Steps {
  public:
   Steps(Emitter& e, const Tail& tail, const TailLayout& layout, Value accumulators,
@@ -35,16 +36,16 @@ class Steps {
         layout_(layout),
         accumulators_(accumulators),
         place_(place),
-        lanes_(accumulators.lanes) {}
+        lanes_(accumulators.lanes),
+        values_(tail.steps.size()) {}
 
-  std::vector<Value> run() {
-    for (const TailStep& step : tail_.steps) values_.push_back(evaluate(step));
-    return values_;
+  Value at(int ref) {
+    const auto i = static_cast<size_t>(ref);
+    if (!values_[i].valid()) values_[i] = evaluate(tail_.steps[i]);
+    return values_[i];
   }
 
  private:
-  Value at(int ref) const { return values_[static_cast<size_t>(ref)]; }
-
   Value table_row(const TailTable& table, int index, int row) {
     const int64_t offset = layout_.offsets[static_cast<size_t>(index)];
     if (offset < 0) {
@@ -104,7 +105,7 @@ class Steps {
     return sum;
   }
 
-  Binary binary_of(const TailStep& step) const {
+  Binary binary_of(const TailStep& step) {
     const bool f32 = at(step.a).element == Element::f32;
     switch (step.op) {
       case TailOp::add:
@@ -187,6 +188,90 @@ void store_output(Emitter& e, const TailOutput& output, Value pointer, Value cha
   store_lanes(e, e.offset(pointer, e.multiply(channel, element_bytes(storage))), v, valid);
 }
 
+/// How the codes of a step become the stored bytes of an output: saturation, then what is left of
+/// the clamp that the tail ends in, on bytes.
+struct ToBytes {
+  int step = -1;
+  bool is_signed = false;       ///< saturated to -128..127, else to 0..255
+  int64_t before = 0;           ///< added to the codes
+  int64_t lo = -128, hi = 255;  ///< clamp after saturation
+  int64_t after = 0;            ///< added to the bytes, modulo 256
+};
+
+/// The constant of a step that is the same integer for all channels.
+std::optional<int64_t> integer_of(const Tail& tail, int ref) {
+  const TailStep& step = tail.steps[static_cast<size_t>(ref)];
+  if (step.op != TailOp::constant) return std::nullopt;
+  const TailTable& table = tail.tables[static_cast<size_t>(step.index)];
+  if (table.is_f32 || table.per_channel) return std::nullopt;
+  return table.i32[0];
+}
+
+ToBytes to_bytes_of(const Tail& tail, const TailOutput& output) {
+  const int64_t zero = output.storage.zero;
+  // Where the tail ends in a minimum and a maximum, saturation does all or most of their work.
+  int step = output.step;
+  std::optional<int64_t> lo, hi;
+  for (;;) {
+    const TailStep& s = tail.steps[static_cast<size_t>(step)];
+    std::optional<int64_t>* const bound = s.op == TailOp::minimum   ? &hi
+                                          : s.op == TailOp::maximum ? &lo
+                                                                    : nullptr;
+    const auto value =
+        bound == nullptr || bound->has_value() ? std::nullopt : integer_of(tail, s.b);
+    if (!value) break;
+    *bound = value;
+    step = s.a;
+  }
+  if (zero == 0) return {.step = step, .lo = lo.value_or(0), .hi = hi.value_or(255)};
+  if (lo && hi && *lo >= -128 && *hi <= 127)
+    return {.step = step, .is_signed = true, .lo = *lo, .hi = *hi, .after = zero};
+  return {.step = output.step, .before = zero};  // the type promises code + zero in 0..255
+}
+
+Value emit_to_bytes(Emitter& e, const ToBytes& to, Value codes) {
+  const int lanes = codes.lanes;
+  if (to.before != 0) codes = e.add(codes, splat_int(e, to.before, lanes));
+  Value bytes = e.narrow_saturated(codes, to.is_signed);
+  auto splat = [&](int64_t v) { return e.splat(e.integer(v, Element::i8), lanes); };
+  if (to.lo > (to.is_signed ? -128 : 0))
+    bytes = e.binary(to.is_signed ? Binary::max_signed : Binary::max_unsigned, bytes, splat(to.lo));
+  if (to.hi < (to.is_signed ? 127 : 255))
+    bytes = e.binary(to.is_signed ? Binary::min_signed : Binary::min_unsigned, bytes, splat(to.hi));
+  return to.after == 0 ? bytes : e.add(bytes, splat(to.after));
+}
+
+/// How many of the next places are packed together: 4, 2 or 1; all lanes of them are channels.
+size_t places_together(std::span<const TailPlace> places, int lanes) {
+  size_t full = 0;
+  while (full < std::min<size_t>(places.size(), 4) && places[full].valid_lanes == lanes) ++full;
+  return full >= 4 ? 4 : full >= 2 ? 2 : 1;
+}
+
+Value concat_all(Emitter& e, std::vector<Value> parts) {
+  while (parts.size() > 1) {
+    std::vector<Value> wider;
+    for (size_t i = 0; i + 1 < parts.size(); i += 2)
+      wider.push_back(e.concat(parts[i], parts[i + 1]));
+    parts = std::move(wider);
+  }
+  return parts[0];
+}
+
+/// Stores the bytes of places side by side; those that follow each other at once.
+void store_together(Emitter& e, Value bytes, std::span<const TailPlace> places, size_t output) {
+  const bool one_run =
+      std::all_of(places.begin() + 1, places.end(), [](const TailPlace& p) { return p.follows; });
+  if (one_run) {
+    e.store(e.offset(places[0].outputs[output], places[0].channel), bytes);
+    return;
+  }
+  const int half = bytes.lanes / 2;
+  const size_t middle = places.size() / 2;
+  store_together(e, e.slice(bytes, 0, half), places.first(middle), output);
+  store_together(e, e.slice(bytes, half, half), places.subspan(middle), output);
+}
+
 /// True when a type's stored bit 0 stands for -1.
 bool bit_is_sign(const TensorType& type) { return type.numeric.is_binary(); }
 
@@ -258,13 +343,7 @@ Value emit_load(Emitter& e, const TensorType& type, Storage storage, Value point
       parts.push_back(bit_is_sign(type) ? e.select(set, splat_int(e, 1, 8), splat_int(e, -1, 8))
                                         : mask_to_int(e, set));
     }
-    while (parts.size() > 1) {
-      std::vector<Value> wider;
-      for (size_t i = 0; i + 1 < parts.size(); i += 2)
-        wider.push_back(e.concat(parts[i], parts[i + 1]));
-      parts = wider;
-    }
-    return parts[0];
+    return concat_all(e, std::move(parts));
   }
   const Value at = e.offset(pointer, e.multiply(channel, element_bytes(storage)));
   switch (storage.kind) {
@@ -283,12 +362,44 @@ Value emit_load(Emitter& e, const TensorType& type, Storage storage, Value point
 
 void emit_tail(Emitter& e, const Tail& tail, const TailLayout& layout, Value accumulators,
                const TailPlace& place) {
-  const std::vector<Value> values = Steps(e, tail, layout, accumulators, place).run();
-  for (size_t i = 0; i < tail.outputs.size(); ++i) {
-    const TailOutput& output = tail.outputs[i];
-    store_output(e, output, place.outputs[i], place.channel,
-                 values[static_cast<size_t>(output.step)], place.valid_lanes);
+  TailBatch batch(e, tail, layout);
+  batch.add(accumulators, place);
+  batch.emit();
+}
+
+void TailBatch::emit() {
+  std::vector<ToBytes> to_bytes;
+  bool any_bytes = false;
+  for (const TailOutput& output : tail_.outputs) {
+    to_bytes.push_back(to_bytes_of(tail_, output));
+    any_bytes = any_bytes || output.storage.kind == Storage::Kind::bytes;
   }
+  const std::span<const TailPlace> all = places_;
+  // Group by group, so that few values live at the same time.
+  for (size_t first = 0; first < all.size();) {
+    const size_t together =
+        any_bytes ? places_together(all.subspan(first), accumulators_[first].lanes) : 1;
+    const auto places = all.subspan(first, together);
+    std::vector<Steps> steps;
+    for (size_t i = 0; i < together; ++i)
+      steps.emplace_back(e_, tail_, layout_, accumulators_[first + i], places[i]);
+    for (size_t k = 0; k < tail_.outputs.size(); ++k) {
+      const TailOutput& output = tail_.outputs[k];
+      if (together > 1 && output.storage.kind == Storage::Kind::bytes) {
+        std::vector<Value> codes;
+        for (Steps& place : steps) codes.push_back(place.at(to_bytes[k].step));
+        const Value bytes = emit_to_bytes(e_, to_bytes[k], concat_all(e_, std::move(codes)));
+        store_together(e_, bytes, places, k);
+        continue;
+      }
+      for (size_t i = 0; i < together; ++i)
+        store_output(e_, output, places[i].outputs[k], places[i].channel, steps[i].at(output.step),
+                     places[i].valid_lanes);
+    }
+    first += together;
+  }
+  accumulators_.clear();
+  places_.clear();
 }
 
 bool needs_clear_bits(const Tail& tail, int64_t n) {

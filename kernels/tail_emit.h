@@ -43,10 +43,32 @@ struct TailPlace {
   std::vector<jit::Value> operands;  ///< pointers to channel 0 of this position, per tail operand
   std::vector<jit::Value> outputs;   ///< pointers to channel 0 of this position, per tail output
   int valid_lanes = 0;               ///< lanes that are channels; the others are not written
+  /// Its first channel lies in memory right behind the last one of the place before it.
+  bool follows = false;
 };
 /// Emits the tail on `accumulators` (i32, or f32 for elementwise roots) and stores its outputs.
 void emit_tail(jit::Emitter& e, const Tail& tail, const TailLayout& layout, jit::Value accumulators,
                const TailPlace& place);
+/// The same for several places at once: four of them share what it takes to make bytes of their
+/// codes.
+class TailBatch {
+ public:
+  TailBatch(jit::Emitter& e, const Tail& tail, const TailLayout& layout)
+      : e_(e), tail_(tail), layout_(layout) {}
+  void add(jit::Value accumulators, const TailPlace& place) {
+    accumulators_.push_back(accumulators);
+    places_.push_back(place);
+  }
+  /// Emits the tails of all places added so far.
+  void emit();
+
+ private:
+  jit::Emitter& e_;
+  const Tail& tail_;
+  const TailLayout& layout_;
+  std::vector<jit::Value> accumulators_;
+  std::vector<TailPlace> places_;
+};
 
 /// `lanes` elements of a stored value as int codes (i32) or f32; `pointer` is channel 0 of the run.
 [[nodiscard]] jit::Value emit_load(jit::Emitter& e, const TensorType& type, Storage storage,

@@ -508,6 +508,11 @@ Value LlvmEmitter::add_dot_s16(Value sum, Value a, Value b) {
   return make(lowering_.dot_s16(b_, at(sum), at(a), at(b)), Element::i32, sum.lanes);
 }
 
+Value LlvmEmitter::narrow_saturated(Value v, bool is_signed) {
+  require(v.element == Element::i32, "narrow_saturated", {v}, "needs i32");
+  return make(lowering_.narrow_saturated(b_, at(v), is_signed), Element::i8, v.lanes);
+}
+
 Value LlvmEmitter::and_xor(Value mask, Value a, Value b) {
   require_same("and_xor", mask, a);
   require_same("and_xor", a, b);

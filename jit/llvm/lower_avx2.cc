@@ -51,6 +51,14 @@ llvm::Value* to_i32(Builder& b, llvm::Value* x) {
       b, {llvm::Intrinsic::x86_sse2_cvtps2dq, llvm::Intrinsic::x86_avx_cvt_ps2dq_256}, {x});
 }
 
+llvm::Value* narrow_saturated(Builder& b, llvm::Value* v, bool is_signed) {
+  constexpr Packs kPacks{.lanes = 8,
+                         .dwords = llvm::Intrinsic::x86_avx2_packssdw,
+                         .to_u8 = llvm::Intrinsic::x86_avx2_packuswb,
+                         .to_s8 = llvm::Intrinsic::x86_avx2_packsswb};
+  return pack_saturated(b, kPacks, v, is_signed);
+}
+
 llvm::Value* fused_multiply_add(Builder& b, llvm::Value* x, llvm::Value* y, llvm::Value* z) {
   return b.CreateIntrinsic(llvm::Intrinsic::fma, {x->getType()}, {x, y, z});
 }
@@ -67,6 +75,7 @@ extern constinit const LoweringDef avx2_lowering{.name = "avx2",
                                                  .table_lookup = table_lookup,
                                                  .round_even = round_even,
                                                  .to_i32 = to_i32,
+                                                 .narrow_saturated = narrow_saturated,
                                                  .fused_multiply_add = fused_multiply_add,
                                                  .fuses_f64 = true};
 

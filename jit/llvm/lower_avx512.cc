@@ -91,6 +91,14 @@ llvm::Value* to_i32(Builder& b, llvm::Value* x) {
                            {x, none, b.getInt16(0xffff), b.getInt32(4)});
 }
 
+llvm::Value* narrow_saturated(Builder& b, llvm::Value* v, bool is_signed) {
+  constexpr Packs kPacks{.lanes = 16,
+                         .dwords = x86::x86_avx512_packssdw_512,
+                         .to_u8 = x86::x86_avx512_packuswb_512,
+                         .to_s8 = x86::x86_avx512_packsswb_512};
+  return pack_saturated(b, kPacks, v, is_signed);
+}
+
 llvm::Value* fused_multiply_add(Builder& b, llvm::Value* x, llvm::Value* y, llvm::Value* z) {
   return b.CreateIntrinsic(x86::fma, {x->getType()}, {x, y, z});
 }
@@ -107,6 +115,7 @@ extern constinit const LoweringDef avx512_lowering{.name = "avx512",
                                                    .table_lookup = table_lookup,
                                                    .round_even = round_even,
                                                    .to_i32 = to_i32,
+                                                   .narrow_saturated = narrow_saturated,
                                                    .fused_multiply_add = fused_multiply_add,
                                                    .fuses_f64 = true};
 

@@ -127,6 +127,7 @@ extern constinit const LoweringDef portable_lowering{.name = "portable",
                                                      .table_lookup = table_lookup,
                                                      .round_even = round_even,
                                                      .to_i32 = to_i32,
+                                                     .narrow_saturated = clamp_to_bytes,
                                                      .fused_multiply_add = fused_multiply_add,
                                                      .fuses_f64 = false};
 

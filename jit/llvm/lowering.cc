@@ -47,6 +47,13 @@ llvm::Value* concat_lanes(Builder& b, llvm::Value* x, llvm::Value* y) {
   return b.CreateShuffleVector(x, y, all);
 }
 
+llvm::Value* clamp_to_bytes(Builder& b, llvm::Value* v, bool is_signed) {
+  auto bound = [&](int64_t value) { return llvm::ConstantInt::getSigned(v->getType(), value); };
+  v = b.CreateBinaryIntrinsic(llvm::Intrinsic::smax, v, bound(is_signed ? -128 : 0));
+  v = b.CreateBinaryIntrinsic(llvm::Intrinsic::smin, v, bound(is_signed ? 127 : 255));
+  return b.CreateTrunc(v, with_lanes(b.getInt8Ty(), lanes_of(v)));
+}
+
 llvm::Value* every_second(Builder& b, llvm::Value* v, int first) {
   const int lanes = lanes_of(v) / 2;
   if (lanes == 1) return b.CreateExtractElement(v, first);

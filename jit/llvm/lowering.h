@@ -23,6 +23,7 @@ struct LoweringDef {
   llvm::Value* (*table_lookup)(Builder&, llvm::Value* table, llvm::Value* index);
   llvm::Value* (*round_even)(Builder&, llvm::Value* f32);
   llvm::Value* (*to_i32)(Builder&, llvm::Value* f32);
+  llvm::Value* (*narrow_saturated)(Builder&, llvm::Value* i32, bool is_signed);
   llvm::Value* (*fused_multiply_add)(Builder&, llvm::Value* a, llvm::Value* b, llvm::Value* c);
   bool fuses_f64;  ///< has an instruction for a fused multiply-add of f64
 };
@@ -44,6 +45,8 @@ extern constinit const LoweringDef portable_lowering;
 [[nodiscard]] llvm::Value* slice_lanes(Builder& b, llvm::Value* v, int first, int lanes);
 /// Lanes of a, then those of b (equally many).
 [[nodiscard]] llvm::Value* concat_lanes(Builder& b, llvm::Value* x, llvm::Value* y);
+/// Integers clamped to those of 8 bits, as 8 bits: the plain form of narrow_saturated.
+[[nodiscard]] llvm::Value* clamp_to_bytes(Builder& b, llvm::Value* v, bool is_signed);
 /// Every second lane, from `first`.
 [[nodiscard]] llvm::Value* every_second(Builder& b, llvm::Value* v, int first);
 

@@ -43,4 +43,31 @@ llvm::Value* by_pieces(Builder& b, const std::array<llvm::Intrinsic::ID, kForms>
   return bytes >= 16 ? result : slice_lanes(b, result, 0, lanes_of(result) * bytes / 16);
 }
 
+/// The instructions that pack two registers of `lanes` dwords into one, with saturation.
+struct Packs {
+  int lanes;
+  llvm::Intrinsic::ID dwords, to_u8, to_s8;
+};
+
+/// narrow_saturated by two packs; since packs work within lanes of 16 bytes, dwords then move into
+/// order. Fewer than two registers are clamped one by one.
+inline llvm::Value* pack_saturated(Builder& b, const Packs& packs, llvm::Value* v, bool is_signed) {
+  const int lanes = lanes_of(v), parts = lanes / packs.lanes;
+  if (parts < 2) return clamp_to_bytes(b, v, is_signed);
+  if (parts > 4) {
+    llvm::Value* low = pack_saturated(b, packs, slice_lanes(b, v, 0, lanes / 2), is_signed);
+    return concat_lanes(
+        b, low, pack_saturated(b, packs, slice_lanes(b, v, lanes / 2, lanes / 2), is_signed));
+  }
+  auto part = [&](int i) { return slice_lanes(b, v, i * packs.lanes, packs.lanes); };
+  llvm::Value* low = b.CreateIntrinsic(packs.dwords, {}, {part(0), part(1)});
+  llvm::Value* high = parts == 4 ? b.CreateIntrinsic(packs.dwords, {}, {part(2), part(3)}) : low;
+  llvm::Value* bytes = b.CreateIntrinsic(is_signed ? packs.to_s8 : packs.to_u8, {}, {low, high});
+  llvm::SmallVector<int, 16> order;  // each lane now holds a dword of each part
+  for (int i = 0; i < parts; ++i)
+    for (int lane = 0; lane < packs.lanes / 4; ++lane) order.push_back(4 * lane + i);
+  llvm::Value* dwords = b.CreateBitCast(bytes, with_lanes(b.getInt32Ty(), packs.lanes));
+  return b.CreateBitCast(b.CreateShuffleVector(dwords, order), with_lanes(b.getInt8Ty(), lanes));
+}
+
 }  // namespace qloom::jit

@@ -389,16 +389,18 @@ void emit(const Query& q, const Variant& v, Emitter& e) {
                                    Element::i32, plan.lanes));
       const std::vector<Value> sums =
           TileSums(e, plan, b.constants, inputs, pitch, columns, weights).emit(initial);
+      TailBatch batch(e, tail, layout);
       for (size_t r = 0; r < inputs.size(); ++r) {
         TailPlace place = place_at(e, tail, tables, b.operands, b.outputs,
                                    e.add(tile.first, static_cast<int64_t>(r)), w.n);
         for (int c = 0; c < columns; ++c) {
           place.channel = e.add(channel, int64_t{c} * plan.lanes);
           place.valid_lanes = c == columns - 1 ? last_lanes : plan.lanes;
-          emit_tail(e, tail, layout,
-                    sums[r * static_cast<size_t>(columns) + static_cast<size_t>(c)], place);
+          place.follows = c > 0 || (r > 0 && w.n == int64_t{columns} * plan.lanes);
+          batch.add(sums[r * static_cast<size_t>(columns) + static_cast<size_t>(c)], place);
         }
       }
+      batch.emit();
     });
   };
   auto group_tiles = [&](const EmitTiles& emit_tiles, Value group) {

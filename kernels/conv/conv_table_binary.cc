@@ -409,14 +409,17 @@ void emit(const Query& q, const Variant& v, Emitter& e) {
   // Sums are 2·matches - 4·groups.
   auto tails = [&](Value matches, Value position, Value channel, int64_t valid) {
     TailPlace place = place_at(e, tail, tail_tables, b.operands, b.outputs, position, w.n);
+    TailBatch batch(e, tail, layout);
     for (int first = 0; first < plan.lanes && first < valid; first += kTailLanes) {
       const Value part = e.widen_signed(e.slice(matches, first, kTailLanes), Element::i32);
       const Value sum =
           e.subtract(e.add(part, part), e.splat(e.integer(4 * groups, Element::i32), kTailLanes));
       place.channel = e.add(channel, int64_t{first});
       place.valid_lanes = static_cast<int>(std::min<int64_t>(kTailLanes, valid - first));
-      emit_tail(e, tail, layout, sum, place);
+      place.follows = first > 0;
+      batch.add(sum, place);
     }
+    batch.emit();
   };
   // One channel tile over all pairs of a sample; `end`: channels from the tile's first one on.
   auto channel_tile = [&](Value sample, int columns, Value channel, int64_t end, Value weights) {

@@ -237,6 +237,7 @@ class TileTails {
       TailPlace place = place_at(e_, tail_, tables_, b_.operands, b_.outputs, e_.add(local, before),
                                  plan_.window.n);
       const Value words = e_.offset(sums, e_.multiply(p, kTableBytes));
+      TailBatch batch(e_, tail_, layout_);
       for (int c = 0; c < columns; ++c)
         for (int first = 0; first < kTableChannels; first += lanes_) {
           const int64_t at = int64_t{c} * kTableChannels + first;
@@ -246,8 +247,10 @@ class TileTails {
           const Value sum = load(words, columns, c, first);
           const Value constant =
               e_.load(e_.offset(constants, e_.multiply(place.channel, 4)), Element::i32, lanes_);
-          emit_tail(e_, tail_, layout_, e_.add(sum, constant), place);
+          place.follows = at > 0;
+          batch.add(e_.add(sum, constant), place);
         }
+      batch.emit();
     };
     constexpr int64_t kUnrolled = 8;  // tails in a row: more need more registers than there are
     if (plan_.parts() * columns <= kUnrolled)

@@ -368,6 +368,7 @@ void emit(const Query& q, const Variant& v, Emitter& e) {
       for (Value& p : inputs) p = e.offset(p, e.multiply(channel, plan.element_bytes));
       const auto sums = emit_sums(e, plan, b.constants, inputs, pitch, block, channel, weights,
                                   v.option == kUnrolled);
+      TailBatch batch(e, tail, layout);
       for (size_t r = 0; r < inputs.size(); ++r) {
         TailPlace place = place_at(e, tail, tables, b.operands, b.outputs,
                                    e.add(tile.first, static_cast<int64_t>(r) * together), n);
@@ -376,9 +377,11 @@ void emit(const Query& q, const Variant& v, Emitter& e) {
           place.channel = e.add(channel, begin);
           place.valid_lanes =
               static_cast<int>(std::min<int64_t>(block.lanes, block.channels - begin));
-          emit_tail(e, tail, layout, sums[r][group], place);
+          place.follows = group > 0;
+          batch.add(sums[r][group], place);
         }
       }
+      batch.emit();
     });
   };
   emit_walk(

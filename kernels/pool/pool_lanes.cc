@@ -233,6 +233,7 @@ void emit(const Query& q, const Variant& v, Emitter& e) {
       return;
     }
     const int lanes = std::min(plan.tail_lanes, static_cast<int>(all.lanes));
+    TailBatch batch(e, tail, layout);
     for (int first = 0; first < valid; first += lanes) {
       Value sum = all.lanes == lanes ? all : e.slice(all, first, lanes);
       if (sum.element == Element::f64)
@@ -242,8 +243,10 @@ void emit(const Query& q, const Variant& v, Emitter& e) {
       if (zeros != 0) sum = e.subtract(sum, e.splat(e.integer(zeros, Element::i32), lanes));
       place.channel = e.add(channel, first);
       place.valid_lanes = std::min(lanes, valid - first);
-      emit_tail(e, tail, layout, sum, place);
+      place.follows = first > 0;
+      batch.add(sum, place);
     }
+    batch.emit();
   };
   auto block = [&](const EmitTiles& emit_tiles, Value channel, int lanes, int valid) {
     emit_tiles([&](const Tile& tile) {

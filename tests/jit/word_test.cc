@@ -326,6 +326,32 @@ void add_width_cases(std::vector<Case>& cases) {
       }
     }
   }
+  for (int n : all_lanes(Element::i32)) {
+    for (const bool is_signed : {false, true}) {
+      // Half of the lanes near the limits, half anywhere.
+      cases.push_back(
+          {.name = std::string("narrow_saturated_") + (is_signed ? "s8_" : "u8_") +
+                   shape_name(Element::i32, n),
+           .operands = {{Element::i32, n}, {Element::i16, n}},
+           .emit =
+               [=](Emitter& m, auto v) {
+                 const Value odd = m.splat(m.integer(1, Element::i32), n);
+                 const Value is_odd =
+                     m.compare(Compare::equal, m.binary(Binary::bit_and, v[0], odd), odd);
+                 const Value near =
+                     m.binary(Binary::shift_right_arithmetic, m.widen_signed(v[1], Element::i32),
+                              m.integer(6, Element::i32));
+                 return m.narrow_saturated(m.select(is_odd, near, v[0]), is_signed);
+               },
+           .expected =
+               [=](auto v) {
+                 return lanewise(Element::i8, n, [&](int i) {
+                   const int64_t x = v[0].get(i) % 2 != 0 ? v[1].get(i) >> 6 : v[0].get(i);
+                   return std::clamp<int64_t>(x, is_signed ? -128 : 0, is_signed ? 127 : 255);
+                 });
+               }});
+    }
+  }
   for (Element from : {Element::i8, Element::i16, Element::i32, Element::i64, Element::f32}) {
     for (Element to : {Element::i8, Element::i16, Element::i32, Element::i64, Element::f32}) {
       for (int n : all_lanes(from)) {

@@ -468,6 +468,12 @@ Value InterpretingEmitter::add_dot_u8s8(Value sum, Value a, Value b) {
 Value InterpretingEmitter::add_dot_s16(Value sum, Value a, Value b) {
   return add(sum, multiply_add_pairs_s16(a, b));
 }
+Value InterpretingEmitter::narrow_saturated(Value v, bool is_signed) {
+  require(v.element == Element::i32, "narrow_saturated of no i32");
+  const int64_t lo = is_signed ? -128 : 0, hi = is_signed ? 127 : 255;
+  return lanewise(Element::i8, v,
+                  [this, v, lo, hi](int i) { return std::clamp(signed_lane(v, i), lo, hi); });
+}
 Value InterpretingEmitter::and_xor(Value mask, Value a, Value b) {
   return binary(jit::Binary::bit_and, mask, binary(jit::Binary::bit_xor, a, b));
 }

@@ -69,6 +69,7 @@ class InterpretingEmitter final : public jit::Emitter {
   Value multiply_add_pairs_s16(Value a, Value b) override;
   Value add_dot_u8s8(Value sum, Value u8, Value s8) override;
   Value add_dot_s16(Value sum, Value a, Value b) override;
+  Value narrow_saturated(Value v, bool is_signed) override;
   Value and_xor(Value mask, Value a, Value b) override;
   Value popcount_bytes(Value v) override;
   Value sum_bytes(Value v) override;
