@@ -278,12 +278,41 @@ Extents recurrent(const Layer& l) {
                                            : Extents{l.input()[0], units};
 }
 
+// Both directions side by side, unless their results are merged otherwise.
 Extents bidirectional(const Layer& l) {
+  const auto units = [&](std::string_view key) {
+    return l.config[key]["config"]["units"].as_positive();
+  };
   const ConfigView inner = l.config["layer"];
   const ConfigView config = inner["config"];
   Extents out = recurrent({inner["class_name"].as_text(), config, l.inputs});
-  if (l.config["merge_mode"].text_or("concat") == "concat") out.back() *= 2;
+  const ConfigView mode = l.config["merge_mode"];
+  const bool concatenates = !mode.exists() || (!mode.is_none() && mode.as_text() == "concat");
+  if (concatenates)
+    out.back() += units(l.config["backward_layer"].is_none() ? "layer" : "backward_layer");
   return out;
+}
+
+// A layer around cells: the last one's units.
+Extents around_cells(const Layer& l) {
+  l.require_rank(3);
+  ConfigView cell = l.config["cell"];
+  if (const ConfigView cells = cell["config"]["cells"]; cells.exists())
+    cell = cells[cells.size() - 1];
+  const int64_t units = cell["config"]["units"].as_positive();
+  return l.flag("return_sequences", false) ? Extents{l.input()[0], l.input()[1], units}
+                                           : Extents{l.input()[0], units};
+}
+
+// An expression: a sum, a difference or a product, perhaps with a constant that broadcasts into it.
+Extents expression(const Layer& l) {
+  constexpr std::string_view kKnown[] = {"__operators__.add", "math.add", "math.subtract",
+                                         "math.multiply"};
+  const ConfigView function = l.config["function"];
+  if (l.class_name == "TFOpLambda" &&
+      std::ranges::find(kKnown, function.as_text()) == std::end(kKnown))
+    function.fail("this function is not known, so neither is its output's shape");
+  return merged(l);
 }
 
 Extents given(const Layer& l) {
@@ -366,6 +395,11 @@ constexpr KerasClass kClasses[] = {
     {"LSTM", recurrent, true},
     {"GRU", recurrent, true},
     {"Bidirectional", bidirectional, true},
+    {"RNN", around_cells, true},
+    {"TFOpLambda", expression},
+    {"ops.Add", expression},
+    {"ops.Subtract", expression},
+    {"ops.Multiply", expression},
     {"MaxPooling1D", pooled},
     {"MaxPooling2D", pooled},
     {"MaxPooling3D", pooled},

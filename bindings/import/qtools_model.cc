@@ -129,7 +129,7 @@ std::string to_text(const Extents& extents) {
 
 class Converter {
  public:
-  explicit Converter(const KerasModel& model) : model_(with_assigned_weights(model)) {
+  explicit Converter(KerasModel model) : model_(with_assigned_weights(std::move(model))) {
     for (size_t k = 0; k < model_.layers.size(); ++k) index_.emplace(model_.layers[k].name, k);
   }
 
@@ -143,8 +143,8 @@ class Converter {
   }
 
  private:
-  qtools::ModelLayer convert(size_t index, const qtools::QtoolsModel& done) const {
-    const KerasLayer& layer = model_.layers[index];
+  qtools::ModelLayer convert(size_t index, const qtools::QtoolsModel& done) {
+    KerasLayer& layer = model_.layers[index];
     const ConfigView config = model_.view(layer);
     const bool quantized = layer.class_name.starts_with('Q');
     qtools::ModelLayer out{.name = layer.name,
@@ -175,8 +175,10 @@ class Converter {
     else if (has_activation(layer.class_name))
       out.activation = activation_of(config, quantized);
     out.use_bias = config["use_bias"].bool_or(true);
-    out.scale = config["scale"].bool_or(true);
-    out.center = config["center"].bool_or(true);
+    if (layer.class_name.ends_with("BatchNormalization")) {
+      out.scale = config["scale"].bool_or(true);
+      out.center = config["center"].bool_or(true);
+    }
     const size_t axes = out.output_shape.size() < 2 ? 0 : out.output_shape.size() - 2;
     out.kernel_size = sizes_of(config["kernel_size"], axes);
     out.pool_size = sizes_of(config["pool_size"], axes);
@@ -189,9 +191,9 @@ class Converter {
     return out;
   }
 
-  void add_weights(qtools::ModelLayer& out, const KerasLayer& layer) const {
-    for (const KerasWeight& w : layer.weights)
-      out.weights.push_back({w.shape, Tensor(w.shape, w.values)});
+  void add_weights(qtools::ModelLayer& out, KerasLayer& layer) const {
+    for (KerasWeight& w : layer.weights)
+      out.weights.push_back({w.shape, Tensor(w.shape, std::move(w.values))});
     const auto shapes = keras::weight_shapes(model_, layer, out.input_shapes);
     if (shapes.empty()) return;
     if (out.weights.empty())
@@ -217,6 +219,6 @@ KerasModel with_assigned_weights(KerasModel model) {
   return model;
 }
 
-qtools::QtoolsModel qtools_model_of(const KerasModel& model) { return Converter(model).run(); }
+qtools::QtoolsModel qtools_model_of(KerasModel model) { return Converter(std::move(model)).run(); }
 
 }  // namespace qloom

@@ -10,7 +10,7 @@ namespace qloom {
 
 /// Classes, wiring, shapes, quantizers as the layers hold them (an unsaid alpha of a kernel is
 /// auto_po2), and weights where the description has them. Throws UserError naming layer and key.
-[[nodiscard]] qtools::QtoolsModel qtools_model_of(const KerasModel& model);
+[[nodiscard]] qtools::QtoolsModel qtools_model_of(KerasModel model);
 
 /// The description with its weights given to the layers, also to those that no graph is built of;
 /// what is left over is noted in `notes`. Nothing changes when it is done already.

@@ -176,7 +176,7 @@ KerasModel read_keras_model(const std::string& path, const ReadOptions& options)
     model = read_full_model(file, options);
   } else if (kind == FileKind::json) {
     model = parse_keras_architecture(bytes, path);
-    if (options.weights.empty() && !options.architecture_only) {
+    if (options.weights.empty() && !options.architecture_only && !options.weights_optional) {
       throw UserError(
           join_text(path,
                     ": this is an architecture without weights; give the file that holds them with "

@@ -9,7 +9,8 @@ namespace qloom {
 
 struct ReadOptions {
   std::string weights = {};        ///< a second file with the weights; "" = in the model's own file
-  bool architecture_only = false;  ///< take a JSON architecture without weights
+  bool architecture_only = false;  ///< no weights, wherever they are
+  bool weights_optional = false;   ///< take a JSON architecture without weights
 };
 
 /// Reads a Keras model file, nothing interpreted. The kind of a file is told by its content, never

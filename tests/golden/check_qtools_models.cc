@@ -222,9 +222,8 @@ KerasModel keras_model_of(const Bundle& bundle, const Json& c, const RunOptions&
     const std::vector<std::string> paths = model_files(bundle, c, options);
     qloom_check(!paths.empty(), c.at("files").dump(),
                 " lie neither beside the bundle nor under --root");
-    const bool alone = paths.size() == 1;  // an architecture that is too large to store weights of
-    return read_keras_model(paths[0], {.weights = alone ? "" : paths[1],
-                                       .architecture_only = alone && paths[0].ends_with(".json")});
+    return read_keras_model(
+        paths[0], {.weights = paths.size() > 1 ? paths[1] : "", .weights_optional = true});
   }
   const std::string text = c.at("json").get<std::string>();
   KerasModel model = keras::read_architecture(keras::parse_json(text, "model"), "model");

@@ -12,6 +12,7 @@
 
 #include "bindings/golden/compare.h"
 #include "bindings/import/keras_import.h"
+#include "bindings/import/qtools_model.h"
 #include "bindings/import/read.h"
 #include "graph/support/error.h"
 #include "tests/golden/runner.h"
@@ -77,6 +78,40 @@ INSTANTIATE_TEST_SUITE_P(Shared, GoldenModelTest, ::testing::ValuesIn(model_bund
                            std::ranges::replace(name, '/', '_');
                            return name;
                          });
+
+// Shapes that follow from descriptions, without a graph: of every layer class that QKeras has.
+TEST(GoldenDescriptionsTest, ShapesAreThoseOfTheOutputs) {
+  const Bundle bundle(std::string(QLOOM_GOLDEN_DATA) + "/layers.json");
+  int compared = 0, refused = 0;
+  for (const Json& c : bundle.cases()) {
+    if (c.contains("error") || !c.contains("calls")) continue;
+    SCOPED_TRACE(c.at("name").get<std::string>());
+    const KerasModel keras = parse_keras_architecture(c.at("json").get<std::string>(), "model");
+    qtools::QtoolsModel model;
+    try {
+      model = qtools_model_of(keras);
+    } catch (const UserError&) {  // a quantizer's text that QKeras misreads
+      ++refused;
+      continue;
+    }
+    const Json& outputs = c.at("calls")[0].at("outputs");
+    ASSERT_EQ(keras.outputs.size(), outputs.size());
+    for (size_t k = 0; k < outputs.size(); ++k) {
+      const auto layer =
+          std::ranges::find(model.layers, keras.outputs[k].layer, &qtools::ModelLayer::name);
+      if (keras.outputs[k].tensor > 0) continue;  // a state
+      const Extents expected = bundle.f32(outputs[k]).extents();
+      ASSERT_EQ(layer->output_shape.size(), expected.size());
+      for (size_t axis = 1; axis < expected.size(); ++axis)
+        if (layer->output_shape[axis] != qtools::kUnknownExtent) {
+          EXPECT_EQ(layer->output_shape[axis], expected[axis]) << "axis " << axis;
+          ++compared;
+        }
+    }
+  }
+  EXPECT_GT(compared, 1000);
+  EXPECT_LE(refused, 1);
+}
 
 TEST(GoldenModelsTest, QtoolsOfStoredModels) {
   QLOOM_NEEDS_SHARED();

@@ -1,0 +1,43 @@
+// bindings/cpp/stats.h: what the hardware for a model needs and costs, as QKeras's QTools and its
+// older statistics say it. Nothing is run, no graph is built: any Keras model whose layers have
+// known shapes will do, with or without weights.
+#pragma once
+
+#include <string>
+#include <vector>
+
+#include "bindings/import/keras_description.h"
+#include "passes/analysis/qtools/energy.h"
+#include "passes/analysis/qtools/estimate.h"
+#include "passes/analysis/qtools/parallelism.h"
+#include "passes/analysis/qtools/rules.h"
+
+namespace qloom {
+
+struct StatsOptions {
+  std::string weights = {};          ///< weights file that goes with an architecture JSON
+  std::string rules = "qkeras";      ///< see qtools::rule_sets
+  std::string process = "horowitz";  ///< see qtools::processes
+  qtools::MapOptions map = {};       ///< types of inputs, of unquantized layers, …
+  qtools::EnergyOptions energy = {};
+};
+
+struct ModelStats {
+  std::string name;
+  std::string rules, process;
+  std::vector<std::string> notes;  ///< of reading: weights that are not used, …
+  qtools::QtoolsModel model;    ///< what is known of each layer
+  qtools::DataMap map;          ///< types, operations
+  qtools::EnergyReport energy;  ///< pJ a sample
+  qtools::Roofline roofline;    ///< bytes and bit operations
+  /// The model without folded layers, for `estimate_operations` and `sparsity_of`.
+  qtools::QtoolsModel unfolded;
+};
+
+/// Of a file. Throws UserError as reading does, for layers of unknown classes, and for options that
+/// do not fit.
+[[nodiscard]] ModelStats model_stats(const std::string& path, const StatsOptions& options = {});
+/// Of a description.
+[[nodiscard]] ModelStats model_stats(KerasModel model, const StatsOptions& options = {});
+
+}  // namespace qloom

@@ -1,0 +1,26 @@
+// bindings/report/stats.h: the statistics of a model as text.
+#pragma once
+
+#include <nlohmann/json.hpp>
+#include <string>
+
+#include "bindings/cpp/stats.h"
+
+namespace qloom::report {
+
+/// "s8.1": signed, 8 bits, 1 of them integer (the sign included); "u4.1": unsigned; "po2(4)" and
+/// "relu_po2(4)": powers of two; "ternary", "±1", "0/1", "f32".
+[[nodiscard]] std::string short_text(const qtools::QtoolsType& type);
+
+/// A row for each layer, totals, and what QTools would refuse. `width`: see Table::to_string.
+[[nodiscard]] std::string to_text(const ModelStats& stats, size_t width = 0);
+/// The four costs of each layer in pJ.
+[[nodiscard]] std::string energy_text(const ModelStats& stats, size_t width = 0);
+/// The four blocks of QKeras's print_qstats.
+[[nodiscard]] std::string qstats_text(const ModelStats& stats);
+/// What each layer of a pipeline gets.
+[[nodiscard]] std::string to_text(const qtools::Parallelism& parallelism, size_t width = 0);
+/// All of it: QTools's map and energies, roofline numbers, the older statistics, refusals.
+[[nodiscard]] nlohmann::ordered_json to_json(const ModelStats& stats);
+
+}  // namespace qloom::report

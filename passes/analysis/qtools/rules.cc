@@ -1,0 +1,25 @@
+#include "passes/analysis/qtools/rules.h"
+
+#include "graph/support/error.h"
+
+namespace qloom::qtools {
+namespace {
+
+constexpr RuleSet kRuleSets[] = {{.name = "qkeras",
+                                  .doc = "what QTools says, to the last field, its faults included",
+                                  .map = map_types}};
+
+}  // namespace
+
+std::span<const RuleSet> rule_sets() { return kRuleSets; }
+
+const RuleSet& find_rules(std::string_view name) {
+  std::string known;
+  for (const RuleSet& rules : kRuleSets) {
+    if (rules.name == name) return rules;
+    known += (known.empty() ? "" : ", ") + std::string(rules.name);
+  }
+  throw UserError(join_text("there is no set of rules '", name, "': expected one of ", known));
+}
+
+}  // namespace qloom::qtools

@@ -1,0 +1,100 @@
+// qloom stats as a person uses it.
+#include <gtest/gtest.h>
+
+#include <algorithm>
+#include <fstream>
+#include <nlohmann/json.hpp>
+#include <sstream>
+
+#include "tests/cli/process.h"
+#include "tests/support/paths.h"
+
+namespace qloom::testing {
+namespace {
+
+using Json = nlohmann::json;
+
+const std::string& model() {
+  static const std::string path = data_file("models/digits_cnn_w4a4.h5");
+  return path;
+}
+
+std::string text_of(const std::string& path) {
+  std::ifstream in(path);
+  std::ostringstream out;
+  out << in.rdbuf();
+  return std::move(out).str();
+}
+
+size_t widest_line(const std::string& text) {
+  std::istringstream lines(text);
+  size_t widest = 0;
+  for (std::string line; std::getline(lines, line);)
+    widest = std::max(widest, static_cast<size_t>(std::ranges::count_if(
+                                  line, [](char c) { return (c & 0xC0) != 0x80; })));
+  return widest;
+}
+
+TEST(Stats, ThePageShowsWhatIsPrinted) {
+  const Finished f = run_program("qloom", {"stats", model()});
+  ASSERT_EQ(f.exit_code, 0) << f.err;
+  const std::string page = text_of(source_dir() / "passes/analysis/qtools/README.md");
+  EXPECT_NE(page.find("```text\n" + f.out + "```\n"), std::string::npos)
+      << "passes/analysis/qtools/README.md shows another table than\n"
+      << f.out;
+  EXPECT_LE(widest_line(f.out), 80U);
+}
+
+TEST(Stats, EveryPartFitsEightyColumns) {
+  const Finished f =
+      run_program("qloom", {"stats", model(), "--energy", "--qstats", "--throughput", "0.0001"});
+  ASSERT_EQ(f.exit_code, 0) << f.err;
+  EXPECT_LE(widest_line(f.out), 80U) << f.out;
+  for (const char* text : {"smult_4_8", "Total Sparsity", "pJ a sample"})
+    EXPECT_NE(f.out.find(text), std::string::npos) << text << " is missing in\n" << f.out;
+}
+
+TEST(Stats, FileAndJsonHoldTheMap) {
+  const ScratchFolder scratch;
+  const std::string path = scratch / "map.json";
+  const Finished f = run_program("qloom", {"stats", model(), "--json", "--qtools-json", path,
+                                           "--input-quantizer", "quantized_bits(8,2,1)"});
+  ASSERT_EQ(f.exit_code, 0) << f.err;
+  const Json out = Json::parse(f.out), file = Json::parse(text_of(path));
+  EXPECT_EQ(out["data_type_map"], file);
+  EXPECT_EQ(file["source_quantizers"][0]["int_bits"], 3);
+  EXPECT_EQ(file["conv1"]["multiplier"]["op_type"], "mul");
+  EXPECT_EQ(file["conv1"]["operation_count"], 9216);
+  EXPECT_EQ(out["rules"], "qkeras");
+  EXPECT_TRUE(out["refusals"].empty());
+}
+
+TEST(Stats, MemoryAndProcessChangeEnergy) {
+  const auto energy = [](std::vector<std::string> options) {
+    options.insert(options.begin(), {"stats", model(), "--json"});
+    const Finished f = run_program("qloom", options);
+    EXPECT_EQ(f.exit_code, 0) << f.err;
+    return Json::parse(f.out)["energy"]["total_cost"].get<int64_t>();
+  };
+  const int64_t dram = energy({}), sram = energy({"--weights-memory", "sram"}),
+                wired = energy({"--weights-memory", "fixed"});
+  EXPECT_GT(dram, sram);
+  EXPECT_GT(sram, wired);
+  EXPECT_GT(dram, energy({"--inputs-in-sram"}));
+  EXPECT_NE(sram, energy({"--weights-memory", "sram", "--process", "start"}));
+}
+
+TEST(Stats, BadOptionsAreNamed) {
+  const Finished two = run_program(
+      "qloom", {"stats", model(), "--input-quantizer", "int8", "--input-quantizer", "int8"});
+  EXPECT_EQ(two.exit_code, 2);
+  EXPECT_NE(two.err.find("2 source types are given, the model has 1"), std::string::npos)
+      << two.err;
+  const Finished unknown = run_program("qloom", {"stats", model(), "--keras-quantizer", "fp64"});
+  EXPECT_EQ(unknown.exit_code, 2);
+  EXPECT_NE(unknown.err.find("fp64"), std::string::npos) << unknown.err;
+  EXPECT_EQ(run_program("qloom", {"stats", model(), "--rules", "none"}).exit_code, 2);
+}
+
+}  // namespace
+}  // namespace qloom::testing

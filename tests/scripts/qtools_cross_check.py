@@ -1,0 +1,215 @@
+"""Random QKeras networks: does `qloom stats` say what QTools says?
+
+    python tests/scripts/qtools_cross_check.py --qloom build/release/bin/qloom --style grid --seeds 0:50
+
+A seed gives a network and weights, those of qkeras_cross_check.py. QTools maps it in the ways of WAYS below; `qloom stats --json`
+maps the saved file with the options that stand beside each. Everything is compared: types field by field, operation counts, order
+of layers, energies to the printed digits, roofline numbers, and what print_qstats prints. Where QTools raises, qloom must name the
+same exception among its refusals. The exit code is 1 if a network differs; --keep leaves its file in --folder.
+
+The edges of QTools's graph come out of an unordered set; they are put in the order of layers and arguments here, as in qloom.
+
+Needs TensorFlow 2.15 and QKeras of commit 78ea90f on PYTHONPATH (bench/peers/requirements/qkeras.txt for the rest).
+"""
+import argparse
+import collections
+import contextlib
+import io
+import json
+import os
+import re
+import subprocess
+import sys
+import tempfile
+
+import qkeras_cross_check as networks  # first: sets TensorFlow's environment
+import networkx
+import numpy as np
+import tensorflow as tf
+from qkeras import estimate
+from qkeras.qtools import qgraph, settings
+from qkeras.qtools.run_qtools import QTools
+
+ENERGY = dict(weights_on_memory="sram", activations_on_memory="dram", min_sram_size=8192, rd_wr_on_io=False)
+ENERGY_OPTIONS = ["--weights-memory", "sram", "--min-sram", "8192", "--inputs-in-sram"]
+REFERENCE = dict(keras_quantizer="int8", keras_accumulator="int32", for_reference=True)
+# (arguments of QTools, called before, options of qloom)
+WAYS = [
+    ({}, False, []),
+    ({}, True, ["--learned-scales"]),
+    (dict(is_inference=True), False, ["--trained"]),
+    (dict(is_inference=True, model_weights_already_quantized=False), False, ["--trained", "--quantize-weights"]),
+    (dict(keras_quantizer="fp16", keras_accumulator="fp32"), False, ["--keras-quantizer", "fp16", "--keras-accumulator", "fp32"]),
+    (REFERENCE, False, ["--keras-quantizer", "int8", "--keras-accumulator", "int32", "--reference"]),
+]
+SOURCES = ["int8", "quantized_relu(6,2)", "quantized_po2(4,2)", "fp32"]
+
+
+def in_order(model, *arguments, make=qgraph.GenerateGraphFromModel):
+    """The graph with its edges by consumer, and there by argument."""
+    graph, sources = make(model, *arguments)
+    listed = lambda x: x if isinstance(x, (list, tuple)) else [x]
+    maker = {t.ref(): k for k, layer in enumerate(model.layers) for t in listed(layer.output)}
+    wanted = [(maker.get(t.ref()), k) for k, layer in enumerate(model.layers) for t in listed(layer.input)]
+    rank = {edge: place for place, edge in reversed(list(enumerate(wanted)))}
+    ordered = networkx.DiGraph()
+    ordered.add_nodes_from(graph.nodes(data=True))
+    ordered.add_edges_from(sorted(graph.edges(data=True), key=lambda e: rank.get(e[:2], len(wanted))))
+    return ordered, sources
+
+
+qgraph.GenerateGraphFromModel = in_order
+
+
+@contextlib.contextmanager
+def silence():
+    with contextlib.redirect_stdout(io.StringIO()) as text, contextlib.redirect_stderr(io.StringIO()), np.errstate(all="ignore"):
+        yield text
+
+
+def plain(x):
+    """Numbers, lists and dictionaries as JSON has them; truth values are numbers."""
+    if hasattr(x, "numpy"):
+        x = x.numpy()
+    if isinstance(x, dict):
+        return {str(k): plain(v) for k, v in x.items()}
+    if isinstance(x, (list, tuple, tf.TensorShape)):
+        return [plain(v) for v in x]
+    if isinstance(x, np.ndarray):
+        return plain(x.tolist()) if x.size != 1 else plain(x.item())
+    if isinstance(x, (bool, np.bool_)):
+        return int(x)
+    return x.item() if isinstance(x, np.generic) else x
+
+
+def difference(got, want, path=""):
+    """"" or where both differ first."""
+    if isinstance(got, dict) and isinstance(want, dict):
+        for key in list(want) + [k for k in got if k not in want]:
+            if key not in got or key not in want:
+                return f"{path}.{key} is {'missing' if key not in got else 'too much'}"
+            if text := difference(got[key], want[key], f"{path}.{key}"):
+                return text
+        return ""
+    if isinstance(got, list) and isinstance(want, list) and len(got) == len(want):
+        return next((t for k, (a, b) in enumerate(zip(got, want)) if (t := difference(a, b, f"{path}[{k}]"))), "")
+    numbers = all(isinstance(v, (int, float)) for v in (got, want))
+    same = abs(got - want) <= 1e-9 * max(abs(got), abs(want)) if numbers else got == want
+    return "" if same else f"{path} is {got}, QTools says {want}"
+
+
+def run_qtools(build, arguments, called, sources):
+    """({part: value}, {part: exception}): what QTools says and where it raises."""
+    said, raised = {}, {}
+    settings.cfg.__init__()  # as at program start
+    with silence():
+        model = build()
+        if called:
+            zeros = [tf.zeros([1] + t.shape[1:]) for t in model.inputs]
+            model(zeros if len(zeros) > 1 else zeros[0], training=False)
+        try:
+            tools = QTools(model, "horowitz", source_quantizers=sources, **arguments)
+        except Exception as error:
+            return {}, {"map": type(error).__name__}
+        said["data_type_map"] = plain(tools._output_dict)
+        for part, ask in (("energy", lambda: energy_of(tools)), ("roofline", tools.get_roofline_numbers)):
+            try:
+                said[part] = plain(ask())
+            except Exception as error:
+                raised[part] = type(error).__name__
+    return said, raised
+
+
+def energy_of(tools):
+    result = tools.pe(**ENERGY)
+    return {**result, "counted_sum": tools.extract_energy_sum(settings.cfg.include_energy, result)}
+
+
+def run_qstats(build):
+    with silence() as text:
+        try:
+            estimate.print_qstats(build())
+        except Exception as error:
+            return {}, type(error).__name__
+    numbers = lambda pattern: re.findall(pattern, text.getvalue(), re.M)
+    return {"operations": sorted([n, int(c), op] for n, c, op in numbers(r"^    (\S+) +: +(\d+) +\((\w+)\)$")),
+            "weight_bits": int(numbers(r"Total Bits +: +(\d+)")[0]),
+            "sparsity": float(numbers(r"Total Sparsity +: +([\d.]+)")[0])}, ""
+
+
+def run_qloom(qloom, file, options, sources):
+    command = [qloom, "stats", file, "--json", *ENERGY_OPTIONS, *options]
+    for source in sources:
+        command += ["--input-quantizer", source]
+    done = subprocess.run(command, capture_output=True, text=True, check=False)
+    if done.returncode != 0:
+        raise RuntimeError(done.stderr.strip()[-300:])
+    return json.loads(done.stdout)
+
+
+def check(qloom, style, seed, file):
+    """"" or what differs; none where QKeras itself cannot build the network."""
+    def build():
+        tf.keras.backend.clear_session()
+        draw = networks.Draw(style, seed)
+        model = networks.network(draw)
+        networks.fill(draw, model)
+        return model
+    try:
+        with silence():
+            model = build()
+            model.save(file, include_optimizer=False)
+    except (AssertionError, AttributeError, NotImplementedError, TypeError, ValueError, tf.errors.OpError):
+        return None
+    for number, (arguments, called, options) in enumerate(WAYS):
+        sources = [SOURCES[(seed + number) % len(SOURCES)]] * len(model.inputs)
+        objects = [networks.qkeras.get_quantizer(s) if "(" in s else s for s in sources]
+        said, raised = run_qtools(build, arguments, called, objects)
+        ours = run_qloom(qloom, file, options, sources)
+        refused = {r["exception"] for r in ours["refusals"]}
+        where = f"{' '.join(options) or 'plain'}, inputs {sources[0]}: "
+        for part, name in raised.items():
+            if name not in refused:
+                return where + f"QTools raises {name} for the {part}, qloom refuses {sorted(refused) or 'nothing'}"
+        for part, want in said.items():
+            if text := difference(ours[part], want, part):
+                return where + text
+        if "data_type_map" in said and list(ours["data_type_map"]) != list(said["data_type_map"]):
+            return where + "the layers are in another order"
+    printed, error = run_qstats(build)
+    if error:
+        return "" if error in refused else f"print_qstats raises {error}, qloom refuses {sorted(refused) or 'nothing'}"
+    ours_printed = {"operations": sorted([o["layer"], o["count"], o["operation"]] for o in ours["operations"]),
+                    "weight_bits": ours["weight_bits"], "sparsity": float("%.4f" % ours["sparsity"]["total"])}
+    return difference(ours_printed, printed, "qstats")
+
+
+def main():
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--qloom", default="build/release/bin/qloom")
+    parser.add_argument("--style", choices=networks.STYLES, default="grid")
+    parser.add_argument("--seeds", default="0:50", help="FIRST:END")
+    parser.add_argument("--folder", default="", help="where files go; default: a temporary folder")
+    parser.add_argument("--keep", action="store_true", help="keep the files of networks that differ")
+    args = parser.parse_args()
+    if not os.path.exists(args.qloom):
+        parser.error(f"{args.qloom} is not there")
+    tf.get_logger().setLevel("ERROR")
+    first, end = map(int, args.seeds.split(":"))
+    counts, folder = collections.Counter(), args.folder or tempfile.mkdtemp(prefix="qtools-cross-check-")
+    os.makedirs(folder, exist_ok=True)
+    for seed in range(first, end):
+        file = os.path.join(folder, f"{args.style}_{seed}.h5")
+        text = check(args.qloom, args.style, seed, file)
+        kind = "no network" if text is None else "differ" if text else "agree"
+        counts[kind] += 1
+        if text:
+            print(f"{args.style} {seed}: {text}", flush=True)
+        if os.path.exists(file) and not (args.keep and text):
+            os.remove(file)
+    print(f"{end - first} seeds of {args.style}: " + ", ".join(f"{n} {kind}" for kind, n in sorted(counts.items())))
+    return 1 if counts["differ"] else 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())
