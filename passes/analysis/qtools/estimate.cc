@@ -58,9 +58,11 @@ EstimatedType mode_of(const QuantizerOrFunction& what, const Context& context) {
   const auto* rule = q == nullptr ? std::end(kModeRules)
                                   : std::ranges::find(kModeRules, q->name(), &ModeRule::class_name);
   if (rule == std::end(kModeRules)) {
-    // The text of a quantized_hswish cannot be made for the message.
+    // A quantized_hswish has no text for the message either, for another reason.
     const bool is_hswish = q != nullptr && q->name() == "quantized_hswish";
-    context.refuse(is_hswish ? "AssertionError" : "ValueError",
+    context.refuse(is_hswish               ? "AssertionError"
+                   : has_qkeras_text(what) ? "ValueError"
+                                           : "UnboundLocalError",
                    join_text(q != nullptr ? std::string(q->name()) : f->name,
                              " is unknown to these statistics; taken as float or signed bits"));
     const AttributeValue* bits = q == nullptr ? nullptr : q->arguments().find("bits");

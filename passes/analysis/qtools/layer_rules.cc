@@ -41,18 +41,6 @@ std::string describe(const QuantizerOrFunction& what) {
   return "none";
 }
 
-/// Whether QKeras can print it; where it cannot, making the message is what fails.
-bool has_text(const QuantizerOrFunction& what) {
-  const auto* q = std::get_if<Quantizer>(&what);
-  if (q == nullptr) return true;
-  try {
-    (void)q->def().to_string(q->arguments());
-  } catch (const UserError&) {
-    return false;
-  }
-  return true;
-}
-
 }  // namespace
 
 bool is_merge(std::string_view layer_class) { return one_of<kMerges>(layer_class); }
@@ -142,7 +130,7 @@ QtoolsType LayerWalk::converted(const QuantizerOrFunction& what) const {
 
 QtoolsType LayerWalk::required(const QuantizerOrFunction& what, std::string_view of) const {
   if (!is_supported(what))
-    context_.refuse(has_text(what) ? "TagMissingError" : "UnboundLocalError",
+    context_.refuse(has_qkeras_text(what) ? "TagMissingError" : "UnboundLocalError",
                     join_text("QTools has no type for the ", of, " quantizer ", describe(what),
                               "; taken as ", intermediate_type().to_string()));
   return converted(what);

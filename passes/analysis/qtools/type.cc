@@ -142,6 +142,17 @@ bool is_supported(const QuantizerOrFunction& what) {
   return q != nullptr && (find_listed(q->name()) != nullptr || q->name() == kHswish);
 }
 
+bool has_qkeras_text(const QuantizerOrFunction& what) {
+  const auto* q = std::get_if<Quantizer>(&what);
+  if (q == nullptr) return true;
+  try {
+    (void)q->def().to_string(q->arguments());
+  } catch (const UserError&) {
+    return false;
+  }
+  return true;
+}
+
 QtoolsType convert(const QuantizerOrFunction& what, const QtoolsType& fallback,
                    const Context& context) {
   const auto* q = std::get_if<Quantizer>(&what);

@@ -73,6 +73,9 @@ struct Context {
 /// True for nothing and for QKeras's quantizers that QTools lists (and their subclass
 /// quantized_hswish). Source: quantizer_factory.py, is_quantizer_supported.
 [[nodiscard]] bool is_supported(const QuantizerOrFunction& what);
+/// Whether QKeras can print it. Where it cannot, an error that names the quantizer is another
+/// error.
+[[nodiscard]] bool has_qkeras_text(const QuantizerOrFunction& what);
 /// The type of a quantizer. Nothing, functions, and quantizers that QTools does not list give
 /// `fallback`. Source: quantizer_factory.py, make_quantizer.
 [[nodiscard]] QtoolsType convert(const QuantizerOrFunction& what, const QtoolsType& fallback,
