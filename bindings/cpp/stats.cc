@@ -29,6 +29,7 @@ ModelStats model_stats(KerasModel described, const StatsOptions& options) {
   if (!has_folded) out.unfolded = out.model;  // tensors are shared
   qtools::MapOptions map_options = options.map;
   map_options.process = &process;
+  if (options.fuse_batch_norm) map_options.hardware = qtools::hardware_weights(out.model);
   out.map = rules.map(out.model, map_options);
   qtools::EnergyOptions energy_options = options.energy;
   energy_options.process = &process;

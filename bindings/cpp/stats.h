@@ -18,6 +18,7 @@ struct StatsOptions {
   std::string weights = {};          ///< weights file that goes with an architecture JSON
   std::string rules = "qkeras";      ///< see qtools::rule_sets
   std::string process = "horowitz";  ///< see qtools::processes
+  bool fuse_batch_norm = false;      ///< map.hardware as `qtools::hardware_weights` finds it
   qtools::MapOptions map = {};       ///< types of inputs, of unquantized layers, …
   qtools::EnergyOptions energy = {};
 };
@@ -26,10 +27,10 @@ struct ModelStats {
   std::string name;
   std::string rules, process;
   std::vector<std::string> notes;  ///< of reading: weights that are not used, …
-  qtools::QtoolsModel model;    ///< what is known of each layer
-  qtools::DataMap map;          ///< types, operations
-  qtools::EnergyReport energy;  ///< pJ a sample
-  qtools::Roofline roofline;    ///< bytes and bit operations
+  qtools::QtoolsModel model;       ///< what is known of each layer
+  qtools::DataMap map;             ///< types, operations
+  qtools::EnergyReport energy;     ///< pJ a sample
+  qtools::Roofline roofline;       ///< bytes and bit operations
   /// The model without folded layers, for `estimate_operations` and `sparsity_of`.
   qtools::QtoolsModel unfolded;
 };

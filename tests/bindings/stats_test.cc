@@ -175,6 +175,43 @@ TEST(Stats, WhatCannotBeSaidIsRefusedByName) {
                              {"2 source types", "1 inputs"});
 }
 
+/// The example of the specification (12, E11): a convolution and a batch normalisation in one.
+TEST(Stats, BatchNormCanBeMerged) {
+  const KerasModel keras = functional({input("x", {nullptr, 23, 23, 1}),
+                                       {"QConv2D",
+                                        "c",
+                                        {{"filters", 4},
+                                         {"kernel_size", {2, 2}},
+                                         {"strides", {23, 23}},
+                                         {"use_bias", false},
+                                         {"kernel_quantizer", "quantized_bits(4,0,1)"},
+                                         {"bias_quantizer", nullptr},
+                                         {"activation", "linear"}},
+                                        {"x"}},
+                                       {"QBatchNormalization",
+                                        "bn",
+                                        {{"scale", false},
+                                         {"center", false},
+                                         {"gamma_quantizer", nullptr},
+                                         {"beta_quantizer", nullptr},
+                                         {"variance_quantizer", nullptr},
+                                         {"mean_quantizer", "quantized_bits(6,0,1)"},
+                                         {"inverse_quantizer", "quantized_bits(16,0,1)"}},
+                                        {"c"}}});
+  StatsOptions options;
+  options.fuse_batch_norm = true;
+  options.map.sources = {{"quantized_bits(4,0,1)"}};
+  const Json map = report::to_json(model_stats(keras, options).map);
+  EXPECT_EQ(map["c"]["multiplier"]["bits"], 7);
+  EXPECT_EQ(map["c"]["accumulator"]["bits"], 9);
+  EXPECT_EQ(map["c"]["fused_accumulator"]["bits"], 25);
+  EXPECT_EQ(map["c"]["fused_accumulator"]["int_bits"], 4);
+  EXPECT_EQ(map["bn"]["output_quantizer"]["bits"], 25);
+  EXPECT_FALSE(map["bn"].contains("gamma_quantizer"));
+  options.fuse_batch_norm = false;
+  EXPECT_TRUE(report::to_json(model_stats(keras, options).map)["bn"].contains("gamma_quantizer"));
+}
+
 TEST(Stats, NamesOfTypesAreShort) {
   using qtools::QtoolsType;
   EXPECT_EQ(report::short_text(QtoolsType::fixed(8, 0, true)), "s8.1");

@@ -143,9 +143,7 @@ def run_qloom(qloom, file, options, sources):
     for source in sources:
         command += ["--input-quantizer", source]
     done = subprocess.run(command, capture_output=True, text=True, check=False)
-    if done.returncode != 0:
-        raise RuntimeError(done.stderr.strip()[-300:])
-    return json.loads(done.stdout)
+    return (json.loads(done.stdout), "") if done.returncode == 0 else ({}, done.stderr.strip()[-300:])
 
 
 def check(qloom, style, seed, file):
@@ -166,7 +164,9 @@ def check(qloom, style, seed, file):
         sources = [SOURCES[(seed + number) % len(SOURCES)]] * len(model.inputs)
         objects = [networks.qkeras.get_quantizer(s) if "(" in s else s for s in sources]
         said, raised = run_qtools(build, arguments, called, objects)
-        ours = run_qloom(qloom, file, options, sources)
+        ours, error = run_qloom(qloom, file, options, sources)
+        if error:
+            return f"{' '.join(options) or 'plain'}, inputs {sources[0]}: {error}"
         refused = {r["exception"] for r in ours["refusals"]}
         where = f"{' '.join(options) or 'plain'}, inputs {sources[0]}: "
         for part, name in raised.items():

@@ -106,6 +106,8 @@ std::function<int()> add(CLI::App& app) {
                "with --trained: quantize the weights first");
   app.add_flag("--learned-scales", map.scales_from_weights,
                "use the scales that auto_po2 finds for the weights");
+  app.add_flag("--fuse-batch-norm", a->options.fuse_batch_norm,
+               "merge a QBatchNormalization with the convolution before it, as hardware does");
   app.add_flag("--energy", a->energy, "show what energy each layer takes for what");
   app.add_flag("--qstats", a->qstats, "show QKeras's print_qstats as well");
   app.add_option("--throughput", a->throughput,

@@ -1,6 +1,7 @@
 #include "passes/analysis/qtools/data_map.h"
 
 #include <algorithm>
+#include <set>
 
 #include "graph/support/error.h"
 #include "passes/analysis/qtools/layer_classes.h"
@@ -51,6 +52,25 @@ const Operation* LayerTypes::merge_operation() const {
 const LayerTypes* DataMap::find(std::string_view layer) const {
   const auto found = std::ranges::find(layers, layer, &LayerTypes::name);
   return found == layers.end() ? nullptr : &*found;
+}
+
+std::map<std::string, HardwareWeights> hardware_weights(const QtoolsModel& model) {
+  std::vector<std::set<size_t>> readers(model.layers.size());
+  for (size_t k = 0; k < model.layers.size(); ++k)
+    for (const size_t input : model.layers[k].inputs) readers[input].insert(k);
+  std::map<std::string, HardwareWeights> out;
+  for (const ModelLayer& layer : model.layers)
+    if (layer.quantizers) out[layer.name];
+  for (size_t k = 0; k < model.layers.size(); ++k) {
+    const ModelLayer& layer = model.layers[k];
+    if (layer.class_name != "QConv2D" && layer.class_name != "QDepthwiseConv2D") continue;
+    if (readers[k].size() != 1) continue;
+    const ModelLayer& reader = model.layers[*readers[k].begin()];
+    if (reader.class_name != "QBatchNormalization") continue;
+    out[layer.name] = {true, reader.name};
+    out[reader.name].enable_bn_fusing = true;
+  }
+  return out;
 }
 
 DataMap map_types(const QtoolsModel& model, const MapOptions& options) {

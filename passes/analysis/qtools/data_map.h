@@ -83,6 +83,11 @@ struct DataMap {
 /// options that do not fit the model: number of source types, names of types.
 [[nodiscard]] DataMap map_types(const QtoolsModel& model, const MapOptions& options = {});
 
+/// Which batch normalisations hardware can merge with the layer before: a QBatchNormalization that
+/// is all that reads a QConv2D or QDepthwiseConv2D. An entry for each layer with quantizers.
+/// Source: qkeras/utils.py, find_bn_fusing_layer_pair, model_save_quantized_weights.
+[[nodiscard]] std::map<std::string, HardwareWeights> hardware_weights(const QtoolsModel& model);
+
 /// Times that a layer's operation runs for one sample, as QTools counts them.
 /// Source: qtools_util.py, get_operation_count.
 [[nodiscard]] int64_t operation_count(const ModelLayer& layer, const Extents& input_shape,
