@@ -157,11 +157,10 @@ void NetworkState::output(const Symbol& symbol, const Where& where) {
   model.outputs.push_back(ref);
 }
 
-Graph NetworkState::graph(const std::string& evaluation, const Where& where) const {
+KerasModel NetworkState::described(const Where& where, std::string* missing) const {
   qloom_check(!model.outputs.empty(), place_of(where), ": network '", model.name,
               "' has no output; make a symbol one with output()");
   KerasModel complete = model;
-  std::string missing;
   for (size_t k = 0; k < layers.size(); ++k) {
     std::string variables;
     for (const Variable& v : layers[k].variables) {
@@ -172,18 +171,26 @@ Graph NetworkState::graph(const std::string& evaluation, const Where& where) con
         variables += (variables.empty() ? "" : ", ") + v.name + " " +
                      to_string(Shape(v.shape.begin(), v.shape.end()));
     }
-    if (!variables.empty() && !model.layers[k].calls.empty())
-      missing += "\n  " + model.describe(model.layers[k]) + ": " + variables;
+    if (variables.empty()) continue;
+    complete.layers[k].weights.clear();
+    if (missing != nullptr && !model.layers[k].calls.empty())
+      *missing += "\n  " + model.describe(model.layers[k]) + ": " + variables;
   }
-  qloom_check(
-      missing.empty(), place_of(where), ": network '", model.name,
-      "' has variables without values; use set_weights, load_weights or initialize:", missing);
   std::erase_if(complete.layers, [](const KerasLayer& l) { return l.calls.empty(); });
   // Layers that were never called are gone: positions of the others change.
   for (KerasCallRef& ref : complete.order) {
     const std::string& name = model.layers[ref.layer].name;
     ref.layer = static_cast<size_t>(complete.find(name) - complete.layers.data());
   }
+  return complete;
+}
+
+Graph NetworkState::graph(const std::string& evaluation, const Where& where) const {
+  std::string missing;
+  const KerasModel complete = described(where, &missing);
+  qloom_check(
+      missing.empty(), place_of(where), ": network '", model.name,
+      "' has variables without values; use set_weights, load_weights or initialize:", missing);
   return at(where, model, [&] { return import_keras(complete, {.evaluation = evaluation}); });
 }
 
@@ -243,6 +250,8 @@ std::vector<std::string> Network::layers() const {
 Graph Network::graph(const std::string& evaluation, Where where) const {
   return state_->graph(evaluation, where);
 }
+
+KerasModel Network::description(Where where) const { return state_->described(where); }
 
 CompiledNetwork Network::compile(const passes::CompileOptions& options, Where where) const {
   Graph graph = state_->graph("predict", where);

@@ -13,6 +13,7 @@
 #include "bindings/cpp/compiled.h"
 #include "bindings/cpp/layers.h"
 #include "bindings/cpp/quantizers.h"
+#include "bindings/import/keras_description.h"
 #include "graph/graph.h"
 #include "graph/tensor.h"
 #include "graph/tensor_type.h"
@@ -149,6 +150,9 @@ class Network {
   [[nodiscard]] const std::vector<std::string>& notes() const;
   [[nodiscard]] std::vector<std::string> layers() const;  ///< names, in the order of adding
 
+  /// What a Keras file would hold: for `model_stats(net.description())`. Layers that lack a
+  /// variable's values have none. Throws where there is no output.
+  [[nodiscard]] KerasModel description(Where where = Where::current()) const;
   /// The graph of plain ops, each knowing its layer. `evaluation`: as in ImportOptions. Throws for
   /// layers without weights, all at once, and where there is no output.
   [[nodiscard]] Graph graph(const std::string& evaluation = "predict",

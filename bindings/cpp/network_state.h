@@ -70,6 +70,8 @@ struct NetworkState {
   void output(const Symbol& symbol, const Where& where);
   void set_variable(size_t layer, size_t variable, const Tensor& value, const Where& where);
   void load_weights(const std::string& path, bool only_matching, const Where& where);
+  /// With the weights of the layers that have them all; the others are listed in `missing`.
+  [[nodiscard]] KerasModel described(const Where& where, std::string* missing = nullptr) const;
   [[nodiscard]] Graph graph(const std::string& evaluation, const Where& where) const;
 
   [[nodiscard]] const std::string& name_of(const Symbol& s) const {

@@ -233,34 +233,38 @@ std::string to_text(const qtools::Parallelism& parallelism, size_t width) {
          table.to_string(width) + refusals_text(parallelism.refusals, width);
 }
 
-Json to_json(const ModelStats& stats) {
-  const qtools::Estimate estimate = estimate_operations(stats.unfolded);
-  const qtools::Sparsity sparsity = sparsity_of(stats.model, stats.unfolded);
+Json to_json(const ModelStats& stats, bool qstats) {
   const qtools::Roofline& r = stats.roofline;
-  Json energy = to_json(stats.energy), layers = Json::object(), refusals = Json::array();
+  Json energy = to_json(stats.energy);
   energy["counted_sum"] = stats.energy.counted_sum();
-  for (const auto& [name, share] : sparsity.layers) layers[name] = share;
-  std::vector<qtools::Refusal> all = all_refusals(stats);
-  all.insert(all.end(), estimate.refusals.begin(), estimate.refusals.end());
-  for (const qtools::Refusal& x : all)
-    refusals.push_back({{"layer", x.layer}, {"exception", x.exception}, {"why", x.why}});
-  return {{"model", stats.name},
-          {"rules", stats.rules},
-          {"process", stats.process},
-          {"data_type_map", to_json(stats.map)},
-          {"energy", energy},
-          {"roofline",
-           {{"ACE", r.ace},
-            {"weight_in_bytes", r.weight_bytes},
-            {"activation_in_bytes", r.activation_bytes},
-            {"ACE_float", r.ace_float},
-            {"weight_in_bytes_float", r.weight_bytes_float},
-            {"activation_in_bytes_float", r.activation_bytes_float}}},
-          {"operations", operations_json(estimate)},
-          {"weight_bits", estimate.weight_bits()},
-          {"sparsity", {{"total", sparsity.total}, {"layers", layers}}},
-          {"passed_through", stats.map.passed_through},
-          {"refusals", refusals}};
+  Json out{{"model", stats.name},
+           {"rules", stats.rules},
+           {"process", stats.process},
+           {"data_type_map", to_json(stats.map)},
+           {"energy", energy},
+           {"roofline",
+            {{"ACE", r.ace},
+             {"weight_in_bytes", r.weight_bytes},
+             {"activation_in_bytes", r.activation_bytes},
+             {"ACE_float", r.ace_float},
+             {"weight_in_bytes_float", r.weight_bytes_float},
+             {"activation_in_bytes_float", r.activation_bytes_float}}},
+           {"passed_through", stats.map.passed_through}};
+  std::vector<qtools::Refusal> refusals = all_refusals(stats);
+  if (qstats) {
+    const qtools::Estimate estimate = estimate_operations(stats.unfolded);
+    const qtools::Sparsity sparsity = sparsity_of(stats.model, stats.unfolded);
+    Json layers = Json::object();
+    for (const auto& [name, share] : sparsity.layers) layers[name] = share;
+    out["operations"] = operations_json(estimate);
+    out["weight_bits"] = estimate.weight_bits();
+    out["sparsity"] = {{"total", sparsity.total}, {"layers", layers}};
+    refusals.insert(refusals.end(), estimate.refusals.begin(), estimate.refusals.end());
+  }
+  out["refusals"] = Json::array();
+  for (const qtools::Refusal& x : refusals)
+    out["refusals"].push_back({{"layer", x.layer}, {"exception", x.exception}, {"why", x.why}});
+  return out;
 }
 
 }  // namespace qloom::report

@@ -20,7 +20,8 @@ namespace qloom::report {
 [[nodiscard]] std::string qstats_text(const ModelStats& stats);
 /// What each layer of a pipeline gets.
 [[nodiscard]] std::string to_text(const qtools::Parallelism& parallelism, size_t width = 0);
-/// All of it: QTools's map and energies, roofline numbers, the older statistics, refusals.
-[[nodiscard]] nlohmann::ordered_json to_json(const ModelStats& stats);
+/// All of it: QTools's map and energies, roofline numbers, refusals; with `qstats` the older
+/// statistics, which quantize all weights.
+[[nodiscard]] nlohmann::ordered_json to_json(const ModelStats& stats, bool qstats = false);
 
 }  // namespace qloom::report

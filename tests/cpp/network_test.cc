@@ -7,9 +7,11 @@
 
 #include "bindings/cpp/kernel_lab.h"
 #include "bindings/cpp/load.h"
+#include "bindings/cpp/stats.h"
 #include "bindings/golden/bundle.h"
 #include "bindings/golden/compare.h"
 #include "bindings/import/read.h"
+#include "bindings/report/qtools_json.h"
 #include "graph/interpret.h"
 #include "graph/text.h"
 #include "tests/bindings/expect_error.h"
@@ -122,6 +124,20 @@ Network rebuilt(const KerasModel& model) {
   for (const InputRef& ref : model.outputs)
     net.output(*values[index(ref.layer)][static_cast<size_t>(ref.node)]);
   return net;
+}
+
+TEST(Network, StatisticsAreThoseOfTheFile) {
+  const std::string file =
+      (testing::source_dir() / "tests/data/models/digits_cnn_w4a4.h5").string();
+  const ModelStats expected = model_stats(file);
+  Network net = digits();
+  EXPECT_EQ(report::to_json(model_stats(net.description()).map), report::to_json(expected.map));
+  net.load_weights(file);
+  const ModelStats stats = model_stats(net.description());
+  EXPECT_EQ(report::to_json(stats.map), report::to_json(expected.map));
+  EXPECT_EQ(stats.energy.total_cost(), expected.energy.total_cost());
+  EXPECT_EQ(sparsity_of(stats.model, stats.unfolded).total,
+            sparsity_of(expected.model, expected.unfolded).total);
 }
 
 TEST(Network, EveryNetworkOfAFileCanBeBuiltByProgram) {

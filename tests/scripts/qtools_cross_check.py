@@ -2,7 +2,7 @@
 
     python tests/scripts/qtools_cross_check.py --qloom build/release/bin/qloom --style grid --seeds 0:50
 
-A seed gives a network and weights, those of qkeras_cross_check.py. QTools maps it in the ways of WAYS below; `qloom stats --json`
+A seed gives a network and weights, those of qkeras_cross_check.py. QTools maps it in the ways of WAYS below; `qloom stats --json --qstats`
 maps the saved file with the options that stand beside each. Everything is compared: types field by field, operation counts, order
 of layers, energies to the printed digits, roofline numbers, and what print_qstats prints. Where QTools raises, qloom must name the
 same exception among its refusals. The exit code is 1 if a network differs; --keep leaves its file in --folder.
@@ -139,7 +139,7 @@ def run_qstats(build):
 
 
 def run_qloom(qloom, file, options, sources):
-    command = [qloom, "stats", file, "--json", *ENERGY_OPTIONS, *options]
+    command = [qloom, "stats", file, "--json", "--qstats", *ENERGY_OPTIONS, *options]
     for source in sources:
         command += ["--input-quantizer", source]
     done = subprocess.run(command, capture_output=True, text=True, check=False)

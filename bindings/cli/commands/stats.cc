@@ -45,7 +45,7 @@ int run(const Arguments& a) {
     qloom_check(out.good(), a.qtools_json, ": cannot be written");
   }
   if (a.json) {
-    std::puts(report::to_json(stats).dump(2).c_str());
+    std::puts(report::to_json(stats, a.qstats).dump(2).c_str());
     return kSuccess;
   }
   const size_t width = output_width(a.wide);
