@@ -36,7 +36,7 @@ struct CompiledObject {
 class Compiler {
  public:
   virtual ~Compiler() = default;
-  /// Emits, optimises and assembles. Throws InternalError with the function's name and LLVM's
+  /// Emits, optimises and assembles; functions that came out equal share one code. Throws InternalError with the function's name and LLVM's
   /// message.
   [[nodiscard]] virtual CompiledObject compile(std::span<const FunctionSource> functions,
                                                const Target& target,
@@ -56,6 +56,6 @@ class Compiler {
 [[nodiscard]] Compiler& compiler();
 
 /// Bumped when emitted code, packed constants or the Program change; part of every cache key.
-inline constexpr int kCodeVersion = 2;
+inline constexpr int kCodeVersion = 3;
 
 }  // namespace qloom::jit

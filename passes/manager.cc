@@ -68,7 +68,7 @@ std::vector<PassRecord> run_passes(Graph& graph, std::span<const PassDef* const>
         graph.remove_dead();
         graph.infer_types();
       }
-      if (options.verify) verify(graph);
+      if (options.verify && record.rewrites > 0) verify(graph);
     } catch (const std::exception& failure) {
       std::string text = join_text("pass ", i, " '", pass.name, "' failed: ", failure.what());
       if (before) {

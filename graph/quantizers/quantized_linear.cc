@@ -109,11 +109,12 @@ Quantized forward(const Attributes& a, const Tensor& x, const QuantizeOptions& o
     scale = Tensor(alpha.extents(), std::move(products));
   }
   const Broadcast step(scale, x.extents(), "quantized_linear: alpha");
+  const double noise = s.real("qnoise_factor");
   Outcome out;
   out.codes = codes_of(values, step, g);
   for (size_t i = 0; i < values.size(); ++i) {
     out.q.push_back(out.codes[i] * step[static_cast<int64_t>(i)]);
-    out.y.push_back(straight_through(values[i], out.q[i], s.real("qnoise_factor")));
+    out.y.push_back(straight_through(values[i], out.q[i], noise));
     if (g.sign_mode) out.codes[i] *= 2;
   }
   std::vector<float> relative;

@@ -36,10 +36,12 @@ Quantized forward(const Attributes& a, const Tensor& x, const QuantizeOptions& o
   const Settings s(kName, a);
   check_po2(s);
   const Po2Exponents e = exponents(s);
+  const double noise = s.real("qnoise_factor");
+  const bool use_ste = s.flag("use_ste");
   Outcome out;
   for (const float v : flushed(x)) {
     out.q.push_back(flush(sign_or_one(v) * pow2(e.of(std::fabs(v), options.division))));
-    out.y.push_back(straight_through(v, out.q.back(), s.real("qnoise_factor"), s.flag("use_ste")));
+    out.y.push_back(straight_through(v, out.q.back(), noise, use_ste));
   }
   std::optional<Tensor> step;
   add_codes(out, e.values(true, false), step);

@@ -93,6 +93,8 @@ Quantized forward(const Attributes& a, const Tensor& x, const QuantizeOptions& o
   const auto weight = static_cast<float>(1.0 / static_cast<double>(slope * m));
   const float grid = pow2(static_cast<float>(n + extra_bits(s)));  // codes per mi
   const std::vector<float> values = flushed(x);
+  const double noise = s.real("qnoise_factor");
+  const bool use_ste = s.flag("use_ste");
   Outcome out;
   for (size_t i = 0; i < values.size(); ++i) {
     const float v = values[i];
@@ -110,7 +112,7 @@ Quantized forward(const Attributes& a, const Tensor& x, const QuantizeOptions& o
     if (bounded && bound != 0 && !(q <= bound)) q = std::isnan(q) ? q : bound;
     out.q.push_back(q);
     out.codes.push_back(q / mi * grid);
-    out.y.push_back(straight_through(base, q, s.real("qnoise_factor"), s.flag("use_ste")));
+    out.y.push_back(straight_through(base, q, noise, use_ste));
   }
   const double unit = std::exp2(-static_cast<double>(n + extra_bits(s)));
   const bool on_grid = std::ranges::all_of(out.codes, [](float c) { return c == std::rint(c); });

@@ -47,6 +47,8 @@ Quantized forward(const Attributes& a, const Tensor& x, const QuantizeOptions& o
   check_po2(s);
   const Po2Exponents e = exponents(s);
   const auto slope = static_cast<float>(s.real("negative_slope"));
+  const double noise = s.real("qnoise_factor");
+  const bool use_ste = s.flag("use_ste");
   Outcome out;
   for (const float v : flushed(x)) {
     float base = v > 0 || std::isnan(v) ? v : slope == 0 ? 0.0f : slope * v;
@@ -56,8 +58,7 @@ Quantized forward(const Attributes& a, const Tensor& x, const QuantizeOptions& o
     const float magnitude = negative ? flush(-v * slope) : v < 0 ? 0.0f : v;
     const float power = pow2(e.of(magnitude, options.division));
     out.q.push_back(negative ? -power : power);
-    out.y.push_back(
-        straight_through(base, out.q.back(), s.real("qnoise_factor"), s.flag("use_ste")));
+    out.y.push_back(straight_through(base, out.q.back(), noise, use_ste));
   }
   std::optional<Tensor> step;
   add_codes(out, e.values(slope != 0, false), step);

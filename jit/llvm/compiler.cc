@@ -4,10 +4,13 @@
 #include <llvm/IR/DiagnosticInfo.h>
 #include <llvm/IR/DiagnosticPrinter.h>
 #include <llvm/IR/LLVMContext.h>
+#include <llvm/IR/StructuralHash.h>
 #include <llvm/IR/Verifier.h>
 #include <llvm/Support/raw_ostream.h>
+#include <llvm/Transforms/Utils/FunctionComparator.h>
 
 #include <fstream>
+#include <map>
 
 #include "jit/llvm/codegen.h"
 #include "jit/llvm/errors.h"
@@ -59,6 +62,27 @@ std::string name_list(std::span<const FunctionSource> functions) {
   return list;
 }
 
+/// Functions of one module. One that repeats an earlier one, instruction by instruction, becomes a
+/// second name of it: layers of equal shape differ in constants, not in code.
+class SharedFunctions {
+ public:
+  void add(llvm::Function& function) {
+    std::vector<llvm::Function*>& alike = kept_[llvm::StructuralHash(function, true)];
+    for (llvm::Function* earlier : alike) {
+      if (llvm::FunctionComparator(earlier, &function, &globals_).compare() != 0) continue;
+      const std::string name = function.getName().str();
+      function.eraseFromParent();
+      llvm::GlobalAlias::create(name, earlier);
+      return;
+    }
+    alike.push_back(&function);
+  }
+
+ private:
+  std::map<uint64_t, std::vector<llvm::Function*>> kept_;
+  llvm::GlobalNumberState globals_;
+};
+
 class LlvmCompiler final : public Compiler {
  public:
   CompiledObject compile(std::span<const FunctionSource> functions, const Target& target,
@@ -71,7 +95,8 @@ class LlvmCompiler final : public Compiler {
     llvm::Module module(functions[0].name, context);
     module.setTargetTriple(target.triple);
     module.setDataLayout(machine->createDataLayout());
-    for (const FunctionSource& f : functions) emit(f, module, target, flags);
+    SharedFunctions shared;
+    for (const FunctionSource& f : functions) shared.add(emit(f, module, target, flags));
     const bool dump = !flags.dump_directory.empty();
     const std::string stem = flags.dump_directory + "/" + functions[0].name;
     if (dump) write_file(stem + ".emitted.ll", text_of(module));
@@ -104,18 +129,19 @@ class LlvmCompiler final : public Compiler {
   }
 
  private:
-  static void emit(const FunctionSource& source, llvm::Module& module, const Target& target,
-                   const CompilerFlags& flags) {
+  static llvm::Function& emit(const FunctionSource& source, llvm::Module& module,
+                              const Target& target, const CompilerFlags& flags) {
     LlvmEmitter emitter(module, source.name, target);
     source.emit(emitter);
-    const llvm::Function& function = emitter.finish();
+    llvm::Function& function = emitter.finish();
     std::string problem;
     llvm::raw_string_ostream out(problem);
-    if (!llvm::verifyFunction(function, &out)) return;
+    if (!llvm::verifyFunction(function, &out)) return function;
     if (!flags.dump_directory.empty()) {
       write_file(flags.dump_directory + "/" + source.name + ".invalid.ll", text_of(module));
     }
-    qloom_assert(false, "kernel '", source.name, "': ", problem);
+    fail_internal(std::source_location::current(),
+                  join_text("kernel '", source.name, "': ", problem));
   }
 
   Loader loader_;

@@ -83,6 +83,17 @@ TEST(Inspect, SizesAddUpAndAssemblyIsOnlyOnRequest) {
   EXPECT_TRUE(object.functions[0].assembly.empty());
 }
 
+TEST(Inspect, EqualFunctionsShareTheirCode) {
+  FunctionSource first = sums(8), second = sums(8), other = sums(2);
+  first.name = "first", second.name = "second", other.name = "other";
+  const FunctionSource functions[] = {first, second, other};
+  const CompiledObject object = compiler().compile(functions, Target::avx2(), {});
+  ASSERT_EQ(object.functions.size(), 3u);
+  const auto code = compiler().load(object.elf, "shared");
+  EXPECT_EQ(code->symbol("first"), code->symbol("second"));
+  EXPECT_NE(code->symbol("first"), code->symbol("other"));
+}
+
 TEST(Inspect, Avx2CodeUsesNoWiderRegisters) {
   if (Target::avx2().lowering != Lowering::avx2) GTEST_SKIP() << "this processor has no AVX2";
   const FunctionReport r = report_of(sums(8), Target::avx2());

@@ -102,13 +102,14 @@ Quantized forward_auto(const Settings& s, const Tensor& x, const QuantizeOptions
   const Tensor large(small.extents(), std::move(products));
   if (!frozen) scale = large;
   const Broadcast by(large, x.extents(), "quantized_bits: post_training_scale");
+  const double noise = s.real("qnoise_factor");
+  const bool use_ste = s.flag("use_ste");
   Outcome out;
   out.codes = auto_codes(t, small, x.extents(), top);
   for (size_t i = 0; i < t.size(); ++i) {
     const auto at = static_cast<int64_t>(i);
     out.q.push_back(by[at] * (mi[at] * out.codes[i] / m));
-    out.y.push_back(
-        straight_through(mi[at] * t[i], out.q[i], s.real("qnoise_factor"), s.flag("use_ste")));
+    out.y.push_back(straight_through(mi[at] * t[i], out.q[i], noise, use_ste));
   }
   std::optional<Tensor> step;
   if (factor.size() == 1) step = scaled(large, static_cast<double>(factor.f32()[0]) / m);
@@ -153,6 +154,8 @@ Quantized forward(const Settings& s, const Tensor& x, const QuantizeOptions& opt
       s.is_none("alpha") ? Tensor({1}, std::vector<float>{1.0f}) : s.array("alpha");
   const Broadcast scale(alpha, x.extents(), "quantized_bits: alpha");
   const std::vector<float> values = flushed(x);
+  const double noise = s.real("qnoise_factor");
+  const bool use_ste = s.flag("use_ste");
   Outcome out;
   for (size_t i = 0; i < values.size(); ++i) {
     const auto at = static_cast<int64_t>(i);
@@ -167,8 +170,7 @@ Quantized forward(const Settings& s, const Tensor& x, const QuantizeOptions& opt
       out.codes.push_back(q);
     }
     out.q.push_back(scale[at] * q);
-    out.y.push_back(
-        straight_through(values[i], out.q[i], s.real("qnoise_factor"), s.flag("use_ste")));
+    out.y.push_back(straight_through(values[i], out.q[i], noise, use_ste));
   }
   std::optional<Tensor> step;
   if (n <= 0) {

@@ -13,10 +13,13 @@ namespace {
 Quantized result(const Settings& s, const Tensor& x, const std::vector<float>& values,
                  std::vector<float> codes, const Tensor& scale) {
   const Broadcast by(scale, x.extents(), join_text(s.quantizer(), ": alpha"));
+  const bool no_alpha = s.is_none("alpha");
   Outcome out;
+  out.q.reserve(values.size());
+  out.y.reserve(values.size());
   for (size_t i = 0; i < values.size(); ++i) {
     out.q.push_back(by[static_cast<int64_t>(i)] * codes[i]);
-    const float base = s.is_none("alpha") ? real_tanh(values[i]) : values[i];
+    const float base = no_alpha ? real_tanh(values[i]) : values[i];
     out.y.push_back(straight_through(base, out.q[i], 1.0));
   }
   out.codes = std::move(codes);
@@ -33,9 +36,10 @@ Quantized binary(const Settings& s, const Tensor& x, const QuantizeOptions& opti
   const bool data = is_auto(s);
   const std::vector<float> values = flushed(x);
   std::vector<float> codes = values;
+  const bool use_01 = s.flag("use_01");
   for (float& v : codes) {
     v = sign_or_one(v);
-    if (s.flag("use_01")) v = (v + 1.0f) / 2.0f;
+    if (use_01) v = (v + 1.0f) / 2.0f;
   }
   const Tensor scale =
       data ? least_squares_scale(s.text("alpha") == "auto_po2", values, codes, x.extents(),
