@@ -29,6 +29,7 @@
 #include "bindings/cpp/network.h"     // networks by program
 #include "bindings/cpp/quantizers.h"  // QKeras's quantizers
 #include "bindings/cpp/stats.h"       // bit widths, operations, energy of a model: QTools
+#include "bindings/report/trace.h"    // how layers use their value sets on samples
 #include "graph/builder.h"            // graphs of plain ops by program
 #include "graph/graph.h"              // and what they are made of
 #include "graph/interpret.h"          // the reference: both evaluations

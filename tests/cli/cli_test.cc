@@ -40,7 +40,7 @@ void write_npy(const std::string& path, const Tensor& tensor) {
 
 TEST(Cli, HelpOfEveryCommandShowsAnExample) {
   for (const char* command :
-       {"summary", "run", "compare", "explain", "quantize", "demo", "bench", "stats"}) {
+       {"summary", "run", "compare", "explain", "quantize", "demo", "bench", "stats", "trace"}) {
     const Finished f = qloom({command, "--help"});
     EXPECT_EQ(f.exit_code, 0) << command;
     EXPECT_NE(f.out.find("Example:\n  qloom " + std::string(command)), std::string::npos) << f.out;

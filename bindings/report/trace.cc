@@ -1,0 +1,90 @@
+#include "bindings/report/trace.h"
+
+#include <algorithm>
+#include <array>
+#include <cmath>
+#include <cstdio>
+#include <map>
+
+#include "bindings/report/table.h"
+#include "graph/interpret.h"
+#include "graph/ops_table.h"
+
+namespace qloom::report {
+namespace {
+
+double share(int64_t part, int64_t all) {
+  return all == 0 ? 0 : static_cast<double>(part) / static_cast<double>(all);
+}
+
+LayerTrace trace_value(const Node& node, const Origin& origin, const RuntimeValue& value,
+                       const Tensor& floats) {
+  LayerTrace t{.name = origin.layer,
+               .layer_class = origin.layer_class,
+               .set = value.type.numeric.to_string(),
+               .values = floats.size(),
+               .saturated = {},
+               .unused = {}};
+  if (floats.size() == 0) return t;
+  const auto [low, high] = std::ranges::minmax(floats.f32());
+  t.min = low;
+  t.max = high;
+  t.zeros = share(std::ranges::count(floats.f32(), 0.0F), floats.size());
+  if (value.data.dtype() != DType::i64) return t;
+  const Numeric::Grid set = *value.type.numeric.grid();
+  const auto codes = value.data.i64();
+  const auto [least, most] = std::ranges::minmax(codes);
+  const double width = static_cast<double>(set.hi) - static_cast<double>(set.lo);
+  if (width > 0) t.unused = 1 - (static_cast<double>(most) - static_cast<double>(least)) / width;
+  // Sets of two or three members are all ends. A rectifier's zero is no clipped value.
+  constexpr int64_t kFewCodes = 2;
+  if (node.is(ops::quantize) && set.hi - set.lo > kFewCodes)
+    t.saturated = share(
+        std::ranges::count_if(
+            codes, [&](int64_t code) { return code == set.hi || (code == set.lo && set.lo != 0); }),
+        floats.size());
+  return t;
+}
+
+std::string percent(const std::optional<double>& part) {
+  if (!part) return "-";
+  std::array<char, 32> text{};
+  std::snprintf(text.data(), text.size(), "%.1f %%", 100 * *part);
+  return text.data();
+}
+
+std::string number(double value) {
+  std::array<char, 32> text{};
+  std::snprintf(text.data(), text.size(), "%.5g", value);
+  return text.data();
+}
+
+}  // namespace
+
+TraceReport trace_of(const Graph& graph, std::span<const Tensor> inputs, const LayerValues& each) {
+  TraceReport report{
+      .model = graph.name, .samples = inputs.empty() ? 0 : inputs[0].extents().at(0), .layers = {}};
+  EvaluationOptions options = graph.options();
+  options.evaluation = Evaluation::canonical;
+  (void)interpret(graph, inputs, options,
+                  [&](const Node& node, std::span<const RuntimeValue> results) {
+                    // The last node of a layer has the layer's name.
+                    if (results.empty() || node.origins.empty() || node.constant) return;
+                    const Origin& origin = node.origins.back();
+                    if (origin.layer.empty() || node.name != origin.layer) return;
+                    const Tensor floats = to_f32(results[0]);
+                    report.layers.push_back(trace_value(node, origin, results[0], floats));
+                    if (each) each(origin.layer, floats);
+                  });
+  return report;
+}
+
+std::string to_text(const TraceReport& report, size_t width) {
+  Table table({"layer", "set", "min", "max", "saturated", "unused", "zeros"});
+  for (const LayerTrace& l : report.layers)
+    table.add({l.name, l.set, number(l.min), number(l.max), percent(l.saturated), percent(l.unused),
+               percent(l.zeros)});
+  return report.model + ": " + grouped(report.samples) + " samples\n\n" + table.to_string(width);
+}
+
+}  // namespace qloom::report
