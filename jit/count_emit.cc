@@ -34,7 +34,8 @@ enum class Word : uint8_t {
   fma,
   round,
   to_i32,
-  widen,  // per register of the result
+  widen,         // per register of the result
+  widen_loaded,  // beyond the load
   narrow,
   narrow_saturated,
   pairs_u8s8,
@@ -74,7 +75,8 @@ constexpr WordCost kCosts[] = {
     {Word::round, {{{0, 0, 1}, {0, 0, 1}, {5, 0, 3}}}},
     {Word::to_i32, {{{0, 0, 1}, {0, 0, 1}, {5, 0, 4}}}},
     {Word::widen, {{{0, 1, 0}, {0, 2.5, 0}, {0, 1.5, 0}}}},  // vpmovsx of a register: 0.8 a cycle
-    {Word::narrow, {{{0, 1, 0}, {1, 2, 0}, {1, 1, 0}}}},     // mask, pack, order the halves
+    {Word::widen_loaded, {{{0, 1, 0}, {0, 0, 0}, {0, 0, 0}}}},  // of 64 bytes: 1 a cycle
+    {Word::narrow, {{{0, 1, 0}, {1, 2, 0}, {1, 1, 0}}}},        // mask, pack, order the halves
     {Word::narrow_saturated, {{{0, 1, 0}, {0, 1.25, 0}, {8, 1, 0}}}},  // two packs, ordering
     {Word::pairs_u8s8, {{{0, 0, 1}, {0, 0, 1}, {6, 8, 2}}}},
     {Word::pairs_s16, {{{0, 0, 1}, {0, 0, 1}, {0, 0, 1}}}},  // LLVM finds pmaddwd in plain IR
@@ -85,7 +87,7 @@ constexpr WordCost kCosts[] = {
     {Word::sum_bytes, {{{0, 0, 1}, {0, 0, 1}, {8, 3, 0}}}},
     {Word::lookup, {{{0, 1, 0}, {0, 1, 0}, {48, 40, 0}}}},      // portable: a comparison per entry
     {Word::repeat_table, {{{0, 1, 0}, {0, 0, 0}, {0, 0, 0}}}},  // 16 bytes to 64: no load alone
-    {Word::interleave, {{{0, 1, 0}, {0, 1, 0}, {0, 1, 0}}}},
+    {Word::interleave, {{{0.3, 0.7, 0}, {0, 1, 0}, {0, 1, 0}}}},  // Zen 4: on a third pipe too
     {Word::move_lanes, {{{0, 2, 0}, {0, 2, 0}, {0, 1, 0}}}},  // crosses 16-byte lanes: 1 a cycle
 };
 constexpr bool complete() {
@@ -338,6 +340,7 @@ class CountEmitter final : public Emitter {
       if (!info.loaded) scalar(1, info.level);
     } else if (info.loaded) {
       // Loads that widen: one for each register of the result.
+      vector(Word::widen_loaded, registers(result.bytes()), info.level);
       const int more = registers(result.bytes()) - registers(v.bytes());
       counts_.loads += more * weights_[info.level];
     } else {
@@ -453,18 +456,36 @@ Counts count_operations(const FunctionSource& function, const Target& target, in
   return emitter.counts();
 }
 
+namespace {
+
+/// Cycles that a byte takes to come from memory that holds a working set. Near the size of a cache
+/// part of the set is found there, the rest in the next level.
+double cycles_per_byte(const Target& target, int64_t working_set_bytes) {
+  const PortRates& r = target.rates;
+  constexpr double kBegin = 0.75, kEnd = 1.25;  // times a cache's size
+  double cycles = 1 / r.l1_bytes;
+  const auto beyond = [&](int64_t cache_bytes, double next_bytes) {
+    const double fill = static_cast<double>(working_set_bytes) / static_cast<double>(cache_bytes);
+    const double share = std::clamp((fill - kBegin) / (kEnd - kBegin), 0.0, 1.0);
+    cycles += share * (1 / next_bytes - cycles);
+  };
+  beyond(target.l1_bytes, r.l2_bytes);
+  beyond(target.l2_bytes, r.l3_bytes);
+  beyond(target.l3_bytes, r.memory_bytes);
+  return cycles;
+}
+
+}  // namespace
+
 double predicted_ns(const Counts& counts, const Target& target, int64_t working_set_bytes) {
   const PortRates& r = target.rates;
   const double vector = counts.vector_alu + counts.shuffle + counts.multiply;
-  const double from_level = working_set_bytes <= target.l1_bytes   ? r.l1_bytes
-                            : working_set_bytes <= target.l2_bytes ? r.l2_bytes
-                            : working_set_bytes <= target.l3_bytes ? r.l3_bytes
-                                                                   : r.memory_bytes;
   // A load that an operation takes from memory needs no slot of its own.
-  const double cycles = std::max(
-      {vector / r.vector_alu, counts.shuffle / r.shuffle, counts.multiply / r.multiply,
-       counts.loads / r.load, counts.stores / r.store, counts.scalar / r.scalar,
-       (vector + counts.stores + counts.scalar) / r.total, counts.load_bytes / from_level});
+  const double cycles =
+      std::max({vector / r.vector_alu, counts.shuffle / r.shuffle, counts.multiply / r.multiply,
+                counts.loads / r.load, counts.stores / r.store, counts.store_bytes / r.store_width,
+                counts.scalar / r.scalar, (vector + counts.stores + counts.scalar) / r.total,
+                counts.load_bytes * cycles_per_byte(target, working_set_bytes)});
   return cycles / r.clock_ghz;
 }
 

@@ -26,7 +26,7 @@ struct Counts {
 [[nodiscard]] Counts count_operations(const FunctionSource& function, const Target& target,
                                       int64_t count, int64_t items = 1);
 
-/// Predicted nanoseconds: the busiest port or all loaded bytes from the level that holds
+/// Predicted nanoseconds: the busiest port or all loaded bytes from the levels that hold
 /// `working_set_bytes`, whichever is longer. The working set is what inner loops sweep again and
 /// again, not the whole operand.
 [[nodiscard]] double predicted_ns(const Counts& counts, const Target& target,

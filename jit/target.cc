@@ -102,8 +102,8 @@ Processor processor() {
 /// What changes in the rates for vectors of 64 bytes.
 struct Wide {
   const char* source = "";
-  double vector_alu = 2, shuffle = 1, multiply = 1, load = 2, store = 1, l1_bytes = 110,
-         l2_bytes = 48;
+  double vector_alu = 2, shuffle = 1, multiply = 1, load = 2, store = 1, store_width = 64,
+         l1_bytes = 110, l2_bytes = 48;
 };
 
 /// Rates and scheduling model of processors; the first row that fits is taken. A row fits when the
@@ -118,6 +118,12 @@ struct Row {
 };
 // clang-format off: a row is easier to read as a row
 const std::vector<Row>& rows() {
+  static const PortRates zen4{
+      .source = "Zen 4, measured (family 25 model 17)",
+      .clock_ghz = 3.7, .l1_bytes = 58, .l2_bytes = 32, .l3_bytes = 27, .memory_bytes = 4.5};
+  static const Wide zen4_wide{
+      .source = "Zen 4, 64 bytes, measured (family 25 model 17): two halves of 32",
+      .vector_alu = 1.8, .store_width = 32, .l1_bytes = 58, .l2_bytes = 32};
   static const std::vector<Row> kRows = {
       {'a', 0x17, 0x17, 0x00, 0x2f, "znver1",
        {.source = "Zen 1, computed: an operation of 256 bits is two of 128",
@@ -126,10 +132,11 @@ const std::vector<Row>& rows() {
       {'a', 0x17, 0x17, 0x30, 0xff, "znver2",
        {.source = "Zen 2, computed from Zen 3: one pipe for multiply-add pairs",
         .vector_alu = 3.0, .multiply = 1, .total = 5}},
+      {'a', 0x19, 0x19, 0x10, 0x1f, "znver3", zen4, zen4_wide},  // Genoa, Storm Peak
+      {'a', 0x19, 0x19, 0x60, 0x7f, "znver3", zen4, zen4_wide},  // Raphael, Phoenix
+      {'a', 0x19, 0x19, 0xa0, 0xaf, "znver3", zen4, zen4_wide},  // Bergamo
       {'a', 0x19, 0x19, 0x00, 0xff, "znver3",
-       {.source = "Zen 3, measured (family 25 model 1); Zen 4: the same, computed"},
-       {.source = "Zen 4, computed: 64 bytes pass the pipes in two halves",
-        .vector_alu = 1.7, .load = 1, .store = 0.5, .l1_bytes = 58, .l2_bytes = 28}},
+       {.source = "Zen 3, measured (family 25 model 1)"}},
       {'a', 0x1a, 0xff, 0x00, 0xff, "znver3",
        {.source = "Zen 5, measured (family 26 model 2); bytes per cycle computed",
         .vector_alu = 3.9, .store = 2, .scalar = 5, .total = 7,
@@ -223,6 +230,7 @@ Target best() {
   t.rates.multiply = wide.multiply;
   t.rates.load = wide.load;
   t.rates.store = wide.store;
+  t.rates.store_width = wide.store_width;
   t.rates.l1_bytes = wide.l1_bytes;
   t.rates.l2_bytes = wide.l2_bytes;
   return t;
@@ -304,7 +312,7 @@ std::string Target::to_string() const {
   // The rates choose kernels, and so decide what is compiled.
   const PortRates& r = rates;
   out << " rates=";
-  for (double v : {r.vector_alu, r.shuffle, r.multiply, r.load, r.store, r.scalar, r.total,
+  for (double v : {r.vector_alu, r.shuffle, r.multiply, r.load, r.store, r.store_width, r.scalar, r.total,
                    r.clock_ghz, r.l1_bytes, r.l2_bytes, r.l3_bytes, r.memory_bytes}) {
     out << v << ',';
   }

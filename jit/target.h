@@ -21,6 +21,7 @@ struct PortRates {
   double shuffle = 2;        ///< table lookups, interleaves, packs, shifts
   double multiply = 2;       ///< multiply-add pairs, multiplies, float arithmetic
   double load = 2, store = 1;
+  double store_width = 64;  ///< bytes a cycle
   double scalar = 4;
   double total = 5.5;  ///< all micro-operations together
   double clock_ghz = 3.2;

@@ -106,6 +106,14 @@ TEST(Count, WideningFoldsIntoLoads) {
       [](Emitter& e) { e.store(e.buffer(1), e.widen_signed(e.load(e.buffer(0), b, 32), h)); });
   EXPECT_EQ(from_memory.loads, 2);  // vpmovsxbw from memory, twice
   EXPECT_EQ(from_memory.shuffle, 0);
+  Target wide = avx2();
+  wide.lowering = Lowering::avx512;
+  wide.vector_bytes = 64;
+  const FunctionSource once{"kernel", [](Emitter& e) {
+                              const Value x = e.load(e.buffer(0), b, 64);
+                              e.store(e.buffer(1), e.widen_signed(x, h));
+                            }};
+  EXPECT_EQ(count_operations(once, wide, 1).shuffle, 2);  // 64 bytes pass a shuffle
   const Counts from_register = count([](Emitter& e) {
     const Value x = e.load(e.buffer(0), b, 32);
     e.store(e.buffer(1), e.widen_signed(e.add(x, x), h));
@@ -153,6 +161,8 @@ TEST(Predict, BusiestPortDecides) {
   EXPECT_DOUBLE_EQ(predicted_ns(c, t, 0), 200 * ns);
   c.stores = 300;
   EXPECT_DOUBLE_EQ(predicted_ns(c, t, 0), 300 * ns);
+  c.store_bytes = 400 * t.rates.store_width;
+  EXPECT_DOUBLE_EQ(predicted_ns(c, t, 0), 400 * ns);
 }
 
 TEST(Predict, BytesComeFromTheLevelThatHoldsThem) {
@@ -161,10 +171,12 @@ TEST(Predict, BytesComeFromTheLevelThatHoldsThem) {
   c.loads = 1;
   c.load_bytes = 58 * 28 * 16 * 6;
   const double ns = 1 / t.rates.clock_ghz;
-  EXPECT_DOUBLE_EQ(predicted_ns(c, t, t.l1_bytes), 28 * 16 * 6 * ns);
-  EXPECT_DOUBLE_EQ(predicted_ns(c, t, t.l1_bytes + 1), 58 * 16 * 6 * ns);
-  EXPECT_DOUBLE_EQ(predicted_ns(c, t, t.l2_bytes + 1), 58 * 28 * 6 * ns);
-  EXPECT_DOUBLE_EQ(predicted_ns(c, t, t.l3_bytes + 1), 58 * 28 * 16 * ns);
+  EXPECT_DOUBLE_EQ(predicted_ns(c, t, t.l1_bytes / 2), 28 * 16 * 6 * ns);
+  EXPECT_DOUBLE_EQ(predicted_ns(c, t, t.l1_bytes * 2), 58 * 16 * 6 * ns);
+  EXPECT_DOUBLE_EQ(predicted_ns(c, t, t.l2_bytes * 2), 58 * 28 * 6 * ns);
+  EXPECT_DOUBLE_EQ(predicted_ns(c, t, t.l3_bytes * 2), 58 * 28 * 16 * ns);
+  // Half of what is as large as a cache is found in the next one.
+  EXPECT_DOUBLE_EQ(predicted_ns(c, t, t.l2_bytes), (58 * 16 * 6 + 58 * 28 * 6) / 2.0 * ns);
 }
 
 TEST(Predict, CountsAddAndScale) {
