@@ -22,6 +22,9 @@
 //   3. words: s16 times s16, two a step, summed in 32 bits. For whatever form 1 cannot prove.
 //   4. dots: bytes, where the target adds four products to a 32-bit lane exactly (Target::has_dot).
 //   Nothing to prove and nothing to flush.
+//   5. dots, weights beyond a byte, all but few of which are a byte times 2^s (SparseRest): Σa·b,
+//   shifted, plus Σa·r. What r is not 0 for is looked up in blocks of 16 bytes of a run: four bytes
+//   that each channel chooses itself, [channel tile][step][column][indices, then r][lane].
 // All 32-bit sums are modulo 2^32, so only the final accumulator must fit int32.
 //
 // Source: spec of low-bit kernels, K5 and K6; the flush bound from the actual weights is ours.
@@ -42,6 +45,7 @@
 namespace qloom::kernels {
 namespace {
 
+using jit::Binary;
 using jit::Element;
 using jit::Emitter;
 using jit::Pairs;
@@ -53,7 +57,9 @@ bool takes_bytes(const Query& q) {
   const Storage storage = plain_storage(q.input);
   if (storage.kind != Storage::Kind::bytes) return false;
   const CodeRange range = weight_range(q);
-  if (range.lo < -128 || range.hi > 127) return false;
+  if (range.lo < -128 || range.hi > 127)
+    return q.has_dot() && q.window.groups == 1 &&
+           sparse_rest(q, runs_of(q.window, false)).has_value();
   return q.has_dot() || pairs_are_proven(q, runs_of(q.window, false), largest_byte(q, storage));
 }
 
@@ -72,12 +78,13 @@ struct Plan {
   int unit = 1;  ///< steps that share an entry of the step table
   int64_t units = 0;
   int64_t chunk = 0;      ///< units between flushes; 0: widened at once (or words)
+  SparseRest rest;        ///< any: form 5
   bool has_zero = false;  ///< accumulators begin at -zero·Σw
   // Tiles of one group.
   int64_t full_tiles = 0;
   int rest_columns = 0, rest_lanes = 0;  ///< valid lanes of the last column
   // Offsets in the constants.
-  int64_t weights = 0, initial = 0, steps = 0, pixels = 0, tail = 0;
+  int64_t weights = 0, initial = 0, steps = 0, pixels = 0, rests = 0, blocks = 0, tail = 0;
   int64_t initial_pitch = 0;
 
   [[nodiscard]] int64_t vector_bytes() const { return int64_t{4} * lanes; }
@@ -87,14 +94,24 @@ struct Plan {
   [[nodiscard]] int64_t group_bytes() const {
     return full_tiles * tile_bytes(columns) + tile_bytes(rest_columns);
   }
-  [[nodiscard]] int64_t step_offset(int64_t step) const {
-    const int64_t run = step / runs.steps_per_run();
+  [[nodiscard]] int64_t rest_bytes(int tile_columns) const {
+    return rest.steps * tile_columns * 2 * vector_bytes();
+  }
+  [[nodiscard]] int64_t run_offset(int64_t run) const {
     const Window& w = geometry.window;
-    const int64_t start = runs.whole_rows ? geometry.tap_offset(run, 0)
-                                          : geometry.tap_offset(run / w.kernel_w, run % w.kernel_w);
-    return start + step % runs.steps_per_run() * 4;
+    return runs.whole_rows ? geometry.tap_offset(run, 0)
+                           : geometry.tap_offset(run / w.kernel_w, run % w.kernel_w);
+  }
+  [[nodiscard]] int64_t step_offset(int64_t step) const {
+    return run_offset(step / runs.steps_per_run()) + step % runs.steps_per_run() * 4;
   }
 };
+
+/// Where sums are never flushed, Variant::option carries the rest in the place of chunks.
+int option_of(const Flush& flush, const SparseRest& rest) {
+  return flush.option() + 8 * (rest.shift + 8 * static_cast<int>(rest.steps));
+}
+SparseRest rest_of_option(int option) { return {option / 8 % 8, option / 64}; }
 
 Plan plan_of(const Query& q, const Variant& v, const jit::Target& target) {
   const Window& w = q.window;
@@ -109,8 +126,9 @@ Plan plan_of(const Query& q, const Variant& v, const jit::Target& target) {
   plan.group_c = w.c / w.groups;
   const Flush flush = Flush::from_option(v.option);
   plan.unit = flush.unit;
-  plan.chunk = flush.chunk;
+  plan.chunk = plan.dots ? 0 : flush.chunk;
   plan.units = plan.runs.steps() / plan.unit;
+  if (q.has_dot() && !plan.words) plan.rest = rest_of_option(v.option);
   plan.has_zero = !plan.words && q.input_storage.zero != 0;
   const int64_t full = plan.group_n / plan.lanes, partial = plan.group_n % plan.lanes;
   plan.full_tiles = full / plan.columns;
@@ -123,6 +141,9 @@ Plan plan_of(const Query& q, const Variant& v, const jit::Target& target) {
   plan.initial = places.next(plan.has_zero ? plan.initial_pitch * 4 : 0);
   plan.steps = places.next(plan.units * 4);
   plan.pixels = places.next(plan.geometry.linear ? 0 : plan.geometry.positions() * 4);
+  plan.rests = places.next(plan.full_tiles * plan.rest_bytes(plan.columns) +
+                           plan.rest_bytes(plan.rest_columns));
+  plan.blocks = places.next(plan.rest.steps * 4);
   plan.tail = places.next(0);
   return plan;
 }
@@ -163,8 +184,12 @@ std::vector<Variant> variants(const Query& q, const jit::Target& target) {
   // clang-format on
   using Shapes = std::span<const std::array<int, 2>>;
   const Shapes shapes = target.has_dot() ? Shapes(kThirtyTwo) : Shapes(kSixteen);
-  const int option =
-      choose_flush(q, runs_of(q.window, q.input_storage.kind == Storage::Kind::words)).option();
+  const bool words = q.input_storage.kind == Storage::Kind::words;
+  const PairRuns runs = runs_of(q.window, words);
+  const CodeRange range = weight_range(q);
+  SparseRest rest;
+  if (!words && (range.lo < -128 || range.hi > 127)) rest = *sparse_rest(q, runs);
+  const int option = option_of(choose_flush(q, runs), rest);
   const Geometry geometry = geometry_of(q.window, q.input_storage);
   std::vector<Variant> list;
   for (const auto& [rows, columns] : shapes) {
@@ -174,6 +199,48 @@ std::vector<Variant> variants(const Query& q, const jit::Target& target) {
     list.push_back({rows, columns, option});
   }
   return list;
+}
+
+/// Form 5: which bytes of each step's block a channel takes, and its weights for them; where the
+/// blocks are.
+void pack_rests(const Query& q, const Plan& plan, std::vector<uint8_t>& out) {
+  std::vector<RestStep> steps;
+  if (plan.rest.steps > 0) steps = *rest_steps(q, plan.runs, plan.rest.shift);
+  const auto codes = q.weight_codes->i64();
+  std::vector<uint8_t> packed;
+  const auto channel = [&](const RestStep& step, int64_t n, uint8_t* indices, uint8_t* rests) {
+    int64_t found = -step.first;
+    const int64_t end = std::min(plan.runs.length, step.begin + SparseRest::kBlock);
+    for (int64_t i = step.begin; i < end; ++i) {
+      const auto at = static_cast<size_t>((step.run * plan.runs.length + i) * plan.group_n + n);
+      const int64_t r = plan.rest.rest(codes[at]);
+      if (r == 0) continue;
+      if (found >= 0 && found < SparseRest::kOfStep) {
+        indices[found] = static_cast<uint8_t>(i - step.begin);
+        rests[found] = static_cast<uint8_t>(r);
+      }
+      ++found;
+    }
+  };
+  const auto tile = [&](int64_t first, int columns) {
+    for (const RestStep& step : steps)
+      for (int c = 0; c < columns; ++c) {
+        const size_t at = packed.size();
+        packed.resize(at + static_cast<size_t>(2 * plan.vector_bytes()), 0);
+        for (int lane = 0; lane < plan.lanes; ++lane) {
+          const int64_t n = first + int64_t{c} * plan.lanes + lane;
+          uint8_t* indices = packed.data() + at + int64_t{4} * lane;
+          if (n < plan.group_n) channel(step, n, indices, indices + plan.vector_bytes());
+        }
+      }
+  };
+  for (int64_t t = 0; t < plan.full_tiles; ++t) tile(t * plan.columns * plan.lanes, plan.columns);
+  tile(plan.full_tiles * plan.columns * plan.lanes, plan.rest_columns);
+  std::vector<int32_t> blocks;
+  for (const RestStep& step : steps)
+    blocks.push_back(static_cast<int32_t>(plan.run_offset(step.run) + step.begin));
+  qloom_assert(append(out, packed) == plan.rests, q.name, ": rests misplaced");
+  qloom_assert(append(out, blocks) == plan.blocks, q.name, ": block table misplaced");
 }
 
 std::vector<uint8_t> pack(const Query& q, const Variant& v, const jit::Target& target) {
@@ -195,7 +262,7 @@ std::vector<uint8_t> pack(const Query& q, const Variant& v, const jit::Target& t
         row += group * plan.group_n;
         uint8_t* to = packed.data() + at + k * size;
         for (int64_t n = first; n < std::min(end, plan.group_n); ++n, to += 4) {
-          to[0] = static_cast<uint8_t>(row[n]);
+          to[0] = static_cast<uint8_t>(plan.rest.any() ? plan.rest.base(row[n]) : row[n]);
           if (plan.words) to[1] = static_cast<uint8_t>(row[n] >> 8);
         }
       }
@@ -218,6 +285,7 @@ std::vector<uint8_t> pack(const Query& q, const Variant& v, const jit::Target& t
   qloom_assert(append(out, steps) == plan.steps, q.name, ": step table misplaced");
   qloom_assert(append(out, pixel_table(plan.geometry)) == plan.pixels, q.name,
                ": pixel table misplaced");
+  pack_rests(q, plan, out);
   append_tail(out, *q.tail, w.n, plan.lanes);
   return out;
 }
@@ -240,14 +308,16 @@ int64_t scratch_bytes(const Query& q, const Variant&, const jit::Target&) {
 class TileSums {
  public:
   TileSums(Emitter& e, const Plan& plan, Value constants, std::span<const Value> pixels,
-           int64_t pitch, int columns, Value weights)
+           int64_t pitch, int columns, Value weights, Value rests)
       : e_(e),
         plan_(plan),
         steps_(e.offset(constants, plan.steps)),
+        blocks_(e.offset(constants, plan.blocks)),
         pixels_(pixels),
         pitch_(pitch),
         columns_(columns),
-        weights_(weights) {}
+        weights_(weights),
+        rests_(rests) {}
 
   /// `initial`: where the sums begin, per column; empty: zero.
   std::vector<Value> emit(std::span<const Value> initial) {
@@ -260,7 +330,9 @@ class TileSums {
     std::vector<Value> sums;
     if (plan_.dots || plan_.chunk == 0) {
       std::vector<Variable> wide;
-      for (size_t i = 0; i < n; ++i) wide.push_back(e_.variable(begin(i)));
+      const bool has_rest = plan_.rest.any();
+      for (size_t i = 0; i < n; ++i)
+        wide.push_back(e_.variable(has_rest ? e_.zeros(Element::i32, lanes) : begin(i)));
       const Value ones = plan_.dots ? Value{} : this->ones();
       for_units(e_.integer(0), plan_.units, [&](Value unit) {
         std::vector<Value> narrow(n);
@@ -276,6 +348,16 @@ class TileSums {
             e_.set(wide[i], e_.add_dot_s16(e_.get(wide[i]), narrow[i], ones));
         });
       });
+      if (has_rest) {
+        for (size_t i = 0; i < n; ++i) {
+          const Value shift = e_.integer(plan_.rest.shift, Element::i32);
+          const Value base = e_.binary(Binary::shift_left, e_.get(wide[i]), shift);
+          e_.set(wide[i], initial.empty() ? base : e_.add(base, begin(i)));
+        }
+        if (plan_.rest.steps > 0)
+          e_.loop("rests", e_.integer(0), e_.integer(plan_.rest.steps), 1, 0,
+                  [&](Value step) { add_rests(step, wide); });
+      }
       for (const Variable v : wide) sums.push_back(e_.get(v));
       return sums;
     }
@@ -325,6 +407,27 @@ class TileSums {
     e_.loop("k", first, e_.add(first, units), 1, static_cast<double>(units), body);
   }
 
+  /// Products of one step of rests.
+  void add_rests(Value step, std::span<const Variable> sums) {
+    const Value entry = e_.load(e_.offset(blocks_, e_.multiply(step, 4)), Element::i32);
+    const Value input = e_.widen_signed(entry, Element::i64);
+    const Value at = e_.offset(rests_, e_.multiply(step, columns_ * 2 * plan_.vector_bytes()));
+    std::vector<Value> vectors;  // indices and rests of each column
+    for (int i = 0; i < 2 * columns_; ++i)
+      vectors.push_back(
+          e_.load(e_.offset(at, i * plan_.vector_bytes()), Element::i8, plan_.lanes * 4));
+    for (size_t r = 0; r < pixels_.size(); ++r) {
+      const Value pixel =
+          pitch_ > 0 ? e_.offset(pixels_[0], static_cast<int64_t>(r) * pitch_) : pixels_[r];
+      const Value block = e_.load_table(e_.offset(pixel, input));
+      for (size_t c = 0; c < static_cast<size_t>(columns_); ++c) {
+        const Variable sum = sums[r * static_cast<size_t>(columns_) + c];
+        const Value chosen = e_.table_lookup(block, vectors[2 * c]);
+        e_.set(sum, e_.add_dot_u8s8(e_.get(sum), chosen, vectors[2 * c + 1]));
+      }
+    }
+  }
+
   /// Factors of one unit: each(row·columns + column, step of the unit, activations, weights).
   void products(Value unit, const std::function<void(size_t, int, Value, Value)>& each) {
     const Value entry = e_.load(e_.offset(steps_, e_.multiply(unit, 4)), Element::i32);
@@ -355,11 +458,11 @@ class TileSums {
 
   Emitter& e_;
   const Plan& plan_;
-  Value steps_;
+  Value steps_, blocks_;
   std::span<const Value> pixels_;
   int64_t pitch_;  ///< between pixels, 0 where they lie anyhow
   int columns_;
-  Value weights_;
+  Value weights_, rests_;
 };
 
 void emit(const Query& q, const Variant& v, Emitter& e) {
@@ -375,7 +478,7 @@ void emit(const Query& q, const Variant& v, Emitter& e) {
 
   // One channel tile over all outputs of the walk.
   auto channel_tile = [&](const EmitTiles& emit_tiles, int columns, int last_lanes, Value channel,
-                          Value weights, Value group) {
+                          Value weights, Value rests, Value group) {
     emit_tiles([&](const Tile& tile) {
       std::vector<Value> inputs = tile.pixels;
       if (group.valid())
@@ -388,7 +491,7 @@ void emit(const Query& q, const Variant& v, Emitter& e) {
                                             plan.initial + int64_t{4} * c * plan.lanes),
                                    Element::i32, plan.lanes));
       const std::vector<Value> sums =
-          TileSums(e, plan, b.constants, inputs, pitch, columns, weights).emit(initial);
+          TileSums(e, plan, b.constants, inputs, pitch, columns, weights, rests).emit(initial);
       TailBatch batch(e, tail, layout);
       for (size_t r = 0; r < inputs.size(); ++r) {
         TailPlace place = place_at(e, tail, tables, b.operands, b.outputs,
@@ -409,18 +512,21 @@ void emit(const Query& q, const Variant& v, Emitter& e) {
       weights = e.offset(weights, e.multiply(group, plan.group_bytes()));
       first = e.multiply(group, plan.group_n);
     }
+    const Value rests = e.offset(b.constants, plan.rests);
     const int64_t width = plan.columns * plan.lanes;
     emit_channel_tiles(
         e, cut, plan.full_tiles,
         [&](Value t) {
           channel_tile(emit_tiles, plan.columns, plan.lanes, e.add(first, e.multiply(t, width)),
-                       e.offset(weights, e.multiply(t, plan.tile_bytes(plan.columns))), group);
+                       e.offset(weights, e.multiply(t, plan.tile_bytes(plan.columns))),
+                       e.offset(rests, e.multiply(t, plan.rest_bytes(plan.columns))), group);
         },
         plan.rest_columns > 0,
         [&] {
           channel_tile(emit_tiles, plan.rest_columns, plan.rest_lanes,
                        e.add(first, plan.full_tiles * width),
-                       e.offset(weights, plan.full_tiles * plan.tile_bytes(plan.columns)), group);
+                       e.offset(weights, plan.full_tiles * plan.tile_bytes(plan.columns)),
+                       e.offset(rests, plan.full_tiles * plan.rest_bytes(plan.columns)), group);
         });
   };
   emit_walk(

@@ -2,7 +2,9 @@
 #pragma once
 
 #include <cstdint>
+#include <optional>
 #include <span>
+#include <vector>
 
 #include "kernels/kernel.h"
 
@@ -35,6 +37,30 @@ class PairWeights {
 
 /// True when no sum of two neighbouring products leaves int16; amax: largest byte of the input.
 [[nodiscard]] bool pairs_are_proven(const Query& q, const PairRuns& runs, int64_t amax);
+
+/// Weights beyond a byte as b·2^shift + r with b and r of a byte, where r is 0 for all but few
+/// (powers of two: r of the smallest, or of the largest). Rests are taken from blocks of 16
+/// neighbours of a run, at most four of a channel in a step; most blocks need one.
+struct SparseRest {
+  int shift = 0;
+  int64_t steps = 0;
+  [[nodiscard]] bool any() const { return shift > 0 || steps > 0; }
+  static constexpr int kBlock = 16, kOfStep = 4;
+  [[nodiscard]] int8_t base(int64_t weight) const;
+  [[nodiscard]] int64_t rest(int64_t weight) const {
+    return weight - (int64_t{base(weight)} << shift);
+  }
+};
+/// A step takes rests [first, first + kOfStep) of each channel from bytes [begin, begin + kBlock)
+/// of a run.
+struct RestStep {
+  int64_t run = 0, begin = 0, first = 0;
+};
+/// Steps in order; nothing where a rest is beyond a byte or there are more than `limit`.
+[[nodiscard]] std::optional<std::vector<RestStep>> rest_steps(const Query& q, const PairRuns& runs,
+                                                              int shift, int64_t limit = INT64_MAX);
+/// The shift of fewest steps. Nothing where words of 16 bits would cost no more.
+[[nodiscard]] std::optional<SparseRest> sparse_rest(const Query& q, const PairRuns& runs);
 
 /// When 16-bit sums are widened. Carried by Variant::option, because it depends on the weights
 /// alone and takes time to find.

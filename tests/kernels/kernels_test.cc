@@ -209,6 +209,78 @@ TEST(Kernels, WindowsThatAllStickOut) {
   EXPECT_GE(matched, 4);
 }
 
+/// Every variant of one kernel on dense layers: channels that fill steps, parts and vectors or not.
+TEST(Kernels, PackedWeightsOfDenseLayers) {
+  const KernelDef* kernel = kernels::find_kernel("dense_packed");
+  ASSERT_NE(kernel, nullptr);
+  const std::vector<Numeric> inputs{Numeric::fixed(4, 0, false), Numeric::fixed(8, 0, false),
+                                    Numeric::fixed(2, 0, false), Numeric::fixed(4, 0, true),
+                                    Numeric::fixed(2, 0, true)};
+  const std::vector<Numeric> weights{Numeric::fixed(4, 0, true), Numeric::fixed(2, 0, true),
+                                     Numeric::ternary(), Numeric::integers(-3, 10, 0)};
+  for (const bool dot : {false, true})
+    for (const Lowering lowering : lowerings(dot)) {
+      std::vector<std::unique_ptr<Problem>> problems;
+      std::vector<Job> jobs;
+      for (const int64_t c : {1, 30, 64, 130, 261}) {
+        ProblemSpec spec;
+        spec.window = dense_window(c, c % 3 == 0 ? 150 : 21);
+        spec.dot = dot;
+        for (size_t i = 0; i < inputs.size(); ++i) {
+          spec.input = inputs[i];
+          spec.weights = weights[(i + problems.size()) % weights.size()];
+          spec.tail = problems.size() % 2 == 0 ? TailKind::plain : TailKind::bits;
+          spec.seed = problems.size() + 1;
+          spec.name = "dense " + std::to_string(c) + " " + spec.input.to_string() + "·" +
+                      spec.weights.to_string();
+          problems.push_back(std::make_unique<Problem>(spec));
+          Problem& problem = *problems.back();
+          ASSERT_TRUE(kernel->match(problem.query())) << spec.name;
+          for (const kernels::Variant& v :
+               kernel->variants(problem.query_for(*kernel), target_of(lowering)))
+            jobs.push_back({kernel, &problem, v});
+        }
+      }
+      for (const std::string& difference : run_jobs(jobs, lowering)) ADD_FAILURE() << difference;
+    }
+}
+
+/// Weights beyond a byte, most of which are a byte times a power of two: conv_pairs on bytes.
+TEST(Kernels, SparseRestsOfPowersOfTwo) {
+  const KernelDef* kernel = kernels::find_kernel("conv_pairs");
+  ASSERT_NE(kernel, nullptr);
+  std::vector<std::unique_ptr<Problem>> problems;
+  for (const int least : {-7, -8})
+    for (const Window& window :
+         {conv_window(5, 5, 16, 33, 3, 3, 1, 1, 1, Pad::same), dense_window(130, 21),
+          conv_window(9, 1, 24, 40, 2, 1, 2, 1, 1, Pad::valid),
+          conv_window(6, 6, 20, 16, 3, 3, 1, 2, 1, Pad::same)}) {
+      ProblemSpec spec;
+      spec.window = window;
+      spec.weights = Numeric::power_of_two(least, 0, true);
+      spec.input = problems.size() % 2 == 0 ? Numeric::fixed(8, 0, false)
+                                            : Numeric::fixed(problems.size() % 3 + 2, 0, true);
+      spec.tail = problems.size() % 2 == 0 ? TailKind::plain : TailKind::thresholds;
+      spec.dot = true;
+      spec.seed = problems.size() + 1;
+      spec.name = "rests " + std::to_string(problems.size());
+      problems.push_back(std::make_unique<Problem>(spec));
+    }
+  for (const Lowering lowering : lowerings(true)) {
+    std::vector<Job> jobs;
+    size_t as_bytes = 0;
+    for (const auto& problem : problems) {
+      const kernels::Query& query = problem->query_for(*kernel);
+      if (query.input_storage.kind != kernels::Storage::Kind::bytes) continue;
+      ++as_bytes;
+      for (const kernels::Variant& v : kernel->variants(query, target_of(lowering)))
+        jobs.push_back({kernel, problem.get(), v});
+    }
+    EXPECT_GE(as_bytes, 4U);
+    for (const std::string& difference : run_jobs(jobs, lowering)) ADD_FAILURE() << difference;
+  }
+}
+
 class KernelsLong : public ::testing::TestWithParam<uint64_t> {};
 INSTANTIATE_TEST_SUITE_P(Part, KernelsLong, ::testing::Range<uint64_t>(0, 8));
 
