@@ -49,8 +49,10 @@ Json measure_model(const std::string& path, const Arguments& a) {
       a.float_mode == "fast" ? passes::FloatMode::fast : passes::FloatMode::reproducible;
   const LoadedModel loaded = load_model(path, options);
   const runtime::Program& program = loaded.model->program();
+  LoadOptions for_one = options;
+  for_one.compile.batch = 1;
   const measure::Speed single = measure::measure_speed(
-      loaded.model, measure::random_inputs(program, 1), {1, 1, a.seconds / 2});
+      load_model(path, for_one).model, measure::random_inputs(program, 1), {1, 1, a.seconds / 2});
   out["batch_1_latency_ns"] = latency_json(single.latency_ns);
   const measure::Speed all = measure::measure_speed(
       loaded.model, measure::random_inputs(program, a.batch), {a.batch, a.threads, a.seconds});

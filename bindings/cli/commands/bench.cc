@@ -1,6 +1,7 @@
 // qloom bench: how fast a model is, what it costs to start, and where the time goes.
 #include <fmt/format.h>
 
+#include <algorithm>
 #include <cstdio>
 #include <fstream>
 #include <memory>
@@ -63,6 +64,8 @@ int run(const Arguments& a) {
   options.weights = a.model.weights;
   options.import.evaluation = a.model.evaluation;
   options.compile.float_mode = a.float_mode;
+  // Kernels are chosen and predicted for calls of the size that is measured.
+  options.compile.batch = std::min(options.compile.batch, a.speed.batch);
   LoadedModel loaded;
   {
     const Progress progress("loading " + a.model.path);
