@@ -22,10 +22,11 @@ enum class Word : uint8_t {
   shift,
   shift_i8,
   multiply_i8,
-  multiply_i16,  // and i32, f32
+  multiply_i16,  // and i32
   multiply_i64,
   real,  // add, multiply, minimum, compare, conversion of f32 and f64
   divide,
+  divide_f64,
   min_max,
   min_max_i64,
   compare,  // signed integers
@@ -66,7 +67,8 @@ constexpr WordCost kCosts[] = {
     {Word::multiply_i64, {{{0, 0, 1.5}, {2, 3, 3}, {2, 3, 3}}}},  // three products of halves
     {Word::real, {{{0, 0, 1}, {0, 0, 1}, {0, 0, 1}}}},
     {Word::divide, {{{0, 0, 14}, {0, 0, 10}, {0, 0, 7}}}},  // 5 and 3.5 cycles on both pipes
-    {Word::min_max, {{{1, 0, 0}, {1, 0, 0}, {4, 0, 0}}}},   // compare and blend by hand
+    {Word::divide_f64, {{{0, 0, 18}, {0, 0, 10}, {0, 0, 8}}}},
+    {Word::min_max, {{{1, 0, 0}, {1, 0, 0}, {4, 0, 0}}}},  // compare and blend by hand
     {Word::min_max_i64, {{{1, 0, 0}, {2, 0, 0}, {8, 2, 0}}}},
     {Word::compare, {{{0, 0, 1.5}, {1, 0, 0}, {1, 0, 0}}}},  // into a mask register
     {Word::compare_unsigned, {{{0, 0, 1.5}, {2, 0, 0}, {3, 0, 0}}}},
@@ -387,17 +389,18 @@ class CountEmitter final : public Emitter {
   }
 
   static Word word_of(Binary op, Element e) {
-    const bool wide = e == Element::i64;
+    const bool wide = e == Element::i64, real = e == Element::f32 || e == Element::f64;
     switch (op) {
       case Binary::add:
       case Binary::subtract:
-        return e == Element::f32 || e == Element::f64 ? Word::real : Word::any;
+        return real ? Word::real : Word::any;
       case Binary::multiply:
-        return e == Element::i8 ? Word::multiply_i8
-               : wide           ? Word::multiply_i64
-                                : Word::multiply_i16;
+        return real               ? Word::real
+               : e == Element::i8 ? Word::multiply_i8
+               : wide             ? Word::multiply_i64
+                                  : Word::multiply_i16;
       case Binary::divide:
-        return Word::divide;
+        return e == Element::f64 ? Word::divide_f64 : Word::divide;
       case Binary::min_signed:
       case Binary::max_signed:
       case Binary::min_unsigned:

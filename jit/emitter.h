@@ -12,7 +12,9 @@
 namespace qloom::jit {
 
 /// Element types of values; signedness belongs to operations.
-/// f64 only carries float sums: add, add_exact_product and conversions from and to f32.
+/// f64 comes from f32 and goes there again: what must be rounded once or nearly so (float sums,
+/// exponentials). It has add, subtract, multiply, divide, minimum, maximum and add_exact_product;
+/// its bits are those of an i64 (bitcast), which is also how constants are made.
 enum class Element : uint8_t { i8, i16, i32, i64, f32, pointer, f64 };
 [[nodiscard]] constexpr int bytes_of(Element e) {
   constexpr int kBytes[] = {1, 2, 4, 8, 4, 8, 8};
@@ -40,13 +42,13 @@ enum class Binary : uint8_t {
   add,
   subtract,
   multiply,
-  divide,  // f32 or integers (divide: f32 only)
+  divide,  // f32, f64 or integers (divide: no integers)
   min_signed,
   max_signed,
   min_unsigned,
   max_unsigned,
   minimum,
-  maximum,  // f32: (a < b ? a : b), (a > b ? a : b), as x86 min/max
+  maximum,  // f32, f64: (a < b ? a : b), (a > b ? a : b), as x86 min/max
   bit_and,
   bit_or,
   bit_xor,

@@ -1,4 +1,4 @@
-// jit/llvm/llvm_emit.h: the emitter's words as LLVM IR.
+// jit/llvm/llvm_emit.h: the emitter's words as LLVM IR (llvm_emit.cc, llvm_words.cc).
 #pragma once
 
 #include <llvm/IR/IRBuilder.h>
@@ -82,6 +82,12 @@ class LlvmEmitter final : public Emitter {
 
  private:
   static constexpr int kUnknownBuffer = -1;
+  static constexpr const char* kElementNames[] = {"i8",  "i16",     "i32", "i64",
+                                                  "f32", "pointer", "f64"};
+  [[nodiscard]] static const char* name_of(Element e) { return kElementNames[static_cast<int>(e)]; }
+  [[nodiscard]] static bool is_integer(Element e) {
+    return e != Element::f32 && e != Element::f64 && e != Element::pointer;
+  }
 
   /// What a Value stands for. `root`: for a pointer, the index of the buffer that it points into.
   struct Slot {

@@ -191,6 +191,27 @@ void InterpretingEmitter::store_first(Value p, Value v, int lanes) {
   });
 }
 
+template <class T>
+T InterpretingEmitter::real_binary(Binary op, T a, T b) const {
+  switch (op) {
+    case Binary::add:
+      return a + b;
+    case Binary::subtract:
+      return a - b;
+    case Binary::multiply:
+      return a * b;
+    case Binary::divide:
+      return a / b;
+    case Binary::minimum:
+      return a < b ? a : b;
+    case Binary::maximum:
+      return a > b ? a : b;
+    default:
+      require(false, "binary: not an operation on floats");
+      return 0;
+  }
+}
+
 Value InterpretingEmitter::binary(Binary op, Value a, Value b) {
   const bool shift = op == Binary::shift_left || op == Binary::shift_right_logical ||
                      op == Binary::shift_right_arithmetic;
@@ -198,43 +219,18 @@ Value InterpretingEmitter::binary(Binary op, Value a, Value b) {
   require(a.lanes == b.lanes || (shift && b.lanes == 1), "binary: lanes differ");
   require(a.element != Element::pointer, "binary on pointers");
   if (a.element == Element::f64) {
-    require(op == Binary::add, "binary: f64 is only added");
     const Value r = make(Element::f64, a.lanes);
-    emit([this, r, a, b] {
-      for (int i = 0; i < r.lanes; ++i) set_f64(r, i, f64_lane(a, i) + f64_lane(b, i));
+    emit([this, op, r, a, b] {
+      for (int i = 0; i < r.lanes; ++i)
+        set_f64(r, i, real_binary(op, f64_lane(a, i), f64_lane(b, i)));
     });
     return r;
   }
   if (a.element == Element::f32) {
     const Value r = make(Element::f32, a.lanes);
     emit([this, op, r, a, b] {
-      for (int i = 0; i < r.lanes; ++i) {
-        const float x = f32_lane(a, i), y = f32_lane(b, i);
-        float z = 0;
-        switch (op) {
-          case Binary::add:
-            z = x + y;
-            break;
-          case Binary::subtract:
-            z = x - y;
-            break;
-          case Binary::multiply:
-            z = x * y;
-            break;
-          case Binary::divide:
-            z = x / y;
-            break;
-          case Binary::minimum:
-            z = x < y ? x : y;
-            break;
-          case Binary::maximum:
-            z = x > y ? x : y;
-            break;
-          default:
-            require(false, "binary: not an operation on f32");
-        }
-        set_f32(r, i, z);
-      }
+      for (int i = 0; i < r.lanes; ++i)
+        set_f32(r, i, real_binary(op, f32_lane(a, i), f32_lane(b, i)));
     });
     return r;
   }

@@ -104,6 +104,8 @@ class InterpretingEmitter final : public jit::Emitter {
   uint8_t* pointer(Value v);
   void check_access(const uint8_t* begin, int64_t bytes, bool write) const;
   Value lanewise(Element e, Value a, std::function<int64_t(int)> f);
+  template <class T>
+  T real_binary(jit::Binary op, T a, T b) const;
   Value interleave(Value a, Value b, bool high);
   static void run_block(const Block& block);
   void require(bool ok, const char* what) const;
