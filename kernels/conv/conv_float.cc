@@ -17,7 +17,7 @@
 #include <span>
 
 #include "graph/support/error.h"
-#include "kernels/conv/geometry.h"
+#include "kernels/conv/channel_tiles.h"
 #include "kernels/kernel.h"
 #include "kernels/kernels_table.h"
 #include "kernels/tail_emit.h"
@@ -52,22 +52,14 @@ Storage input_storage(const Query&) { return Storage::f32(); }
 /// Everything that pack and emit must agree on.
 struct Plan {
   Geometry geometry;
-  int lanes = 8, columns = 1;
-  int64_t group_n = 0, group_c = 0;
+  int lanes = 8;
   int64_t run = 0, runs = 0;  ///< neighbouring values, and how many such runs: rows or taps
   bool whole_rows = false;
   int64_t unit = 1, units = 0;
-  int64_t full_tiles = 0;
-  int rest_columns = 0, rest_lanes = 0;  ///< valid lanes of the last column
+  ChannelTiles tiles;
   int64_t weights = 0, steps = 0, pixels = 0, tail = 0;
 
   [[nodiscard]] int64_t terms() const { return run * runs; }
-  [[nodiscard]] int64_t tile_bytes(int tile_columns) const {
-    return terms() * tile_columns * lanes * 8;
-  }
-  [[nodiscard]] int64_t group_bytes() const {
-    return full_tiles * tile_bytes(columns) + tile_bytes(rest_columns);
-  }
 };
 
 Plan plan_of(const Query& q, const Variant& v, const jit::Target& target) {
@@ -75,22 +67,16 @@ Plan plan_of(const Query& q, const Variant& v, const jit::Target& target) {
   Plan plan;
   plan.geometry = geometry_of(w, Storage::f32());
   plan.lanes = channel_lanes(target);
-  plan.columns = v.columns;
-  plan.group_n = w.n / w.groups;
-  plan.group_c = w.c / w.groups;
   plan.whole_rows = w.groups == 1 && w.dilation_w == 1;
-  plan.run = plan.whole_rows ? w.kernel_w * w.c : plan.group_c;
+  plan.run = plan.whole_rows ? w.kernel_w * w.c : w.c / w.groups;
   plan.runs = plan.whole_rows ? w.kernel_h : w.kernel_h * w.kernel_w;
   // At least two units, so that the tail, which may spill, is no part of the innermost loop.
   plan.unit = std::clamp<int64_t>(plan.terms() / 2, 1, kLongestUnit);
   while (plan.run % plan.unit != 0) --plan.unit;
   plan.units = plan.terms() / plan.unit;
-  const int64_t full = plan.group_n / plan.lanes, partial = plan.group_n % plan.lanes;
-  plan.full_tiles = full / plan.columns;
-  plan.rest_columns = static_cast<int>(full % plan.columns) + (partial > 0 ? 1 : 0);
-  plan.rest_lanes = static_cast<int>(partial > 0 ? partial : plan.lanes);
+  plan.tiles = channel_tiles(w, plan.lanes, v.columns, plan.terms() * plan.lanes * 8);
   Places places;
-  plan.weights = places.next(w.groups * plan.group_bytes());
+  plan.weights = places.next(plan.tiles.bytes());
   plan.steps = places.next(plan.units * 4);
   plan.pixels = places.next(plan.geometry.linear ? 0 : plan.geometry.positions() * 4);
   plan.tail = places.next(0);
@@ -120,18 +106,14 @@ std::vector<uint8_t> pack(const Query& q, const Variant& v, const jit::Target& t
   const Window& w = q.window;
   const auto values = q.weight_values->f32();
   std::vector<double> packed;
-  packed.reserve(static_cast<size_t>(w.groups * plan.group_bytes() / 8));
-  auto tile = [&](int64_t group, int64_t first, int columns) {
+  packed.reserve(static_cast<size_t>(plan.tiles.bytes() / 8));
+  const int64_t group_n = plan.tiles.group_n;
+  plan.tiles.for_each([&](int64_t group, int64_t first, int columns) {
     for (int64_t k = 0; k < plan.terms(); ++k)
       for (int64_t n = first; n < first + int64_t{columns} * plan.lanes; ++n)
-        packed.push_back(
-            n < plan.group_n ? values[static_cast<size_t>(k * w.n + group * plan.group_n + n)] : 0);
-  };
-  for (int64_t group = 0; group < w.groups; ++group) {
-    for (int64_t t = 0; t < plan.full_tiles; ++t)
-      tile(group, t * plan.columns * plan.lanes, plan.columns);
-    tile(group, plan.full_tiles * plan.columns * plan.lanes, plan.rest_columns);
-  }
+        packed.push_back(n < group_n ? values[static_cast<size_t>(k * w.n + group * group_n + n)]
+                                     : 0);
+  });
   std::vector<uint8_t> out;
   qloom_assert(append(out, packed) == plan.weights, q.name, ": weights misplaced");
   std::vector<int32_t> steps;
@@ -150,8 +132,7 @@ std::vector<uint8_t> pack(const Query& q, const Variant& v, const jit::Target& t
 }
 
 Split split(const Query& q, const Variant& v, const Plan& plan) {
-  return split_of(q, plan.geometry, v.rows,
-                  q.window.groups > 1 ? 1 : plan.full_tiles + (plan.rest_columns > 0 ? 1 : 0));
+  return split_of(q, plan.geometry, v.rows, plan.tiles.to_cut());
 }
 
 int64_t work_items(const Query& q, const Variant& v, const jit::Target& target) {
@@ -208,55 +189,17 @@ void emit(const Query& q, const Variant& v, Emitter& e) {
   const Split cut = split(q, v, plan);
   emit_clear_bits(e, q, plan.geometry, cut, b.outputs);
 
-  auto channel_tile = [&](const EmitTiles& emit_tiles, int columns, int last_lanes, Value channel,
-                          Value weights, Value group) {
+  auto body = [&](const EmitTiles& emit_tiles, const ChannelTile& channels) {
     emit_tiles([&](const Tile& tile) {
-      std::vector<Value> inputs = tile.pixels;
-      if (group.valid())
-        for (Value& p : inputs) p = e.offset(p, e.multiply(group, plan.group_c * 4));
-      const std::vector<Value> sums = emit_sums(e, plan, b.constants, inputs, columns, weights);
-      for (size_t r = 0; r < inputs.size(); ++r) {
-        TailPlace place = place_at(e, tail, tables, b.operands, b.outputs,
-                                   e.add(tile.first, static_cast<int64_t>(r)), w.n);
-        for (int c = 0; c < columns; ++c) {
-          place.channel = e.add(channel, int64_t{c} * plan.lanes);
-          place.valid_lanes = c == columns - 1 ? last_lanes : plan.lanes;
-          emit_tail(e, tail, layout,
-                    sums[r * static_cast<size_t>(columns) + static_cast<size_t>(c)], place);
-        }
-      }
+      const std::vector<Value> sums =
+          emit_sums(e, plan, b.constants, tile.pixels, channels.columns, channels.weights);
+      emit_tile_tails(e, q, layout, tables, b, tile, channels, [&](size_t r, int c) {
+        return sums[r * static_cast<size_t>(channels.columns) + static_cast<size_t>(c)];
+      });
     });
   };
-  auto group_tiles = [&](const EmitTiles& emit_tiles, Value group) {
-    Value weights = e.offset(b.constants, plan.weights), first = e.integer(0);
-    if (group.valid()) {
-      weights = e.offset(weights, e.multiply(group, plan.group_bytes()));
-      first = e.multiply(group, plan.group_n);
-    }
-    const int64_t width = int64_t{plan.columns} * plan.lanes;
-    emit_channel_tiles(
-        e, cut, plan.full_tiles,
-        [&](Value t) {
-          channel_tile(emit_tiles, plan.columns, plan.lanes, e.add(first, e.multiply(t, width)),
-                       e.offset(weights, e.multiply(t, plan.tile_bytes(plan.columns))), group);
-        },
-        plan.rest_columns > 0,
-        [&] {
-          channel_tile(emit_tiles, plan.rest_columns, plan.rest_lanes,
-                       e.add(first, plan.full_tiles * width),
-                       e.offset(weights, plan.full_tiles * plan.tile_bytes(plan.columns)), group);
-        });
-  };
-  emit_walk(
-      e, plan.geometry, v.rows, b.input, b.scratch, e.offset(b.constants, plan.pixels),
-      [&](const EmitTiles& emit_tiles) {
-        if (w.groups == 1)
-          group_tiles(emit_tiles, Value{});
-        else
-          e.loop("groups", e.integer(0), e.integer(w.groups), 1, 0,
-                 [&](Value group) { group_tiles(emit_tiles, group); });
-      },
-      cut);
+  emit_walk_channels(e, plan.geometry, v.rows, b, e.offset(b.constants, plan.pixels),
+                     e.offset(b.constants, plan.weights), plan.tiles, cut, body);
 }
 
 }  // namespace

@@ -24,7 +24,7 @@
 #include <bit>
 
 #include "graph/support/error.h"
-#include "kernels/conv/geometry.h"
+#include "kernels/conv/channel_tiles.h"
 #include "kernels/kernel.h"
 #include "kernels/kernels_table.h"
 #include "kernels/tail_emit.h"
@@ -49,19 +49,17 @@ int planes_of(const Query& q) {
 /// What pack and emit agree on.
 struct Plan {
   Geometry geometry;
-  int planes = 1, lanes = 8, columns = 1;
+  int planes = 1, lanes = 8;
   bool masked = false;                        ///< z is stored
   int64_t runs = 0, run_bits = 0, words = 0;  ///< 64-bit words of a run
   int64_t steps = 0, units = 0, chunk = 0;
   int unit = 1;
-  int64_t full_tiles = 0;
-  int rest_columns = 0, rest_lanes = 0;
+  ChannelTiles tiles;
   int64_t pitch = 0;
   int64_t weights = 0, initial = 0, step_table = 0, pixels = 0, tail = 0;
 
   [[nodiscard]] int64_t vector_bytes() const { return int64_t{8} * lanes; }
   [[nodiscard]] int64_t column_bytes() const { return vector_bytes() * (masked ? 2 : 1); }
-  [[nodiscard]] int64_t tile_bytes(int n) const { return steps * n * column_bytes(); }
   [[nodiscard]] int64_t step_offset(int64_t step) const {
     const Window& w = geometry.window;
     const int64_t run = step / words;
@@ -78,7 +76,6 @@ Plan plan_of(const Query& q, const Variant& v, const jit::Target& target) {
   plan.planes = planes_of(q);
   plan.geometry = plane_geometry_of(w, q.input_storage, plan.planes);
   plan.lanes = channel_lanes(target);
-  plan.columns = v.columns;
   const bool rows = w.dilation_w == 1;
   plan.runs = w.kernel_h * (rows ? 1 : w.kernel_w);
   plan.run_bits = w.c * (rows ? w.kernel_w : 1);
@@ -93,14 +90,10 @@ Plan plan_of(const Query& q, const Variant& v, const jit::Target& target) {
   plan.units = plan.steps / plan.unit;
   const int64_t longest = kStepsInBytes / plan.unit, chunks = (plan.units + longest - 1) / longest;
   plan.chunk = (plan.units + chunks - 1) / chunks;
-  const int64_t full = w.n / plan.lanes, partial = w.n % plan.lanes;
-  plan.full_tiles = full / plan.columns;
-  plan.rest_columns = static_cast<int>(full % plan.columns) + (partial > 0 ? 1 : 0);
-  plan.rest_lanes = static_cast<int>(partial > 0 ? partial : plan.lanes);
+  plan.tiles = channel_tiles(w, plan.lanes, v.columns, plan.steps * plan.column_bytes());
   plan.pitch = (w.n + plan.lanes - 1) / plan.lanes * plan.lanes;
   Places places;
-  plan.weights = places.next(plan.full_tiles * plan.tile_bytes(plan.columns) +
-                             plan.tile_bytes(plan.rest_columns));
+  plan.weights = places.next(plan.tiles.bytes());
   plan.initial = places.next(plan.pitch * 4);
   plan.step_table = places.next(plan.units * 4);
   plan.pixels = places.next(plan.geometry.positions() * 4);
@@ -158,7 +151,7 @@ std::vector<uint8_t> pack(const Query& q, const Variant& v, const jit::Target& t
     return bits;
   };
   std::vector<uint64_t> packed;
-  auto tile = [&](int64_t first, int columns) {
+  plan.tiles.for_each([&](int64_t, int64_t first, int columns) {
     for (int64_t step = 0; step < plan.steps; ++step)
       for (int c = 0; c < columns; ++c) {
         const int64_t begin = first + int64_t{c} * plan.lanes;
@@ -167,9 +160,7 @@ std::vector<uint8_t> pack(const Query& q, const Variant& v, const jit::Target& t
         for (int64_t n = begin; plan.masked && n < begin + plan.lanes; ++n)
           packed.push_back(word(step, n, [](int64_t code) { return code != 0; }));
       }
-  };
-  for (int64_t t = 0; t < plan.full_tiles; ++t) tile(t * plan.columns * plan.lanes, plan.columns);
-  tile(plan.full_tiles * plan.columns * plan.lanes, plan.rest_columns);
+  });
   std::vector<uint8_t> out;
   qloom_assert(append(out, packed) == plan.weights, q.name, ": weights misplaced");
 
@@ -192,7 +183,7 @@ std::vector<uint8_t> pack(const Query& q, const Variant& v, const jit::Target& t
 
 /// How samples are cut (KernelDef::work_items).
 Split split(const Query& q, const Variant& v, const Plan& plan) {
-  return split_of(q, plan.geometry, v.rows, plan.full_tiles + (plan.rest_columns > 0 ? 1 : 0));
+  return split_of(q, plan.geometry, v.rows, plan.tiles.to_cut());
 }
 
 int64_t work_items(const Query& q, const Variant& v, const jit::Target& target) {
@@ -305,42 +296,30 @@ class TileCounts {
 void emit(const Query& q, const Variant& v, Emitter& e) {
   const Plan plan = plan_of(q, v, e.target());
   const Tail& tail = *q.tail;
-  const int64_t n = q.window.n, pitch = pitch_of(plan.geometry, v.rows);
-  const TailLayout layout = lay_out_tail(tail, n, plan.lanes);
+  const int64_t pitch = pitch_of(plan.geometry, v.rows);
+  const TailLayout layout = lay_out_tail(tail, q.window.n, plan.lanes);
   const KernelBuffers b = kernel_buffers(e, tail, true);
   const Value tables = e.offset(b.constants, plan.tail);
   const Split cut = split(q, v, plan);
   emit_clear_bits(e, q, plan.geometry, cut, b.outputs);
 
-  auto channel_tile = [&](const EmitTiles& emit_tiles, int columns, int last_lanes, Value channel,
-                          Value weights) {
+  auto body = [&](const EmitTiles& emit_tiles, const ChannelTile& channels) {
     emit_tiles([&](const Tile& tile) {
       const std::vector<Value> counts =
-          TileCounts(e, plan, b.constants, tile.pixels, pitch, columns, weights).emit();
-      const Value initial = e.offset(e.offset(b.constants, plan.initial), e.multiply(channel, 4));
-      for (size_t r = 0; r < tile.pixels.size(); ++r) {
-        TailPlace place = place_at(e, tail, tables, b.operands, b.outputs,
-                                   e.add(tile.first, static_cast<int64_t>(r)), n);
-        for (int c = 0; c < columns; ++c) {
-          const Value count = counts[r * static_cast<size_t>(columns) + static_cast<size_t>(c)];
-          const Value begin =
-              e.load(e.offset(initial, int64_t{4} * c * plan.lanes), Element::i32, plan.lanes);
-          place.channel = e.add(channel, int64_t{c} * plan.lanes);
-          place.valid_lanes = c == columns - 1 ? last_lanes : plan.lanes;
-          emit_tail(e, tail, layout, e.subtract(begin, count), place);
-        }
-      }
+          TileCounts(e, plan, b.constants, tile.pixels, pitch, channels.columns, channels.weights)
+              .emit();
+      const Value initial =
+          e.offset(e.offset(b.constants, plan.initial), e.multiply(channels.channel, 4));
+      emit_tile_tails(e, q, layout, tables, b, tile, channels, [&](size_t r, int c) {
+        const Value begin =
+            e.load(e.offset(initial, int64_t{4} * c * plan.lanes), Element::i32, plan.lanes);
+        const auto columns = static_cast<size_t>(channels.columns);
+        return e.subtract(begin, counts[r * columns + static_cast<size_t>(c)]);
+      });
     });
   };
-  emit_walk_channels(e, plan.geometry, v.rows, b.input, b.scratch,
-                     e.offset(b.constants, plan.pixels), e.offset(b.constants, plan.weights),
-                     {.lanes = plan.lanes,
-                      .columns = plan.columns,
-                      .full = plan.full_tiles,
-                      .rest_columns = plan.rest_columns,
-                      .rest_lanes = plan.rest_lanes,
-                      .bytes = plan.tile_bytes(plan.columns)},
-                     cut, channel_tile);
+  emit_walk_channels(e, plan.geometry, v.rows, b, e.offset(b.constants, plan.pixels),
+                     e.offset(b.constants, plan.weights), plan.tiles, cut, body);
 }
 
 }  // namespace

@@ -27,7 +27,7 @@
 #include <map>
 
 #include "graph/support/error.h"
-#include "kernels/conv/geometry.h"
+#include "kernels/conv/channel_tiles.h"
 #include "kernels/kernel.h"
 #include "kernels/kernels_table.h"
 #include "kernels/tail_emit.h"
@@ -71,20 +71,18 @@ Borders borders_of(const Window& w) {
 /// What pack and emit agree on.
 struct Plan {
   Geometry geometry;
-  int lanes = 8, columns = 1;
+  int lanes = 8;
   int64_t words = 0;  ///< 64-bit words per tap
   int planes = 1;     ///< 2: each vector of weights is followed by one of z
   int64_t steps = 0, units = 0, chunk = 0;
   int unit = 1;
   Borders borders;
-  int64_t full_tiles = 0;
-  int rest_columns = 0, rest_lanes = 0;
+  ChannelTiles tiles;
   int64_t pitch = 0;  ///< entries of a row of the table of initial sums
   int64_t weights = 0, initial = 0, rows = 0, step_table = 0, pixels = 0, tail = 0;
 
   [[nodiscard]] int64_t vector_bytes() const { return int64_t{8} * lanes; }
   [[nodiscard]] int64_t column_bytes() const { return planes * vector_bytes(); }
-  [[nodiscard]] int64_t tile_bytes(int n) const { return steps * n * column_bytes(); }
   [[nodiscard]] int64_t step_offset(int64_t step) const {
     const int64_t tap = step / words;
     const Window& w = geometry.window;
@@ -97,7 +95,6 @@ Plan plan_of(const Query& q, const Variant& v, const jit::Target& target) {
   Plan plan;
   plan.geometry = geometry_of(w, Storage::bits());
   plan.lanes = channel_lanes(target);
-  plan.columns = v.columns;
   plan.words = (w.c + 63) / 64;
   plan.planes = std::ranges::count(weight_levels(q), 0) > 0 ? 2 : 1;
   plan.steps = w.kernel_h * w.kernel_w * plan.words;
@@ -110,15 +107,11 @@ Plan plan_of(const Query& q, const Variant& v, const jit::Target& target) {
   const int64_t longest = kStepsInBytes / plan.unit, chunks = (plan.units + longest - 1) / longest;
   plan.chunk = (plan.units + chunks - 1) / chunks;
   plan.borders = borders_of(w);
-  const int64_t full = w.n / plan.lanes, partial = w.n % plan.lanes;
-  plan.full_tiles = full / plan.columns;
-  plan.rest_columns = static_cast<int>(full % plan.columns) + (partial > 0 ? 1 : 0);
-  plan.rest_lanes = static_cast<int>(partial > 0 ? partial : plan.lanes);
+  plan.tiles = channel_tiles(w, plan.lanes, v.columns, plan.steps * plan.column_bytes());
   plan.pitch = (w.n + plan.lanes - 1) / plan.lanes * plan.lanes;
   Places places;
   const auto classes = static_cast<int64_t>(plan.borders.classes.size());
-  plan.weights = places.next(plan.full_tiles * plan.tile_bytes(plan.columns) +
-                             plan.tile_bytes(plan.rest_columns));
+  plan.weights = places.next(plan.tiles.bytes());
   plan.initial = places.next(classes * plan.pitch * 4);
   plan.rows = places.next(classes == 1 ? 0 : plan.geometry.positions() * 4);
   plan.step_table = places.next(plan.units * 4);
@@ -171,16 +164,14 @@ std::vector<uint8_t> pack(const Query& q, const Variant& v, const jit::Target& t
       packed.push_back(word);
     }
   };
-  auto tile = [&](int64_t first, int columns) {
+  plan.tiles.for_each([&](int64_t, int64_t first, int columns) {
     for (int64_t step = 0; step < plan.steps; ++step)
       for (int c = 0; c < columns; ++c) {
         vector(step, first + int64_t{c} * plan.lanes, [](int64_t code) { return code > 0; });
         if (plan.planes == 2)
           vector(step, first + int64_t{c} * plan.lanes, [](int64_t code) { return code != 0; });
       }
-  };
-  for (int64_t t = 0; t < plan.full_tiles; ++t) tile(t * plan.columns * plan.lanes, plan.columns);
-  tile(plan.full_tiles * plan.columns * plan.lanes, plan.rest_columns);
+  });
   std::vector<uint8_t> out;
   qloom_assert(append(out, packed) == plan.weights, q.name, ": weights misplaced");
 
@@ -212,7 +203,7 @@ std::vector<uint8_t> pack(const Query& q, const Variant& v, const jit::Target& t
 
 /// How samples are cut (KernelDef::work_items).
 Split split(const Query& q, const Variant& v, const Plan& plan) {
-  return split_of(q, plan.geometry, v.rows, plan.full_tiles + (plan.rest_columns > 0 ? 1 : 0));
+  return split_of(q, plan.geometry, v.rows, plan.tiles.to_cut());
 }
 
 int64_t work_items(const Query& q, const Variant& v, const jit::Target& target) {
@@ -290,43 +281,31 @@ void emit(const Query& q, const Variant& v, Emitter& e) {
   const Split cut = split(q, v, plan);
   emit_clear_bits(e, q, plan.geometry, cut, b.outputs);
 
-  auto channel_tile = [&](const EmitTiles& emit_tiles, int columns, int last_lanes, Value channel,
-                          Value weights) {
+  auto body = [&](const EmitTiles& emit_tiles, const ChannelTile& channels) {
     emit_tiles([&](const Tile& tile) {
       const std::vector<Value> counts =
-          emit_counts(e, plan, b.constants, tile.pixels, columns, weights);
-      for (size_t r = 0; r < tile.pixels.size(); ++r) {
-        Value initial = e.offset(e.offset(b.constants, plan.initial), e.multiply(channel, 4));
-        if (plan.borders.classes.size() > 1) {
-          const Value row = e.load(
-              e.offset(
-                  e.offset(b.constants, e.multiply(e.add(tile.local, static_cast<int64_t>(r)), 4)),
-                  plan.rows),
-              Element::i32);
-          initial = e.offset(initial, e.widen_signed(row, Element::i64));
+          emit_counts(e, plan, b.constants, tile.pixels, channels.columns, channels.weights);
+      Value initial;
+      emit_tile_tails(e, q, layout, tables, b, tile, channels, [&](size_t r, int c) {
+        if (c == 0) {
+          initial = e.offset(e.offset(b.constants, plan.initial), e.multiply(channels.channel, 4));
+          if (plan.borders.classes.size() > 1) {
+            const Value output = e.add(tile.local, static_cast<int64_t>(r));
+            const Value row = e.load(
+                e.offset(e.offset(b.constants, e.multiply(output, 4)), plan.rows), Element::i32);
+            initial = e.offset(initial, e.widen_signed(row, Element::i64));
+          }
         }
-        TailPlace place = place_at(e, tail, tables, b.operands, b.outputs,
-                                   e.add(tile.first, static_cast<int64_t>(r)), w.n);
-        for (int c = 0; c < columns; ++c) {
-          const Value count = counts[r * static_cast<size_t>(columns) + static_cast<size_t>(c)];
-          const Value begin =
-              e.load(e.offset(initial, int64_t{4} * c * plan.lanes), Element::i32, plan.lanes);
-          place.channel = e.add(channel, int64_t{c} * plan.lanes);
-          place.valid_lanes = c == columns - 1 ? last_lanes : plan.lanes;
-          emit_tail(e, tail, layout, e.subtract(begin, e.add(count, count)), place);
-        }
-      }
+        const Value begin =
+            e.load(e.offset(initial, int64_t{4} * c * plan.lanes), Element::i32, plan.lanes);
+        const auto columns = static_cast<size_t>(channels.columns);
+        const Value count = counts[r * columns + static_cast<size_t>(c)];
+        return e.subtract(begin, e.add(count, count));
+      });
     });
   };
-  emit_walk_channels(e, plan.geometry, v.rows, b.input, b.scratch,
-                     e.offset(b.constants, plan.pixels), e.offset(b.constants, plan.weights),
-                     {.lanes = plan.lanes,
-                      .columns = plan.columns,
-                      .full = plan.full_tiles,
-                      .rest_columns = plan.rest_columns,
-                      .rest_lanes = plan.rest_lanes,
-                      .bytes = plan.tile_bytes(plan.columns)},
-                     cut, channel_tile);
+  emit_walk_channels(e, plan.geometry, v.rows, b, e.offset(b.constants, plan.pixels),
+                     e.offset(b.constants, plan.weights), plan.tiles, cut, body);
 }
 
 }  // namespace

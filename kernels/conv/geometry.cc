@@ -338,28 +338,6 @@ void emit_walk(Emitter& e, const Geometry& g, int rows, Value input, Value scrat
   });
 }
 
-void emit_walk_channels(Emitter& e, const Geometry& g, int rows, Value input, Value scratch,
-                        Value pixel_table, Value weights, const ChannelTiles& tiles,
-                        const Split& split, const ChannelTile& tile) {
-  const int64_t width = int64_t{tiles.columns} * tiles.lanes;
-  emit_walk(
-      e, g, rows, input, scratch, pixel_table,
-      [&](const EmitTiles& emit_tiles) {
-        emit_channel_tiles(
-            e, split, tiles.full,
-            [&](Value t) {
-              tile(emit_tiles, tiles.columns, tiles.lanes, e.multiply(t, width),
-                   e.offset(weights, e.multiply(t, tiles.bytes)));
-            },
-            tiles.rest_columns > 0,
-            [&] {
-              tile(emit_tiles, tiles.rest_columns, tiles.rest_lanes, e.integer(tiles.full * width),
-                   e.offset(weights, tiles.full * tiles.bytes));
-            });
-      },
-      split);
-}
-
 std::vector<int32_t> pixel_table(const Geometry& g) {
   std::vector<int32_t> table;
   if (g.linear) return table;

@@ -104,21 +104,6 @@ void emit_walk(jit::Emitter& e, const Geometry& g, int rows, jit::Value input, j
                jit::Value pixel_table, const std::function<void(const EmitTiles&)>& per_sample,
                const Split& split = {});
 
-/// A kernel's tiles of channels: `full` of `columns` vectors, then one of `rest_columns`, the last
-/// of whose vectors has `rest_lanes` channels.
-struct ChannelTiles {
-  int lanes = 8, columns = 1;  ///< channels of a vector, vectors of a full tile
-  int64_t full = 0;
-  int rest_columns = 0, rest_lanes = 0;
-  int64_t bytes = 0;  ///< of the weights of a full tile
-};
-/// tile(tiles of outputs, columns, lanes of the last one, first channel, its weights)
-using ChannelTile = std::function<void(const EmitTiles&, int, int, jit::Value, jit::Value)>;
-/// emit_walk with a loop over channel tiles inside: what kernels without groups do.
-void emit_walk_channels(jit::Emitter& e, const Geometry& g, int rows, jit::Value input,
-                        jit::Value scratch, jit::Value pixel_table, jit::Value weights,
-                        const ChannelTiles& tiles, const Split& split, const ChannelTile& tile);
-
 /// The table of pixel offsets (i32 per output) that emit_walk reads; empty where linear.
 [[nodiscard]] std::vector<int32_t> pixel_table(const Geometry& g);
 
