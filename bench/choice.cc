@@ -7,23 +7,20 @@
 
 #include <fmt/format.h>
 
-#include <CLI/CLI.hpp>
 #include <cstdio>
-#include <fstream>
 #include <nlohmann/json.hpp>
 
 #include "bench/support/model_files.h"
+#include "bench/support/program.h"
 #include "bindings/cpp/load.h"
-#include "graph/support/error.h"
 
 namespace qloom::bench {
 namespace {
 
 using Json = nlohmann::ordered_json;
 
-struct Arguments {
-  std::vector<std::string> models;
-  std::string evaluation = "predict", json;
+struct Arguments : ModelArguments {
+  std::string json;
   measure::ChoiceOptions choice;
   double ratio = 1.25, within = 30, share = 80;
 };
@@ -81,12 +78,7 @@ int run(const Arguments& a) {
     good = good && report.share_chosen(a.ratio) >= a.share / 100 &&
            report.share_predicted(a.within) >= a.share / 100;
   }
-  if (!a.json.empty()) {
-    std::ofstream file(a.json);
-    file << out.dump(1) << '\n';
-    file.flush();
-    qloom_check(file.good(), a.json, ": cannot be written");
-  }
+  if (!a.json.empty()) write_file(a.json, out.dump(1) + "\n");
   fmt::print("{}\n", good ? "all models reach the share" : "some model is below the share");
   return good ? 0 : 1;
 }
@@ -97,10 +89,7 @@ int run(const Arguments& a) {
 int main(int argc, char** argv) {
   qloom::bench::Arguments a;
   CLI::App app{"Times every matching kernel for every node of models", "qloom-bench-choice"};
-  app.add_option("MODELS", a.models, "model files, or folders with models")->required();
-  app.add_option("--evaluation", a.evaluation, "how TensorFlow was run")
-      ->check(CLI::IsMember({"eager", "predict", "predict_onednn"}))
-      ->capture_default_str();
+  add_model_options(app, a);
   app.add_option("--batch", a.choice.batch, "samples a call, predicted and measured")
       ->check(CLI::Range(1, 4096))
       ->capture_default_str();
@@ -126,13 +115,5 @@ int main(int argc, char** argv) {
   app.footer(
       "Marks: c the pick is too slow, p the prediction is off.\nExit codes: 0 every model reaches "
       "the share in both, 1 some does not, 2 wrong usage or unreadable input");
-  try {
-    app.parse(argc, argv);
-    return qloom::bench::run(a);
-  } catch (const CLI::ParseError& error) {
-    return app.exit(error) == 0 ? 0 : 2;
-  } catch (const std::exception& error) {
-    std::fprintf(stderr, "qloom-bench-choice: %s\n", error.what());
-    return 2;
-  }
+  return qloom::bench::run_program(app, argc, argv, [&] { return qloom::bench::run(a); });
 }

@@ -6,7 +6,6 @@
 #include <benchmark/benchmark.h>
 #include <fmt/format.h>
 
-#include <CLI/CLI.hpp>
 #include <algorithm>
 #include <chrono>
 #include <cstdio>
@@ -14,6 +13,7 @@
 #include <nlohmann/json.hpp>
 
 #include "bench/support/layer.h"
+#include "bench/support/program.h"
 #include "bindings/measure/peak.h"
 #include "graph/support/error.h"
 
@@ -178,12 +178,7 @@ int run(const Arguments& a, std::vector<char*>& rest) {
     wrong += row.mismatches;
     out.push_back(to_json(row));
   }
-  if (!a.json.empty()) {
-    std::ofstream file(a.json);
-    file << out.dump(1) << '\n';
-    file.flush();
-    qloom_check(file.good(), a.json, ": cannot be written");
-  }
+  if (!a.json.empty()) write_file(a.json, out.dump(1) + "\n");
   fmt::print("{} rows, {} wrong outputs\n", done, wrong);
   if (done < ran || done == 0) return 2;
   return wrong == 0 ? 0 : 1;
@@ -209,17 +204,11 @@ int main(int argc, char** argv) {
   app.footer(
       "Flags of Google Benchmark work as well, e.g. --benchmark_filter=w4a4.\nExit codes: 0 all "
       "outputs right, 1 some are wrong, 2 wrong usage or a row that cannot be measured");
-  try {
-    app.parse(argc, argv);
+  return qloom::bench::run_program(app, argc, argv, [&] {
     std::vector<std::string> extras = app.remaining();
     extras.insert(extras.begin(), argv[0]);
     std::vector<char*> rest;
     for (std::string& extra : extras) rest.push_back(extra.data());
     return qloom::bench::run(a, rest);
-  } catch (const CLI::ParseError& error) {
-    return app.exit(error) == 0 ? 0 : 2;
-  } catch (const std::exception& error) {
-    std::fprintf(stderr, "qloom-bench-kernels: %s\n", error.what());
-    return 2;
-  }
+  });
 }

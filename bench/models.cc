@@ -4,15 +4,14 @@
 // with a single sample a call and on all threads.
 #include <fmt/format.h>
 
-#include <CLI/CLI.hpp>
 #include <cstdio>
 #include <filesystem>
-#include <fstream>
 #include <nlohmann/json.hpp>
 #include <thread>
 
 #include "bench/support/machine.h"
 #include "bench/support/model_files.h"
+#include "bench/support/program.h"
 #include "bindings/cpp/load.h"
 #include "bindings/measure/process.h"
 #include "bindings/measure/speed.h"
@@ -23,9 +22,8 @@ namespace {
 
 using Json = nlohmann::ordered_json;
 
-struct Arguments {
-  std::vector<std::string> models;
-  std::string evaluation = "predict", float_mode = "reproducible", json;
+struct Arguments : ModelArguments {
+  std::string float_mode = "reproducible", json;
   int64_t batch = 64;
   int threads = std::max(1, static_cast<int>(std::thread::hardware_concurrency()));
   double seconds = 1;
@@ -85,12 +83,9 @@ int run(const Arguments& a) {
     std::fflush(stdout);
     models.push_back(std::move(m));
   }
-  if (!a.json.empty()) {
-    std::ofstream file(a.json);
-    file << Json{{"machine", Json::parse(machine_json())}, {"models", models}}.dump(1) << '\n';
-    file.flush();
-    qloom_check(file.good(), a.json, ": cannot be written");
-  }
+  if (!a.json.empty())
+    write_file(a.json,
+               Json{{"machine", Json::parse(machine_json())}, {"models", models}}.dump(1) + "\n");
   return models.empty() ? 2 : failed > 0 ? 1 : 0;
 }
 
@@ -100,10 +95,7 @@ int run(const Arguments& a) {
 int main(int argc, char** argv) {
   qloom::bench::Arguments a;
   CLI::App app{"Measures whole networks", "qloom-bench-models"};
-  app.add_option("MODELS", a.models, "model files, or folders with models")->required();
-  app.add_option("--evaluation", a.evaluation, "how TensorFlow was run")
-      ->check(CLI::IsMember({"eager", "predict", "predict_onednn"}))
-      ->capture_default_str();
+  add_model_options(app, a);
   app.add_option("--float-mode", a.float_mode, "whether float sums may be reordered")
       ->check(CLI::IsMember({"reproducible", "fast"}))
       ->capture_default_str();
@@ -118,13 +110,5 @@ int main(int argc, char** argv) {
       ->capture_default_str();
   app.add_option("--json", a.json, "write machine and figures to this file");
   app.footer("Exit codes: 0 all measured, 1 some could not be, 2 none, or wrong usage");
-  try {
-    app.parse(argc, argv);
-    return qloom::bench::run(a);
-  } catch (const CLI::ParseError& error) {
-    return app.exit(error) == 0 ? 0 : 2;
-  } catch (const std::exception& error) {
-    std::fprintf(stderr, "qloom-bench-models: %s\n", error.what());
-    return 2;
-  }
+  return qloom::bench::run_program(app, argc, argv, [&] { return qloom::bench::run(a); });
 }

@@ -1,11 +1,11 @@
 // qloom-bench-report: the README's tables and the plot, from one JSON of results.
 #include "bench/support/report.h"
 
-#include <CLI/CLI.hpp>
 #include <cstdio>
 #include <fstream>
 #include <sstream>
 
+#include "bench/support/program.h"
 #include "graph/support/error.h"
 
 namespace qloom::bench {
@@ -23,23 +23,16 @@ std::string read(const std::string& path) {
   return text.str();
 }
 
-void write(const std::string& path, const std::string& text) {
-  std::ofstream file(path);
-  file << text;
-  file.flush();
-  qloom_check(file.good(), path, ": cannot be written");
-}
-
 int run(const Arguments& a) {
   if (!a.models.empty())
-    write(a.results,
-          merge_results(read(a.models), a.kernels.empty() ? "" : read(a.kernels), a.commit));
+    write_file(a.results,
+               merge_results(read(a.models), a.kernels.empty() ? "" : read(a.kernels), a.commit));
   const std::string results = read(a.results), markdown = markdown_of(results);
-  if (!a.plot.empty()) write(a.plot, plot_of(results));
+  if (!a.plot.empty()) write_file(a.plot, plot_of(results));
   if (a.readme.empty()) {
     std::fputs(markdown.c_str(), stdout);
   } else {
-    write(a.readme, replace_section(read(a.readme), "bench", "\n" + markdown, a.readme));
+    write_file(a.readme, replace_section(read(a.readme), "bench", "\n" + markdown, a.readme));
   }
   return 0;
 }
@@ -60,13 +53,5 @@ int main(int argc, char** argv) {
                  "put the tables between `<!-- bench: begin -->` and `<!-- bench: end -->` of this "
                  "file; else they are printed");
   app.add_option("--plot", a.plot, "write the plot (SVG) to this file");
-  try {
-    app.parse(argc, argv);
-    return qloom::bench::run(a);
-  } catch (const CLI::ParseError& error) {
-    return app.exit(error) == 0 ? 0 : 2;
-  } catch (const std::exception& error) {
-    std::fprintf(stderr, "qloom-bench-report: %s\n", error.what());
-    return 2;
-  }
+  return qloom::bench::run_program(app, argc, argv, [&] { return qloom::bench::run(a); });
 }

@@ -11,17 +11,16 @@ using Clock = std::chrono::steady_clock;
 constexpr int kIterations = 2000;
 constexpr int kChains = 12;  // latency 4..5 × 2 a cycle needs at least 10 independent sums
 
-/// The sums stay in registers: chains × lanes independent multiply-adds an iteration. Returned, so
-/// that nothing is optimised away.
 template <int kLanes>
 struct Vector {
   typedef float type __attribute__((vector_size(kLanes * 4)));
 };
 
-#if defined(__x86_64__)
-__attribute__((target("avx2,fma"), optimize("fp-contract=fast"), noinline)) float chains_fma(
-    float a, float b) {
-  typedef Vector<8>::type V;
+/// The sums stay in registers: chains × lanes independent multiply-adds an iteration. Returned, so
+/// that nothing is optimised away. Inlined, so that it becomes its caller's instructions.
+template <int kLanes>
+[[gnu::always_inline]] inline float chains(float a, float b) {
+  typedef typename Vector<kLanes>::type V;
   V sums[kChains];
   for (int c = 0; c < kChains; ++c) sums[c] = V{} + static_cast<float>(c);
   const V va = V{} + a, vb = V{} + b;
@@ -32,41 +31,21 @@ __attribute__((target("avx2,fma"), optimize("fp-contract=fast"), noinline)) floa
   V total{};
   for (int c = 0; c < kChains; ++c) total += sums[c];
   float out = 0;
-  for (int l = 0; l < 8; ++l) out += total[l];
+  for (int l = 0; l < kLanes; ++l) out += total[l];
   return out;
 }
 
+#if defined(__x86_64__)
 __attribute__((target("avx512f"), optimize("fp-contract=fast"), noinline)) float chains_fma512(
     float a, float b) {
-  typedef Vector<16>::type V;
-  V sums[kChains];
-  for (int c = 0; c < kChains; ++c) sums[c] = V{} + static_cast<float>(c);
-  const V va = V{} + a, vb = V{} + b;
-  for (int i = 0; i < kIterations; ++i) {
-#pragma GCC unroll 12
-    for (int c = 0; c < kChains; ++c) sums[c] = sums[c] * va + vb;
-  }
-  V total{};
-  for (int c = 0; c < kChains; ++c) total += sums[c];
-  float out = 0;
-  for (int l = 0; l < 16; ++l) out += total[l];
-  return out;
+  return chains<16>(a, b);
+}
+__attribute__((target("avx2,fma"), optimize("fp-contract=fast"), noinline)) float chains_fma(
+    float a, float b) {
+  return chains<8>(a, b);
 }
 #endif
-
-__attribute__((noinline)) float chains_plain(float a, float b) {
-  typedef Vector<4>::type V;
-  V sums[kChains];
-  for (int c = 0; c < kChains; ++c) sums[c] = V{} + static_cast<float>(c);
-  const V va = V{} + a, vb = V{} + b;
-  for (int i = 0; i < kIterations; ++i) {
-#pragma GCC unroll 12
-    for (int c = 0; c < kChains; ++c) sums[c] = sums[c] * va + vb;
-  }
-  V total{};
-  for (int c = 0; c < kChains; ++c) total += sums[c];
-  return total[0] + total[1] + total[2] + total[3];
-}
+__attribute__((noinline)) float chains_plain(float a, float b) { return chains<4>(a, b); }
 
 struct Loop {
   float (*run)(float, float) = nullptr;
