@@ -5,6 +5,7 @@
 #include <limits>
 
 #include "graph/support/error.h"
+#include "kernels/functions/float_function.h"
 
 namespace qloom::kernels {
 namespace {
@@ -19,6 +20,7 @@ int arity(TailOp op) {
     case TailOp::to_f32:
     case TailOp::to_int:
     case TailOp::round_even:
+    case TailOp::function:
     case TailOp::count_ge:
       return 1;
     case TailOp::fused_multiply_add:
@@ -146,6 +148,10 @@ std::vector<bool> f32_steps(const Tail& tail, bool f32_accumulator) {
         require(0, true);
         is_f32.push_back(false);
         break;
+      case TailOp::function:
+        qloom_assert(step.index >= 0 && step.index < kFloatFunctions, "tail: step ", i,
+                     ": no function ", step.index);
+        [[fallthrough]];
       case TailOp::round_even:
         require(0, true);
         is_f32.push_back(true);
@@ -222,6 +228,9 @@ std::vector<TailScalar> run_tail(const Tail& tail, TailScalar accumulator, int64
         break;
       case TailOp::round_even:
         r = TailScalar::real(std::nearbyintf(at(step.a).f));
+        break;
+      case TailOp::function:
+        r = TailScalar::real(apply(static_cast<FloatFunction>(step.index), at(step.a).f));
         break;
       case TailOp::fused_multiply_add:
         r = TailScalar::real(std::fmaf(at(step.a).f, at(step.b).f, at(step.c).f));

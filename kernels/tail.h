@@ -35,13 +35,14 @@ enum class TailOp : uint8_t {
   shift_right,    ///< int; shift counts are operand b
   greater_equal,  ///< 1 or 0 (int): a >= b, both int or both f32
   select,         ///< a (int 0/1) ? b : c
+  function,       ///< f32 → f32: FloatFunction `index` of a
   count_ge,       ///< int: how many of the thresholds table[index] (rows × channel) are <= a
 };
 
 struct TailStep {
   TailOp op;
   int a = -1, b = -1, c = -1;  ///< earlier steps
-  int index = -1;              ///< operand or table
+  int index = -1;              ///< operand, table or function
 };
 
 /// Constants of a tail: `rows` × channels (row-major), or rows × 1 when the same for all channels.

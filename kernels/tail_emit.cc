@@ -7,6 +7,7 @@
 #include <optional>
 
 #include "graph/support/error.h"
+#include "kernels/functions/float_function.h"
 
 namespace qloom::kernels {
 namespace {
@@ -76,6 +77,8 @@ class Steps {
         return e_.to_i32(at(step.a));
       case TailOp::round_even:
         return e_.round_even(at(step.a));
+      case TailOp::function:
+        return emit_function(e_, static_cast<FloatFunction>(step.index), at(step.a));
       case TailOp::fused_multiply_add:
         return e_.fused_multiply_add(at(step.a), at(step.b), at(step.c));
       case TailOp::greater_equal: {

@@ -171,7 +171,7 @@ const Node* root_of(const Graph& body) {
   for (NodeId id : body.order()) {
     const Node& node = body.node(id);
     if (node.op == &ops::conv || node.op == &ops::dense || node.op == &ops::pool ||
-        node.op == &ops::reduce)
+        node.op == &ops::reduce || node.op == &ops::softmax)
       return &node;
   }
   return nullptr;

@@ -1,7 +1,9 @@
 #include <cstdint>
 
+#include "graph/ops/attributes.h"
 #include "graph/ops_table.h"
 #include "graph/support/error.h"
+#include "graph/support/fields.h"
 #include "passes/edit.h"
 #include "passes/pass.h"
 #include "passes/query.h"
@@ -28,7 +30,8 @@ bool is_product(const Graph& graph, const Node& node) {
   const TensorType &x = graph.type(node.operands[0]), &w = graph.type(node.operands[1]);
   if (!is_constant(graph, node.operands[1]) || is_constant(graph, node.operands[0])) return false;
   if (!graph.type(node.results[0]).has_codes())
-    return graph.type(node.results[0]).scale.is_none() && has_values(x) && has_values(w);
+    return graph.type(node.results[0]).scale.is_none() && has_values(x) &&
+           (has_values(w) || w.scale.is_none());
   return x.scale.is_per_tensor() && channels_of_constant(w.scale.values().extents()) >= 0;
 }
 
@@ -41,11 +44,20 @@ bool is_pooling(const Graph& graph, const Node& node) {
   return node.op != &ops::reduce || reduces_image(graph, node);
 }
 
+/// Along the last axis.
+bool is_softmax(const Graph& graph, const Node& node) {
+  if (node.op != &ops::softmax || is_constant(graph, node.operands[0])) return false;
+  const TensorType& x = graph.type(node.operands[0]);
+  const int64_t axis = from_attributes<ops::Softmax>(node.attributes).axis;
+  return x.rank() >= 2 && x.shape.front().is_batch() && (axis == -1 || axis == x.rank() - 1) &&
+         has_values(x);
+}
+
 int run(Graph& graph, const PassContext& context) {
   int rewrites = 0;
   for (NodeId id : graph.order()) {
     const Node& node = graph.node(id);
-    if (!is_product(graph, node) && !is_pooling(graph, node)) continue;
+    if (!is_product(graph, node) && !is_pooling(graph, node) && !is_softmax(graph, node)) continue;
     if (graph.type(node.results[0]).has_codes() && !fits_accumulator(graph.type(node.results[0]))) {
       if (context.notes != nullptr)
         context.notes->push_back(join_text("'", node.name, "' runs on a reference kernel: its sum ",
@@ -63,8 +75,8 @@ int run(Graph& graph, const PassContext& context) {
 extern constinit const PassDef form_regions{
     .name = "form_regions",
     .doc =
-        R"(Makes a region of each conv and dense, its weights inside, and of each sum or maximum over
-              windows or whole images.
+        R"(Makes a region of each conv and dense, its weights inside, of each sum or maximum over
+              windows or whole images, and of each softmax along the last axis.
               conv(x, w)  →  region{conv(x, w)}
               Needs: constant weights as codes (fold_constants, refine_weight_grids).
               Gives: a place for what follows the sum.)",

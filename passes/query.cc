@@ -164,6 +164,10 @@ kernels::Query query_of(const Graph& graph, const Node& node) {
       q.accumulator_lo = {grid.lo};
       q.accumulator_hi = {grid.hi};
     }
+  } else if (root != nullptr && root->op == &ops::softmax) {
+    q.root = root->op;
+    q.window = window_of(inner, *root);
+    q.f32_accumulator = true;
   } else {
     q.window = window_of(graph, node);
   }

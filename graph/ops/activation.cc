@@ -58,8 +58,11 @@ double logistic(double x) { return 1.0 / (1.0 + std::exp(-x)); }
 float sigmoid(const Activation&, float x) { return static_cast<float>(logistic(x)); }
 float swish(const Activation& a, float x) { return x * sigmoid(a, x); }
 float gelu(const Activation&, float x) {
-  const double d = x;
-  return static_cast<float>(0.5 * d * (1.0 + std::erf(d * M_SQRT1_2)));
+  // x/2 · (1 + erf(x/√2)), where 1 + erf cancels below 0; a rounded argument of erfc would show in
+  // float64 already.
+  constexpr long double kSqrtHalf = 0.707106781186547524400844362104849039L;
+  const long double d = x;
+  return static_cast<float>(0.5L * d * std::erfc(-d * kSqrtHalf));
 }
 float exponential(const Activation&, float x) {
   return static_cast<float>(std::exp(static_cast<double>(x)));

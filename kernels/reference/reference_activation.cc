@@ -1,12 +1,14 @@
 // kernels/reference/reference_activation.cc — plain functions of each element, by name.
 // Piecewise-linear ones are rounded operation by operation; what needs exp, erf or tanh is computed
-// in float64 and rounded once.
+// in float64 and rounded once, by the formulas of emitted kernels: no choice of a kernel changes a
+// bit.
 #include <algorithm>
 #include <array>
 #include <cmath>
 
 #include "graph/ops/attributes.h"
 #include "graph/ops_table.h"
+#include "kernels/functions/float_function.h"
 #include "kernels/kernels_table.h"
 #include "kernels/reference/reference.h"
 
@@ -37,11 +39,6 @@ float unit(float v) {  // NaN passes
 float hard(float slope, float x) { return unit(slope * x + 0.5f); }
 float rounded(float v) { return std::nearbyint(v) + 0.0f; }  // no -0
 float two_sided(float v) { return 2.0f * v - 1.0f; }
-double log_one_plus_exp(double x) {
-  const double positive = std::isnan(x) ? 0.0 : std::max(x, 0.0);
-  return positive + std::log1p(std::exp(-std::abs(x)));
-}
-float logistic(float x) { return static_cast<float>(1.0 / (1.0 + std::exp(-double{x}))); }
 
 float relu(const Parameters& p, float x) {
   if (p.has_top && x >= p.top) return p.top;
@@ -50,24 +47,12 @@ float relu(const Parameters& p, float x) {
 }
 float elu(const Parameters& p, float x) {
   if (x > 0) return x;
-  const auto y = static_cast<float>(std::expm1(double{x}));
+  const float y = apply(FloatFunction::elu, x);
   return p.has_alpha ? p.alpha * y : y;
 }
-float selu(const Parameters&, float x) {
-  constexpr double kLambda = 1.0507009873554804934193349852946;
-  constexpr double kAlpha = 1.6732632423543772848170429916717;
-  if (x >= 0) return static_cast<float>(kLambda) * x;
-  return static_cast<float>(kLambda * kAlpha * std::expm1(double{x}));
-}
-float softplus(const Parameters&, float x) {
-  return std::isnan(x) ? x : static_cast<float>(log_one_plus_exp(x));
-}
-float gelu(const Parameters&, float x) {
-  const double d = x;
-  return static_cast<float>(0.5 * d * (1.0 + std::erf(d * M_SQRT1_2)));
-}
-float mish(const Parameters&, float x) {
-  return static_cast<float>(double{x} * std::tanh(log_one_plus_exp(x)));
+template <FloatFunction f>
+float function(const Parameters&, float x) {
+  return apply(f, x);
 }
 
 struct Function {
@@ -81,15 +66,15 @@ constexpr Function kFunctions[] = {
     {"relu", relu},
     {"leaky_relu", [](P p, float x) { return x > 0 ? x : p.slope * x; }},
     {"elu", elu},
-    {"selu", selu},
-    {"softplus", softplus},
+    {"selu", function<FloatFunction::selu>},
+    {"softplus", function<FloatFunction::softplus>},
     {"softsign", [](P, float x) { return x / (1.0f + std::abs(x)); }},
-    {"swish", [](P, float x) { return x * logistic(x); }},
-    {"gelu", gelu},
-    {"exponential", [](P, float x) { return static_cast<float>(std::exp(double{x})); }},
-    {"mish", mish},
-    {"sigmoid", [](P, float x) { return logistic(x); }},
-    {"tanh", [](P, float x) { return static_cast<float>(std::tanh(double{x})); }},
+    {"swish", [](P, float x) { return x * apply(FloatFunction::sigmoid, x); }},
+    {"gelu", function<FloatFunction::gelu>},
+    {"exponential", function<FloatFunction::exponential>},
+    {"mish", function<FloatFunction::mish>},
+    {"sigmoid", function<FloatFunction::sigmoid>},
+    {"tanh", function<FloatFunction::tanh>},
     {"keras_hard_sigmoid", [](P, float x) { return hard(0.2f, x); }},
     {"hard_sigmoid", [](P, float x) { return hard(0.5f, x); }},
     {"smooth_sigmoid", [](P, float x) { return hard(0.1875f, x); }},

@@ -1,8 +1,10 @@
 // kernels/reference/reference_softmax.cc — exp(x − max) / Σ exp(x − max), in float64, rounded once.
+// The exponential is that of emitted kernels.
 #include <cmath>
 
 #include "graph/ops/attributes.h"
 #include "graph/ops_table.h"
+#include "kernels/functions/formulas.h"
 #include "kernels/kernels_table.h"
 #include "kernels/reference/reference.h"
 
@@ -31,7 +33,7 @@ class Softmax final : public reference::Call {
     }
     double sum = 0;
     for (int64_t i = 0; i < n_; ++i) {
-      powers[i] = std::exp(double{x[i * inner_]} - largest);
+      powers[i] = formulas::exponential(double{x[i * inner_]} - largest);
       sum += powers[i];
     }
     for (int64_t i = 0; i < n_; ++i) y[i * inner_] = static_cast<float>(powers[i] / sum);

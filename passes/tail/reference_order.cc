@@ -1,11 +1,13 @@
 #include "passes/tail/reference_order.h"
 
 #include <cmath>
+#include <optional>
 
 #include "graph/ops/attributes.h"
 #include "graph/ops_table.h"
 #include "graph/quantizer.h"
 #include "graph/support/fields.h"
+#include "kernels/functions/float_function.h"
 
 namespace qloom::passes {
 namespace {
@@ -114,6 +116,14 @@ int hard_sigmoid(TailBuilder& b, int x, const HardSigmoid& form) {
   return b.step(TailOp::subtract, b.step(TailOp::multiply, b.real(2.0F), x), b.real(1.0F));
 }
 
+/// The function in float64 that an activation is, or is made of.
+std::optional<kernels::FloatFunction> float_function(std::string_view activation) {
+  if (activation == "swish") return kernels::FloatFunction::sigmoid;
+  for (int i = 0; i < kernels::kFloatFunctions; ++i)
+    if (const auto f = static_cast<kernels::FloatFunction>(i); name_of(f) == activation) return f;
+  return std::nullopt;
+}
+
 ReferenceStep activation(const ReferenceOp& op) {
   const auto attributes = from_attributes<ops::Activation>(op.node.attributes);
   TailBuilder& b = op.builder;
@@ -123,6 +133,17 @@ ReferenceStep activation(const ReferenceOp& op) {
   if (attributes.function == "linear") return {x, {}};
   for (const HardSigmoid& form : kHardSigmoids)
     if (form.name == attributes.function) return {hard_sigmoid(b, x, form), {}};
+  if (const auto f = float_function(attributes.function)) {
+    const int y = b.step(TailOp::function, x, -1, -1, static_cast<int>(*f));
+    if (attributes.function == "swish") return {b.step(TailOp::multiply, x, y), {}};
+    if (*f != kernels::FloatFunction::elu || attributes.alpha == 1) return {y, {}};
+    const int scaled = b.step(TailOp::multiply, b.real(static_cast<float>(attributes.alpha)), y);
+    return {b.step(TailOp::select, b.step(TailOp::greater_equal, b.real(0.0F), x), scaled, x), {}};
+  }
+  if (attributes.function == "softsign") {
+    const int magnitude = b.step(TailOp::maximum, x, b.step(TailOp::subtract, b.real(0.0F), x));
+    return {b.step(TailOp::divide, x, b.step(TailOp::add, magnitude, b.real(1.0F))), {}};
+  }
   // max_value where x >= max_value, x where threshold < x, else negative_slope · (x - threshold)
   const int threshold = b.real(static_cast<float>(attributes.threshold));
   int below = b.real(0.0F);
@@ -149,7 +170,7 @@ bool has_reference_form(std::string_view function) {
   if (function == "linear" || function == "relu" || function == "leaky_relu") return true;
   for (const HardSigmoid& form : kHardSigmoids)
     if (form.name == function) return true;
-  return false;
+  return function == "softsign" || float_function(function).has_value();
 }
 
 std::vector<float> constant_values(const Graph& body, const Node& constant,

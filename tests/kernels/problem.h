@@ -23,9 +23,10 @@ enum class TailKind : uint8_t {
   float_chain,      ///< float32 affine per channel, round, clip → words, and the unrounded float32
   residual,         ///< plus an operand in bytes, clipped → bytes, and its sign → bits
   bits,             ///< threshold per channel with direction → bits, and words
+  functions,        ///< float functions of a multiple → float32
   every_operation,  ///< each operation of tails once → dwords and float32
 };
-inline constexpr int kTailKinds = 7;
+inline constexpr int kTailKinds = 8;
 
 /// What to generate. Geometry as in kernels::Window; the output size follows from `same`.
 struct ProblemSpec {
@@ -37,6 +38,7 @@ struct ProblemSpec {
   /// Elementwise on float32, or a root whose sum (or maximum) is a float32.
   bool f32_input = false;
   kernels::Pooling pooling = kernels::Pooling::none;  ///< root pool
+  bool softmax = false;                               ///< root softmax, of f32_input
   int64_t count = 2;
   uint64_t seed = 1;
   bool dot = false;  ///< asked for a target with dot products and vectors of 64 bytes
@@ -90,6 +92,7 @@ class Problem {
   void make_input(std::mt19937_64& rng);
   void make_weights(std::mt19937_64& rng);
   void make_pooling();
+  void compute_softmax();
   /// visit(accumulator index, [index of the input] of every cell or term in order, weight index)
   template <class Begin, class Term>
   void for_each_term(const Begin& begin, const Term& term) const;
@@ -113,6 +116,8 @@ class Problem {
   std::vector<Memory> memory_;
 };
 
+/// lo to hi, both included.
+[[nodiscard]] int64_t uniform(std::mt19937_64& rng, int64_t lo, int64_t hi);
 /// A random member of a value set, as a code.
 [[nodiscard]] int64_t random_code(const Numeric& numeric, std::mt19937_64& rng);
 

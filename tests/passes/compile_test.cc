@@ -60,5 +60,38 @@ TEST_P(Compile, AgreesWithTheInterpreter) {
 INSTANTIATE_TEST_SUITE_P(Networks, Compile, ::testing::ValuesIn(kCases),
                          [](const auto& info) { return info.param.name; });
 
+/// Each function of elements, softmax and wide powers of two run on emitted kernels, and give the
+/// interpreter's bits.
+TEST(FloatFunctions, AreEmittedAndEqualTheInterpreter) {
+  struct Function {
+    const char* name;
+    double alpha = 1;
+  };
+  for (const auto& [function, alpha] : {Function{"elu"},
+                                        {"elu", 0.25},
+                                        {"selu"},
+                                        {"softplus"},
+                                        {"softsign"},
+                                        {"swish"},
+                                        {"gelu"},
+                                        {"exponential"},
+                                        {"mish"},
+                                        {"sigmoid"},
+                                        {"tanh"},
+                                        {"keras_hard_sigmoid"}}) {
+    const Graph graph = float_functions(function, alpha);
+    const auto inputs = random_inputs(graph, 13, 5);
+    const auto want = reference(graph, inputs);
+    const auto compiled = passes::compile(graph.clone());
+    for (const auto& region : compiled.regions)
+      EXPECT_FALSE(region.kernel.starts_with("reference"))
+          << function << ": " << region.name << " on " << region.kernel;
+    expect_equal(run_model(compiled, inputs, 13)[0], want[0], function);
+    const auto three = run_model(compiled, inputs, 13, 3, 2);
+    for (size_t i = 0; i < want.size(); ++i)
+      expect_equal(three[i], want[i], std::string(function) + ", three threads, tiles of 2");
+  }
+}
+
 }  // namespace
 }  // namespace qloom::test

@@ -75,6 +75,35 @@ Graph small_cnn(const std::string& quantizer, const std::string& activation, uin
   return b.finish();
 }
 
+Graph float_functions(const std::string& function, double alpha, uint64_t seed) {
+  Builder b("float_functions");
+  ValueId x = b.input("x", {Dim::batch(), 3, 20});
+  b.set_layer("in_q", "QActivation");
+  x = b.apply(parse_quantizer("quantized_bits(8,2,1,alpha=1)"), x);
+  b.set_layer("fc", "QDense");
+  x = b.dense(x, weights(b, "quantized_bits(4,0,1,alpha=1)", {20, 37}, seed, "kernel"));
+  b.set_layer("bn", "QBatchNormalization");
+  const auto parameter = [&](const char* name, const char* quantizer, uint64_t more, float lo) {
+    return b.apply(parse_quantizer(quantizer),
+                   b.constant(name, random_tensor({37}, seed + more, lo)),
+                   std::string(name) + "_q");
+  };
+  // Powers of two far apart: gamma and variance are on no grid of 62 bits.
+  x = b.batch_norm(
+      x, parameter("gamma", "quantized_relu_po2(6,2048)", 1, 0.2F),
+      parameter("beta", "quantized_po2(5)", 2, -1), parameter("mean", "quantized_po2(5)", 3, -1),
+      parameter("variance", "quantized_relu_po2(6,quadratic_approximation=True)", 4, 0.1F),
+      {.form = ops::BatchNormForm::affine}, "bn");
+  b.set_layer("act", "Activation");
+  ops::Activation activation{.function = function};
+  activation.alpha = alpha;
+  x = b.activation(x, activation, "act");
+  b.output("act", x);
+  b.set_layer("probabilities", "Softmax");
+  b.output("probabilities", b.softmax(x, -1, "probabilities"));
+  return b.finish();
+}
+
 Graph residual_block(const std::string& quantizer, const std::string& activation, uint64_t seed) {
   Builder b("residual_block");
   ValueId x = b.input("image", {Dim::batch(), 6, 6, 8});

@@ -23,6 +23,11 @@ namespace qloom::test {
 [[nodiscard]] Graph mlp(const std::string& weights, const std::string& activation,
                         uint64_t seed = 1);
 
+/// Dense → QBatchNormalization with its default quantizers → activation `function` → softmax; both
+/// are outputs.
+[[nodiscard]] Graph float_functions(const std::string& function, double alpha = 1,
+                                    uint64_t seed = 1);
+
 /// One tensor per input, normally distributed.
 [[nodiscard]] std::vector<Tensor> random_inputs(const Graph& graph, int64_t batch, uint64_t seed);
 /// Values in [-1, 1], and positive ones.

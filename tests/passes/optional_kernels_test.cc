@@ -196,9 +196,9 @@ TEST(FloatMode, FastUsesPrimitivesWithinABoundAndReproducibleNone) {
 TEST(FloatMode, ReproducibleSaysWhyNoPrimitiveIsTaken) {
   if (kernels::find_kernel("onednn_conv") == nullptr) GTEST_SKIP() << "built without oneDNN";
   Graph graph;
-  const ValueId x = graph.add_input("x", {{Dim::batch(), 7}, Numeric::float32(), {}});
-  graph.add_output("y",
-                   graph.add(ops::softmax, "y", {x}, to_attributes(ops::Softmax{})).results[0]);
+  const ValueId x = graph.add_input("x", {{Dim::batch(), 7, 3}, Numeric::float32(), {}});
+  graph.add_output(
+      "y", graph.add(ops::softmax, "y", {x}, to_attributes(ops::Softmax{.axis = 1})).results[0]);
   const Compilation compiled = passes::compile(graph.clone());
   EXPECT_EQ(kernel_of(compiled, "y"), "reference_softmax");
   EXPECT_EQ(reason_of(compiled, "y", "onednn_softmax"),
