@@ -100,6 +100,17 @@ float slope_above(FloatFunction f) {
   return f == FloatFunction::elu ? 1.0F : f == FloatFunction::selu ? static_cast<float>(kScale) : 0;
 }
 
+/// f on two registers of f64 after two others: more at a time would need more registers than there
+/// are, and neighbours overlap anyway while they run.
+template <class Function>
+Value by_registers(Emitter& e, Value x, const Function& f) {
+  const int lanes = 2 * e.bytes() / bytes_of(Element::f64);
+  if (x.lanes <= lanes) return f(x);
+  const int half = x.lanes / 2;
+  const Value low = by_registers(e, e.slice(x, 0, half), f);
+  return e.concat(low, by_registers(e, e.slice(x, half, half), f));
+}
+
 }  // namespace
 
 std::string_view name_of(FloatFunction f) {
@@ -115,7 +126,8 @@ float apply(FloatFunction f, float x) {
 }
 
 Value emit_function(Emitter& e, FloatFunction f, Value x) {
-  const Value y = e.to_f32(in_f64(f, Reals{&e, e.to_f64(x)}).v);
+  const Value y = by_registers(
+      e, x, [&](Value part) { return e.to_f32(in_f64(f, Reals{&e, e.to_f64(part)}).v); });
   const float slope = slope_above(f);
   if (slope == 0) return y;
   const Value above = slope == 1 ? x : e.multiply(e.splat(e.real(slope), x.lanes), x);
@@ -123,6 +135,8 @@ Value emit_function(Emitter& e, FloatFunction f, Value x) {
                   y);
 }
 
-Value emit_exponential_f64(Emitter& e, Value x) { return formulas::exponential(Reals{&e, x}).v; }
+Value emit_exponential_f64(Emitter& e, Value x) {
+  return by_registers(e, x, [&](Value part) { return formulas::exponential(Reals{&e, part}).v; });
+}
 
 }  // namespace qloom::kernels

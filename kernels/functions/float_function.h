@@ -10,8 +10,9 @@
 
 namespace qloom::kernels {
 
-/// Each gives the float32 nearest to the value, but for a few of the 2^32 arguments
-/// (tests/kernels/functions_test.cc counts them), and the same bits on every target.
+/// Each is rounded once from a float64 that is right to a few units in its last place: the float32
+/// nearest to the value, except where that lies almost in the middle of two. Equal bits on every
+/// target, and to the interpreter's own arithmetic (tests/kernels/functions_test.cc).
 enum class FloatFunction : uint8_t {
   exponential,  ///< e^x
   elu,          ///< e^x - 1 below 0, else x

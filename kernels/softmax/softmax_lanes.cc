@@ -177,6 +177,7 @@ extern constinit const KernelDef softmax_lanes{
     .pack = pack,
     .scratch_bytes = scratch_bytes,
     .emit = emit,
-    .work_items = work_items};
+    .work_items = work_items,
+    .over_counted = 0.75};
 
 }  // namespace qloom::kernels
