@@ -127,7 +127,7 @@ class Emitter {
   virtual Value to_i32(Value f32) = 0;  ///< round to nearest even; |x| < 2^31 promised
   virtual Value widen_signed(Value v, Element e) = 0;  ///< same lanes, wider element
   virtual Value widen_unsigned(Value v, Element e) = 0;
-  virtual Value narrow(Value v, Element e) = 0;   ///< same lanes, truncates
+  virtual Value narrow(Value v, Element e) = 0;  ///< same lanes, truncates
   /// i32 → i8, same lanes: clamped to 0..255, or to -128..127 (is_signed). Cheapest for four
   /// registers at once.
   virtual Value narrow_saturated(Value i32, bool is_signed) = 0;
