@@ -151,6 +151,28 @@ ValueId Builder::masking(ValueId x, double mask_value, std::string name, Where w
                   where);
 }
 
+ValueId Builder::slice(ValueId x, ops::Slice slice, std::string name, Where where) {
+  slice.axis = ops::front_axis(slice.axis, type(x).rank());
+  return add_node(graph_, layer_, ops::slice, name, {x}, to_attributes(slice), where);
+}
+
+ValueId Builder::step_mask(ValueId x, double mask_value, std::string name, Where where) {
+  return add_node(graph_, layer_, ops::step_mask, name, {x},
+                  to_attributes(ops::StepMask{mask_value}), where);
+}
+
+ValueId Builder::select(ValueId condition, ValueId a, ValueId b, std::string name, Where where) {
+  return add_node(graph_, layer_, ops::select, name, {condition, a, b}, {}, where);
+}
+
+std::vector<ValueId> Builder::scan(std::vector<ValueId> operands, ops::Scan scan, Graph body,
+                                   std::string name, Where where) {
+  return graph_
+      .add_scan(name_of_node(graph_, name, layer_, ops::scan.name), std::move(operands),
+                to_attributes(scan), std::move(body), {origin_of(layer_, where)})
+      .results;
+}
+
 void Builder::output(std::string name, ValueId value) { graph_.add_output(std::move(name), value); }
 
 Graph Builder::finish() {

@@ -58,6 +58,16 @@ class Builder {
                   Where where = Where::current());
   ValueId masking(ValueId x, double mask_value, std::string name = "",
                   Where where = Where::current());
+  /// `axis` may be counted from the end.
+  ValueId slice(ValueId x, ops::Slice slice, std::string name = "", Where where = Where::current());
+  /// 1 for the time steps of x [N, T, …] that differ from `mask_value` somewhere.
+  ValueId step_mask(ValueId x, double mask_value, std::string name = "",
+                    Where where = Where::current());
+  ValueId select(ValueId condition, ValueId a, ValueId b, std::string name = "",
+                 Where where = Where::current());
+  /// Results of a scan: the last states, then what is collected.
+  std::vector<ValueId> scan(std::vector<ValueId> operands, ops::Scan scan, Graph body,
+                            std::string name = "", Where where = Where::current());
   void output(std::string name, ValueId value);
 
   [[nodiscard]] const TensorType& type(ValueId v) const { return graph_.type(v); }

@@ -179,12 +179,27 @@ Node& Graph::add(const OpDef& op, std::string node_name, std::vector<ValueId> op
 
 Node& Graph::add_region(std::string node_name, std::vector<ValueId> operands, Graph body,
                         std::vector<Origin> origins) {
-  auto node = make_node(ops::region, std::move(node_name), std::move(origins));
+  return add_body(ops::region, std::move(node_name), std::move(operands), {}, std::move(body),
+                  std::move(origins));
+}
+
+Node& Graph::add_scan(std::string node_name, std::vector<ValueId> operands, Attributes attributes,
+                      Graph body, std::vector<Origin> origins) {
+  return add_body(ops::scan, std::move(node_name), std::move(operands), std::move(attributes),
+                  std::move(body), std::move(origins));
+}
+
+Node& Graph::add_body(const OpDef& op, std::string node_name, std::vector<ValueId> operands,
+                      Attributes attributes, Graph body, std::vector<Origin> origins) {
+  auto node = make_node(op, std::move(node_name), std::move(origins));
   qloom_check(!find(node->name), ops::label(*node), ": the name is taken");
   for (const ValueId v : operands) (void)d_->value(v);
   node->operands = std::move(operands);
+  check_operand_count(*node);
+  node->attributes = op.attrs(attributes);
   body.set_options(options());
   node->body = std::make_unique<Graph>(std::move(body));
+  if (node->is(ops::scan)) ops::settle_scan(*this, *node);
   std::vector<ValueId> ahead;
   for (size_t i = 0; i < node->body->outputs().size(); ++i) ahead.push_back(d_->next_value(i));
   std::vector<TensorType> types = infer(*this, *node, ahead);
@@ -349,14 +364,24 @@ int Graph::remove_dead() {
   return removed;
 }
 
+void Graph::set_input_type(ValueId input, TensorType type) {
+  qloom_assert(producer(input).is(ops::input), "value ", input, " is no input of graph '", name,
+               "'");
+  d_->value(input).type = std::move(type);
+}
+
+void Graph::infer_body(const Node& node) {
+  if (node.is(ops::scan)) return ops::settle_scan(*this, node);
+  Graph& body = *node.body;
+  for (size_t i = 0; i < node.operands.size() && i < body.inputs().size(); ++i)
+    body.set_input_type(body.inputs()[i], ops::body_input_type(type(node.operands[i])));
+  body.infer_types();
+}
+
 void Graph::infer_types() {
   for (const NodeId id : order()) {
     Node& n = d_->node(id);
-    if (n.body) {
-      for (size_t i = 0; i < n.operands.size() && i < n.body->inputs().size(); ++i)
-        n.body->d_->value(n.body->inputs()[i]).type = ops::body_input_type(type(n.operands[i]));
-      n.body->infer_types();
-    }
+    if (n.body) infer_body(n);
     std::vector<TensorType> types = infer(*this, n, n.results);
     if (types.empty()) continue;  // inputs and constants have the type they were given
     qloom_assert(types.size() == n.results.size(), ops::label(n), ": inference gives ",

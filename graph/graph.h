@@ -27,7 +27,7 @@ struct Origin {
 };
 
 /// A node: an op on values. There is one Node type for all ops. Ops `input` and `constant` have no
-/// operands. A `region` owns a body.
+/// operands. A `region` and a `scan` own a body.
 struct Node {
   NodeId id;
   const OpDef* op = nullptr;
@@ -38,7 +38,7 @@ struct Node {
   std::vector<Origin> origins;  ///< several after fusion, in data-flow order
   std::optional<Tensor>
       constant;  ///< op `constant`: f32 values, or i64 codes where the type has_codes()
-  std::unique_ptr<Graph> body;  ///< op `region`
+  std::unique_ptr<Graph> body;  ///< ops with `has_body`: region, scan
   [[nodiscard]] bool is(const OpDef& def) const { return op == &def; }
 };
 
@@ -73,6 +73,10 @@ class Graph {
   /// A region with the given body: body inputs correspond to operands, body outputs to results.
   Node& add_region(std::string name, std::vector<ValueId> operands, Graph body,
                    std::vector<Origin> origins);
+  /// A scan (graph/ops/attributes.h) with the given body. The types of the body's inputs are set
+  /// here: shapes of states must be what they will be, everything else follows from the operands.
+  Node& add_scan(std::string name, std::vector<ValueId> operands, Attributes attributes, Graph body,
+                 std::vector<Origin> origins);
   void add_output(std::string name, ValueId value);
 
   // --- reading --------------------------------------------------------------------------------
@@ -112,10 +116,15 @@ class Graph {
   /// Infers all types again, in order. Throws as `infer` does.
   void infer_types();
   void replace_output(int index, ValueId value);
+  /// The type of a body's input, which follows from an operand outside.
+  void set_input_type(ValueId input, TensorType type);
   /// Rename an output, or drop all (used when building bodies).
   void clear_outputs();
 
  private:
+  Node& add_body(const OpDef& op, std::string name, std::vector<ValueId> operands,
+                 Attributes attributes, Graph body, std::vector<Origin> origins);
+  void infer_body(const Node& node);
   struct Data;
   std::unique_ptr<Data> d_;
 };

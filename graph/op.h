@@ -61,6 +61,8 @@ struct OpDef {
   /// op's attribute struct by attrs_of<T> (graph/support/fields.h).
   Attributes (*attrs)(const Attributes&) = nullptr;
   int results = 1;
+  /// Owns a body Graph; operands and results correspond to its inputs and outputs.
+  bool has_body = false;
   /// Operand types → result types. Throws UserError naming node, operand and type.
   std::vector<TensorType> (*infer)(const InferContext&) = nullptr;
   /// The meaning, in the plainest loop that can be written, for both evaluations.

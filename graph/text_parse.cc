@@ -303,8 +303,8 @@ struct Parser {
   void add(Graph& graph, const Statement& s, std::vector<ValueId> operands) {
     const OpDef* op = find_op(s.op);
     qloom_check(op, "'", s.op, "' is no op");
-    qloom_check((op == &ops::region) == (s.body != nullptr),
-                "only regions have a body, and all have");
+    qloom_check(op->has_body == (s.body != nullptr),
+                "only regions and scans have a body, and all have");
     qloom_check(s.results.size() == 1 || (op != &ops::input && op != &ops::constant),
                 "an input or constant has one result");
     if (op == &ops::input) {
@@ -315,6 +315,9 @@ struct Parser {
       TensorType t = type(s.results[0]);
       check_constant(s, t, it->second);
       (void)graph.add_constant(s.name, it->second, std::move(t));
+    } else if (op == &ops::scan) {
+      (void)graph.add_scan(s.name, std::move(operands), s.attributes, build(*s.body, s.body_name),
+                           s.origins);
     } else if (op == &ops::region) {
       (void)graph.add_region(s.name, std::move(operands), build(*s.body, s.body_name), s.origins);
     } else {

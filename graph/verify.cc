@@ -71,8 +71,8 @@ void verify(const Graph& graph) {
     qloom_assert(node.op, "node '", node.name, "' has no op");
     qloom_assert(!node.name.empty(), "a node of op ", node.op->name, " has no name");
     qloom_assert(names.insert(node.name).second, ops::label(node), ": the name is there twice");
-    qloom_assert((node.body != nullptr) == node.is(ops::region), ops::label(node),
-                 ": only regions have a body, and all have");
+    qloom_assert((node.body != nullptr) == node.op->has_body, ops::label(node),
+                 ": only regions and scans have a body, and all have");
     verify_values(graph, node);
     for (const ValueId v : node.operands)
       qloom_assert(defined.contains(v), ops::label(node), ": operand is used before it is defined");

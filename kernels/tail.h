@@ -57,6 +57,9 @@ struct TailTable {
 struct TailOperand {
   TensorType type;  ///< of the further operand (residual), same shape as the output
   Storage storage;
+  /// Bytes from one position (run of channels) to the next; 0: they lie next to each other. A step
+  /// of a sequence lies apart from the same step of the next sample.
+  int64_t pitch = 0;
 };
 
 /// One stored result: codes or values of `step`, in one storage. The same step may be stored twice

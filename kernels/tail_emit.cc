@@ -434,8 +434,10 @@ TailPlace place_at(Emitter& e, const Tail& tail, Value tables, std::span<const V
   TailPlace place;
   place.tables = tables;
   for (size_t i = 0; i < tail.operands.size(); ++i)
-    place.operands.push_back(
-        e.offset(operands[i], e.multiply(position, run_bytes(tail.operands[i].storage, n))));
+    place.operands.push_back(e.offset(
+        operands[i],
+        e.multiply(position, tail.operands[i].pitch > 0 ? tail.operands[i].pitch
+                                                        : run_bytes(tail.operands[i].storage, n))));
   for (size_t i = 0; i < tail.outputs.size(); ++i)
     place.outputs.push_back(
         e.offset(outputs[i], e.multiply(position, run_bytes(tail.outputs[i].storage, n))));

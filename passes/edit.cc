@@ -21,30 +21,6 @@ ValueId copy_constant(const Graph& from, const Node& constant, Graph& to) {
   return copy;
 }
 
-/// Copies one node; its operands are found in (or, constants, added to) `map`.
-void copy_node(const Graph& from, const Node& node, Graph& to, ValueMap& map) {
-  std::vector<ValueId> operands;
-  for (ValueId operand : node.operands) {
-    if (!map.contains(operand)) {
-      const Node* constant = from.constant_of(operand);
-      qloom_assert(constant != nullptr, "operand ", operand, " of '", node.name,
-                   "' was not copied");
-      map[operand] = copy_constant(from, *constant, to);
-    }
-    operands.push_back(map.at(operand));
-  }
-  if (node.op == &ops::region) {
-    const Node& copy = to.add_region(to.fresh_name(node.name), std::move(operands),
-                                     node.body->clone(), node.origins);
-    for (size_t i = 0; i < node.results.size(); ++i) map[node.results[i]] = copy.results[i];
-    return;
-  }
-  Node& copy = to.add(*node.op, to.fresh_name(node.name), std::move(operands), node.attributes,
-                      node.origins.empty() ? Origin{} : node.origins.front());
-  copy.origins = node.origins;
-  for (size_t i = 0; i < node.results.size(); ++i) map[node.results[i]] = copy.results[i];
-}
-
 void append_new(std::vector<Origin>& to, const std::vector<Origin>& from) {
   for (const Origin& origin : from)
     if (std::find(to.begin(), to.end(), origin) == to.end()) to.push_back(origin);
@@ -60,6 +36,44 @@ bool used(const Graph& graph, ValueId value, NodeId except) {
 }  // namespace
 
 bool is_constant(const Graph& graph, ValueId value) { return graph.constant_of(value) != nullptr; }
+
+void copy_node(const Graph& from, const Node& node, Graph& to, ValueMap& map) {
+  if (node.op == &ops::constant) {
+    map[node.results[0]] = copy_constant(from, node, to);
+    return;
+  }
+  if (node.op == &ops::input) {
+    map[node.results[0]] = to.add_input(node.name, from.type(node.results[0]),
+                                        node.origins.empty() ? Origin{} : node.origins.front());
+    return;
+  }
+  std::vector<ValueId> operands;
+  for (ValueId operand : node.operands) {
+    if (!map.contains(operand)) {
+      const Node* constant = from.constant_of(operand);
+      qloom_assert(constant != nullptr, "operand ", operand, " of '", node.name,
+                   "' was not copied");
+      map[operand] = copy_constant(from, *constant, to);
+    }
+    operands.push_back(map.at(operand));
+  }
+  if (node.op == &ops::scan) {
+    const Node& copy = to.add_scan(to.fresh_name(node.name), std::move(operands), node.attributes,
+                                   node.body->clone(), node.origins);
+    for (size_t i = 0; i < node.results.size(); ++i) map[node.results[i]] = copy.results[i];
+    return;
+  }
+  if (node.op == &ops::region) {
+    const Node& copy = to.add_region(to.fresh_name(node.name), std::move(operands),
+                                     node.body->clone(), node.origins);
+    for (size_t i = 0; i < node.results.size(); ++i) map[node.results[i]] = copy.results[i];
+    return;
+  }
+  Node& copy = to.add(*node.op, to.fresh_name(node.name), std::move(operands), node.attributes,
+                      node.origins.empty() ? Origin{} : node.origins.front());
+  copy.origins = node.origins;
+  for (size_t i = 0; i < node.results.size(); ++i) map[node.results[i]] = copy.results[i];
+}
 
 NodeId wrap(Graph& graph, NodeId id) {
   Node& node = graph.node(id);

@@ -1,6 +1,7 @@
 #pragma once
 
 #include <functional>
+#include <map>
 #include <span>
 #include <string>
 #include <vector>
@@ -28,6 +29,10 @@ int dissolve(Graph& graph, NodeId region);
 
 /// True when `value` depends on a result of `node`, or is one.
 [[nodiscard]] bool depends_on(const Graph& graph, ValueId value, NodeId node);
+
+/// Copies a node into another graph under its name or a fresh one; its operands are found in `map`,
+/// or, constants, added to it, as are its results.
+void copy_node(const Graph& from, const Node& node, Graph& to, std::map<ValueId, ValueId>& map);
 
 /// The node of a body that does the work (conv, dense, pool, reduce), or null where it is
 /// elementwise.

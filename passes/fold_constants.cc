@@ -11,7 +11,7 @@ namespace qloom::passes {
 namespace {
 
 bool foldable(const Graph& graph, const Node& node) {
-  if (node.operands.empty() || node.op == &ops::region) return false;
+  if (node.operands.empty() || node.op->has_body) return false;
   for (ValueId operand : node.operands)
     if (!is_constant(graph, operand)) return false;
   // A scale that is a value of the graph would refer to what is folded away. Values on no grid of

@@ -200,4 +200,43 @@ struct Masking {
   bool operator==(const Masking&) const = default;
 };
 
+/// slice(x): `count` elements of `axis` (non-negative, not the batch axis): begin, begin + stride,
+/// … A negative stride goes backwards.
+struct Slice {
+  int64_t axis = 0;
+  int64_t begin = 0;
+  int64_t count = 1;
+  int64_t stride = 1;
+  void fields(auto&& f) {
+    f("axis", axis);
+    f("begin", begin);
+    f("count", count);
+    f("stride", stride);
+  }
+  bool operator==(const Slice&) const = default;
+};
+
+/// step_mask(x [N, T, …]) → bit [N, T]: 0 for time steps whose elements all equal `mask_value`.
+struct StepMask {
+  double mask_value = 0;
+  void fields(auto&& f) { f("mask_value", mask_value); }
+  bool operator==(const StepMask&) const = default;
+};
+
+/// scan(sequences…, initial states…, further values…): evaluates its body once for each time step.
+/// Body inputs: one step of each sequence ([N, T, …] → [N, …]), the states, the further values;
+/// body outputs: the states after the step, then what is collected. Results: the last states, then
+/// the collected values of all steps along axis 1, in order of execution.
+struct Scan {
+  int64_t sequences = 1;
+  int64_t states = 0;
+  bool reverse = false;  ///< from the last step to the first
+  void fields(auto&& f) {
+    f("sequences", sequences);
+    f("states", states);
+    f("reverse", reverse);
+  }
+  bool operator==(const Scan&) const = default;
+};
+
 }  // namespace qloom::ops

@@ -161,6 +161,60 @@ std::vector<int64_t> codes_on(const RuntimeValue& value, int exponent) {
   return out;
 }
 
+TensorType join_types(Shape shape, std::span<const TensorType> operands,
+                      std::optional<int64_t> axis) {
+  const TensorType plain{shape, Numeric::float32(), {}};
+  const bool coded = std::all_of(operands.begin(), operands.end(),
+                                 [](const TensorType& t) { return t.has_codes(); });
+  if (!coded) return plain;
+  std::vector<int64_t> along;
+  if (axis) along.push_back(*axis);
+  if (std::all_of(operands.begin(), operands.end(), [&](const TensorType& t) {
+        return t.scale == operands[0].scale && constant_along(t.scale, t.rank(), along);
+      })) {
+    Numeric numeric = operands[0].numeric;
+    for (const TensorType& t : operands) numeric = join(numeric, t.numeric);
+    if (numeric.grid()) return {std::move(shape), numeric, operands[0].scale};
+    return plain;
+  }
+  std::optional<PowerGrid> all;
+  for (const TensorType& t : operands) {
+    const auto grid = power_grid(t);
+    if (!grid) return plain;
+    if (!all) {
+      all = grid;
+      continue;
+    }
+    const int exponent = std::min(all->exponent, grid->exponent);
+    const auto a = on_exponent(*all, exponent), b = on_exponent(*grid, exponent);
+    if (!a || !b) return plain;
+    all = PowerGrid{std::min(a->lo, b->lo), std::max(a->hi, b->hi), exponent};
+  }
+  return {std::move(shape), all->numeric(), {}};
+}
+
+// Another fraction under the same scale (exact either way, since the set holds all members), or
+// another grid altogether.
+std::vector<int64_t> codes_as(const RuntimeValue& value, const TensorType& type) {
+  if (value.type.scale != type.scale) return codes_on(value, -type.numeric.grid()->fraction);
+  const int shift = type.numeric.grid()->fraction - value.type.numeric.grid()->fraction;
+  std::vector<int64_t> out(value.data.i64().begin(), value.data.i64().end());
+  for (int64_t& code : out)
+    if (code != 0)
+      code =
+          shift < 0 ? code >> -shift : static_cast<int64_t>(static_cast<uint64_t>(code) << shift);
+  return out;
+}
+
+bool holds(const TensorType& outer, const TensorType& inner) {
+  if (outer.is_float32() && outer.scale.is_none()) return true;
+  if (!outer.has_codes() || !inner.has_codes()) return false;
+  if (outer.scale == inner.scale) return outer.numeric.contains(inner.numeric);
+  // join_types gives a plain interval of one power-of-two grid there.
+  const auto grid = power_grid(inner);
+  return grid && outer.scale.is_none() && outer.numeric.contains(grid->numeric());
+}
+
 Scale compressed_scale(Extents extents, std::vector<double> values) {
   for (size_t axis = 0; axis < extents.size(); ++axis) {
     if (extents[axis] <= 1) continue;

@@ -74,6 +74,15 @@ struct PowerGrid {
 /// Re-expression of a whole interval; none when it leaves ±2^62.
 [[nodiscard]] std::optional<PowerGrid> on_exponent(const PowerGrid& grid, int exponent);
 
+/// Value set and scale that hold all operands, where they have codes on one step or on power-of-two
+/// grids; else float32. `axis`: operands may differ in what stands along it (concatenation).
+[[nodiscard]] TensorType join_types(Shape shape, std::span<const TensorType> operands,
+                                    std::optional<int64_t> axis = std::nullopt);
+/// Codes of a value on the grid of a type that join_types made of it and others.
+[[nodiscard]] std::vector<int64_t> codes_as(const RuntimeValue& value, const TensorType& type);
+/// True when every value of `inner` is one of `outer` (float32 holds all).
+[[nodiscard]] bool holds(const TensorType& outer, const TensorType& inner);
+
 /// A scale given for each element of `extents`, with every axis along which it does not change
 /// reduced to 1.
 [[nodiscard]] Scale compressed_scale(Extents extents, std::vector<double> values);
@@ -102,6 +111,13 @@ void check_finite(const Node& node, const Tensor& x);
 /// Type of a region's body input that stands for an operand of this type. A scale that is a value
 /// of the outer graph means nothing inside: such an operand is plain float32 there.
 [[nodiscard]] TensorType body_input_type(const TensorType& operand);
+
+/// Type of one step of a sequence [N, T, …], and of the sequence of such steps.
+[[nodiscard]] TensorType step_type(const TensorType& sequence);
+[[nodiscard]] TensorType collected_type(const TensorType& step, Dim steps);
+/// Sets the types of a scan's body inputs from the types of its operands, and infers the body's:
+/// each state gets the smallest type that holds its initial value and what the body makes of it.
+void settle_scan(const Graph& graph, const Node& scan);
 
 /// Evaluates a graph on values: what `interpret` does after it has bound its inputs.
 [[nodiscard]] std::vector<RuntimeValue> interpret_values(const Graph& graph,

@@ -1,7 +1,5 @@
 // graph/ops/concat.cc — operands one after the other along an axis. Values do not change; codes are
 // kept where all operands have one scale, or are re-expressed on a common power-of-two grid.
-#include <algorithm>
-
 #include "graph/ops/attributes.h"
 #include "graph/ops/common.h"
 #include "graph/ops_table.h"
@@ -11,37 +9,6 @@ namespace qloom::ops {
 namespace {
 
 constexpr OperandDef kOperands[] = {{.name = "x", .variadic = true}};
-
-// Value set and scale that hold all operands; float32 when there is no common step.
-TensorType joined(Shape shape, std::span<const TensorType> operands, int64_t axis) {
-  const TensorType plain{shape, Numeric::float32(), {}};
-  const bool coded = std::all_of(operands.begin(), operands.end(),
-                                 [](const TensorType& t) { return t.has_codes(); });
-  if (!coded) return plain;
-  const int64_t along[] = {axis};
-  if (std::all_of(operands.begin(), operands.end(), [&](const TensorType& t) {
-        return t.scale == operands[0].scale && constant_along(t.scale, t.rank(), along);
-      })) {
-    Numeric numeric = operands[0].numeric;
-    for (const TensorType& t : operands) numeric = join(numeric, t.numeric);
-    if (numeric.grid()) return {std::move(shape), numeric, operands[0].scale};
-    return plain;
-  }
-  std::optional<PowerGrid> all;
-  for (const TensorType& t : operands) {
-    const auto grid = power_grid(t);
-    if (!grid) return plain;
-    if (!all) {
-      all = grid;
-      continue;
-    }
-    const int exponent = std::min(all->exponent, grid->exponent);
-    const auto a = on_exponent(*all, exponent), b = on_exponent(*grid, exponent);
-    if (!a || !b) return plain;
-    all = PowerGrid{std::min(a->lo, b->lo), std::max(a->hi, b->hi), exponent};
-  }
-  return {std::move(shape), all->numeric(), {}};
-}
 
 std::vector<TensorType> infer(const InferContext& c) {
   const auto attributes = from_attributes<Concat>(c.node.attributes);
@@ -58,7 +25,7 @@ std::vector<TensorType> infer(const InferContext& c) {
       check(c, i == at || t.shape[i] == shape[i], "the operands differ on axis ", i);
   }
   shape[at] = Dim(total);
-  return {joined(std::move(shape), c.operands, axis)};
+  return {join_types(std::move(shape), c.operands, axis)};
 }
 
 template <class T>
@@ -69,19 +36,6 @@ std::vector<T> join_parts(const std::vector<std::vector<T>>& parts,
     for (size_t p = 0; p < parts.size(); ++p)
       out.insert(out.end(), parts[p].begin() + o * lengths[p],
                  parts[p].begin() + (o + 1) * lengths[p]);
-  return out;
-}
-
-// Codes on the declared grid: another fraction under the same scale (exact either way, since the
-// set holds all members), or another grid altogether.
-std::vector<int64_t> declared_codes(const RuntimeValue& x, const TensorType& type) {
-  if (x.type.scale != type.scale) return codes_on(x, -type.numeric.grid()->fraction);
-  const int shift = type.numeric.grid()->fraction - x.type.numeric.grid()->fraction;
-  std::vector<int64_t> out(x.data.i64().begin(), x.data.i64().end());
-  for (int64_t& code : out)
-    if (code != 0)
-      code =
-          shift < 0 ? code >> -shift : static_cast<int64_t>(static_cast<uint64_t>(code) << shift);
   return out;
 }
 
@@ -101,7 +55,7 @@ std::vector<RuntimeValue> evaluate(const EvaluateContext& c) {
   extents[axis] = total;
   if (wants_codes(c)) {
     std::vector<std::vector<int64_t>> parts;
-    for (const RuntimeValue& x : c.operands) parts.push_back(declared_codes(x, c.results[0]));
+    for (const RuntimeValue& x : c.operands) parts.push_back(codes_as(x, c.results[0]));
     return single(result(c, extents, join_parts(parts, lengths, outer)));
   }
   std::vector<std::vector<float>> parts;

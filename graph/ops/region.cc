@@ -76,6 +76,7 @@ extern constinit const OpDef region{
     .doc = "Evaluates its body on the operands: body inputs are operands, body outputs results.",
     .operands = kOperands,
     .attrs = attrs_of<NoFields>,
+    .has_body = true,
     .infer = infer,
     .evaluate = evaluate,
     .count = count,

@@ -312,7 +312,7 @@ TEST(Verify, CatchesBrokenGraphs) {
             std::string::npos);
   EXPECT_NE(broken([](Graph& g) {
               named(g, "c").body = std::make_unique<Graph>();
-            }).find("only regions have a body"),
+            }).find("only regions and scans have a body"),
             std::string::npos);
   EXPECT_NE(broken([](Graph& g) { g.erase(g.find("q")->id); }).find("is erased but used by 'c'"),
             std::string::npos);
