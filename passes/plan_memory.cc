@@ -18,6 +18,32 @@ constexpr int64_t kGap = kernels::kSlackBytes + 64;
 
 int64_t aligned(int64_t bytes, int64_t to) { return (bytes + to - 1) / to * to; }
 
+/// What a loop reads in every step, or keeps from step to step, lives from its first call to its
+/// last.
+void keep_through(Program& program, const runtime::Loop& loop, std::vector<bool>& seen) {
+  const int last = std::max(loop.first, loop.last - 1);
+  const auto keep = [&](int index) {
+    Buffer& b = program.buffers[static_cast<size_t>(index)];
+    if (!seen[static_cast<size_t>(index)]) b.first_use = b.last_use = loop.first;
+    seen[static_cast<size_t>(index)] = true;
+    b.first_use = std::min(b.first_use, loop.first);
+    b.last_use = std::max(b.last_use, last);
+  };
+  for (const runtime::Loop::State& s : loop.states) {
+    keep(s.before);
+    keep(s.after);
+    if (s.initial >= 0) keep(s.initial);
+  }
+  for (const runtime::Loop::Sequence& s : loop.sequences) {
+    keep(s.whole);
+    keep(s.step);
+  }
+  // Values from outside the loop that its calls read.
+  for (Buffer& b : program.buffers)
+    if (b.first_use < loop.first && b.last_use >= loop.first)
+      b.last_use = std::max(b.last_use, last);
+}
+
 void find_lifetimes(Program& program) {
   const int calls = static_cast<int>(program.calls.size());
   std::vector<bool> seen(program.buffers.size(), false);
@@ -32,6 +58,7 @@ void find_lifetimes(Program& program) {
     for (int buffer : program.calls[static_cast<size_t>(i)].buffers)
       if (buffer >= 0) use(buffer, i);
   for (const auto& port : program.outputs) use(port.buffer, std::max(calls - 1, 0));
+  for (const runtime::Loop& loop : program.loops) keep_through(program, loop, seen);
 }
 
 bool live_together(const Buffer& a, const Buffer& b) {

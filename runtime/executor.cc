@@ -9,10 +9,12 @@
 #include <cstring>
 #include <limits>
 #include <new>
+#include <optional>
 
 #include "graph/support/error.h"
 #include "graph/support/float_environment.h"
 #include "runtime/fork_cost.h"
+#include "runtime/loop_steps.h"
 
 namespace qloom::runtime {
 namespace {
@@ -82,6 +84,7 @@ struct InputPlan {
   std::vector<size_t> uses;
   /// Read by reference calls only, which stay within the sample.
   bool exact_reads = true;
+  bool in_loop = false;  ///< read by a loop, which expects it in the arena
 };
 
 }  // namespace
@@ -134,6 +137,10 @@ struct Executor::State {
         ++pointer_count;
       }
     }
+    loops.emplace(program, first_pointer);
+    for (const LoopSteps::Pitch& pitch : loops->pitches()) pitches[pitch.pointer] *= pitch.times;
+    for (size_t k = 0; k < program.inputs.size(); ++k)
+      input_plans[k].in_loop = loops->touches(program.inputs[k].buffer);
     for (const Port& port : program.outputs)
       output_elements.push_back(elements_per_sample(port.shape));
   }
@@ -173,6 +180,10 @@ struct Executor::State {
     return worker.arena.get() + kSlackBytes + b.offset_fixed + b.offset_per_sample * made;
   }
 
+  [[nodiscard]] LoopMemory memory_of(Worker& worker) const {
+    return {worker.arena.get() + kSlackBytes, capacity, model->constants(), worker.pointers.data()};
+  }
+
   /// Finds the first value of the tile that is not finite, by sample, then input.
   bool check_finite(int64_t first, int64_t count, Worker& worker) const {
     BadValue bad;
@@ -200,7 +211,7 @@ struct Executor::State {
     const bool is_output =
         std::any_of(program.outputs.begin(), program.outputs.end(),
                     [&](const Port& port) { return port.buffer == program.inputs[i].buffer; });
-    const bool direct = (plan.exact_reads || inside) && !is_output;
+    const bool direct = (plan.exact_reads || inside) && !is_output && !plan.in_loop;
     if (!direct && count * elements > 0)
       std::memcpy(own, x, static_cast<size_t>(count * elements) * sizeof(float));
     void* const pointer = direct ? const_cast<float*>(x) : static_cast<void*>(own);
@@ -230,7 +241,7 @@ struct Executor::State {
       return;
     }
     for (size_t i = 0; i < input_plans.size(); ++i) bind_input(i, first, count, worker);
-    for (size_t i = 0; i < program.calls.size(); ++i)
+    loops->run_calls(memory_of(worker), count, [&](size_t i) {
       timed(i, first, count, worker, [&] {
         const Model::Bound& call = model->bound()[i];
         void* const* pointers = worker.pointers.data() + first_pointer[i];
@@ -239,6 +250,7 @@ struct Executor::State {
         else
           call.reference->run(pointers, count);
       });
+    });
     copy_outputs(first, count, worker);
   }
 
@@ -283,7 +295,8 @@ struct Executor::State {
     const Call& c = program.calls[call];
     if (c.work_items <= 1) return 1;
     const int64_t parts = std::min<int64_t>(options.threads, n * c.work_items);
-    const double gain = c.predicted_ns * static_cast<double>(n) *
+    const double gain = c.predicted_ns / static_cast<double>(loops->repeats(call)) *
+                        static_cast<double>(n) *
                         (1 - 1 / static_cast<double>(std::max<int64_t>(parts, 1)));
     return gain > fork_ns ? parts : 1;
   }
@@ -298,7 +311,8 @@ struct Executor::State {
       const double ns = program.calls[i].predicted_ns * static_cast<double>(n);
       const int64_t parts = parts_of(i, n);
       all += ns;
-      together += ns / static_cast<double>(parts) + (parts > 1 ? fork_ns : 0);
+      together += ns / static_cast<double>(parts) +
+                  (parts > 1 ? fork_ns * static_cast<double>(loops->repeats(i)) : 0);
       shared += parts > 1 ? 1 : 0;
     }
     const int64_t tiles = (n + tile_step - 1) / tile_step;
@@ -314,7 +328,7 @@ struct Executor::State {
     Worker& main = workers[0];
     if (!check_finite(0, samples, main)) return;
     for (size_t i = 0; i < input_plans.size(); ++i) bind_input(i, 0, samples, main);
-    for (size_t i = 0; i < program.calls.size(); ++i)
+    loops->run_calls(memory_of(main), samples, [&](size_t i) {
       timed(i, 0, samples, main, [&] {
         const Model::Bound& call = model->bound()[i];
         void* const* pointers = main.pointers.data() + first_pointer[i];
@@ -326,6 +340,7 @@ struct Executor::State {
         else
           call.reference->run(pointers, samples);
       });
+    });
     copy_outputs(0, samples, main);
   }
 
@@ -406,8 +421,9 @@ struct Executor::State {
     if (options.profile)
       for (const Worker& worker : workers)
         for (size_t i = 0; i < measured.size(); ++i)
-          if (worker.best_ns[i] < (measured[i] > 0 ? measured[i] : worker.best_ns[i] + 1))
-            measured[i] = worker.best_ns[i];
+          if (const double ns = worker.best_ns[i] * static_cast<double>(loops->repeats(i));
+              ns < (measured[i] > 0 ? measured[i] : ns + 1))
+            measured[i] = ns;
     return status();
   }
 
@@ -431,6 +447,7 @@ struct Executor::State {
   bool measures_fork = false;
   int64_t runs_since_fork = 0, runs_until_fork = 16;
   std::vector<InputPlan> input_plans;
+  std::optional<LoopSteps> loops;
   std::vector<int64_t> input_elements, output_elements;  ///< per sample
   std::vector<size_t> first_pointer;                     ///< per call, in Worker::pointers
   size_t pointer_count = 0, most_pointers = 0;

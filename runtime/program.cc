@@ -1,5 +1,6 @@
 #include "runtime/program.h"
 
+#include <algorithm>
 #include <iomanip>
 #include <limits>
 #include <sstream>
@@ -38,7 +39,23 @@ class Verifier {
                    port.name, "' shares its buffer with another");
       written_[static_cast<size_t>(port.buffer)] = true;
     }
-    for (size_t i = 0; i < p_.calls.size(); ++i) check_call(i);
+    size_t loop = 0;
+    int end = 0;
+    for (size_t i = 0; i <= p_.calls.size(); ++i) {
+      if (loop > 0 && p_.loops[loop - 1].last == static_cast<int>(i)) leave(p_.loops[loop - 1]);
+      for (; loop < p_.loops.size() && p_.loops[loop].first == static_cast<int>(i); ++loop) {
+        const Loop& l = p_.loops[loop];
+        qloom_assert(l.first >= end && l.first <= l.last && l.steps >= 1, "program '", p_.model,
+                     "': loop ", loop, " over calls ", l.first, " to ", l.last, ", ", l.steps,
+                     " steps, begins before the last one ends");
+        end = l.last;
+        enter(l);
+        if (l.last == l.first) leave(l);
+      }
+      if (i < p_.calls.size()) check_call(i);
+    }
+    qloom_assert(loop == p_.loops.size() && end <= static_cast<int>(p_.calls.size()), "program '",
+                 p_.model, "': loop ", loop, " is out of order");
     for (const Port& port : p_.outputs) {
       check_port(port, "output");
       const Buffer& b = buffer(port.buffer);
@@ -195,6 +212,66 @@ class Verifier {
     }
   }
 
+  void require_loop(bool holds, const Loop& loop, const char* what) const {
+    qloom_assert(holds, "program '", p_.model, "': loop over calls ", loop.first, " to ", loop.last,
+                 " ", what);
+  }
+
+  const Buffer& loop_buffer(const Loop& loop, int index) const {
+    require_loop(index >= 0 && index < static_cast<int>(p_.buffers.size()) &&
+                     !p_.buffers[static_cast<size_t>(index)].is_scratch,
+                 loop, "names a buffer that is none");
+    const Buffer& b = buffer(index);
+    require_loop(b.first_use <= loop.first && b.last_use >= std::max(loop.first, loop.last - 1),
+                 loop, "has a buffer that is not live all along");
+    return b;
+  }
+
+  void write(const Loop& loop, int index) {
+    require_loop(!written_[static_cast<size_t>(index)], loop, "writes a buffer twice");
+    written_[static_cast<size_t>(index)] = true;
+  }
+
+  void enter(const Loop& loop) {
+    for (const Loop::State& s : loop.states) {
+      const int64_t bytes = loop_buffer(loop, s.before).bytes_per_sample;
+      require_loop(loop_buffer(loop, s.after).bytes_per_sample == bytes, loop,
+                   "has a state whose buffers differ in size");
+      require_loop(!s.exchange || s.before != s.after, loop, "exchanges a buffer with itself");
+      if (s.initial >= 0) {
+        require_loop(s.initial < static_cast<int>(p_.buffers.size()) &&
+                         written_[static_cast<size_t>(s.initial)] &&
+                         buffer(s.initial).bytes_per_sample == bytes,
+                     loop, "begins with a buffer that is not written or has another size");
+      } else {
+        require_loop(s.constants_offset >= 0 && s.constants_offset % 64 == 0 &&
+                         s.constants_offset + bytes <= static_cast<int64_t>(p_.constants.size()),
+                     loop, "begins with constants that do not exist");
+      }
+      write(loop, s.before);
+    }
+    for (const Loop::Sequence& s : loop.sequences) {
+      const Buffer &whole = loop_buffer(loop, s.whole), &step = loop_buffer(loop, s.step);
+      require_loop(whole.bytes_per_sample == step.bytes_per_sample * loop.steps, loop,
+                   "has a sequence that is not as large as its steps");
+      if (s.collected) continue;
+      require_loop(written_[static_cast<size_t>(s.whole)], loop,
+                   "reads a sequence before it is written");
+      write(loop, s.step);
+    }
+  }
+
+  void leave(const Loop& loop) {
+    for (const Loop::State& s : loop.states)
+      require_loop(written_[static_cast<size_t>(s.after)], loop, "does not write a state");
+    for (const Loop::Sequence& s : loop.sequences) {
+      if (!s.collected) continue;
+      require_loop(written_[static_cast<size_t>(s.step)] && !s.view, loop,
+                   "collects what is not written");
+      write(loop, s.whole);
+    }
+  }
+
   /// end < begin - gap for every tile that an arena is made for: a multiple of 8.
   static bool before(int64_t end_fixed, int64_t end_slope, int64_t begin_fixed, int64_t begin_slope,
                      int64_t gap) {
@@ -263,6 +340,20 @@ std::string Program::to_text() const {
       out << " " << c.symbol;
     if (c.macs > 0) out << ", " << c.macs << " MACs";
     if (c.predicted_ns > 0) out << ", " << c.predicted_ns << " ns";
+    out << "\n";
+  }
+  for (const Loop& l : loops) {
+    out << "loop over calls " << l.first << " to " << l.last << ", " << l.steps << " steps:";
+    for (const Loop::Sequence& s : l.sequences)
+      out << (s.collected ? " collects %"
+              : s.view    ? " views %"
+                          : " reads %")
+          << s.step << (s.collected ? " in %" : " of %") << s.whole
+          << (s.reverse ? " backwards" : "");
+    for (const Loop::State& s : l.states) {
+      out << " state %" << s.before << (s.exchange ? " with %" : " from %") << s.after;
+      if (s.initial >= 0) out << " begins with %" << s.initial;
+    }
     out << "\n";
   }
   for (const Port& p : outputs) port("output", p);

@@ -43,9 +43,39 @@ struct Call {
   int reference = -1;        ///< index into Program::references, or -1
   std::vector<int> buffers;  ///< in the kernel's buffer order; -1 stands for the call's constants
   int64_t constants_offset = 0, constants_bytes = 0;  ///< in Program::constants, 64-byte aligned
-  double predicted_ns = 0;                            ///< per sample
-  int64_t macs = 0;                                   ///< per sample
+  double predicted_ns = 0;                            ///< per sample, of all steps of its loop
+  int64_t macs = 0;                                   ///< per sample, of all steps
   int64_t work_items = 1;  ///< that a sample may be cut into (KernelDef::work_items)
+};
+
+/// Calls [first, last) that are made once for each of `steps` time steps, on all samples of a tile
+/// at a time.
+struct Loop {
+  /// A value that goes from step to step: `before` is read, `after` is written.
+  struct State {
+    int before = -1, after = -1;
+    /// What it begins with: a buffer, or -1: one sample in Program::constants, for all samples.
+    int initial = -1;
+    int64_t constants_offset = 0;
+    /// `before` and `after` change places behind each step; else `after` is copied. See final_of.
+    bool exchange = true;
+  };
+  /// Steps of one value side by side in each sample, and one of them for all samples.
+  struct Sequence {
+    int whole = -1, step = -1;
+    bool collected = false;  ///< written behind each step, in order of execution; else read before
+    bool reverse = false;    ///< read from the last to the first
+    /// The calls read the step within the whole (TailOperand::pitch); `step` names it only.
+    bool view = false;
+  };
+  int first = 0, last = 0;
+  int64_t steps = 1;
+  std::vector<State> states;
+  std::vector<Sequence> sequences;
+  /// The buffer that a state lies in behind the loop.
+  [[nodiscard]] int final_of(const State& state) const {
+    return state.exchange && steps % 2 == 1 ? state.after : state.before;
+  }
 };
 
 struct Program {
@@ -53,6 +83,7 @@ struct Program {
   std::vector<Port> inputs, outputs;
   std::vector<Buffer> buffers;
   std::vector<Call> calls;
+  std::vector<Loop> loops;  ///< in order, apart from each other
   std::vector<kernels::ReferenceSpec> references;
   std::vector<uint8_t> constants;
   int64_t arena_bytes_per_sample = 0, arena_bytes_fixed = 0;
@@ -62,16 +93,17 @@ struct Program {
 
   /// Throws InternalError naming call and rule: indices in range, buffers written once and before
   /// they are read, buffers of reference calls as large as their types say, constants in range and
-  /// at multiples of 64, buffers within the arena at 64-byte multiples (offset_fixed % 64 == 0,
-  /// offset_per_sample % 8 == 0: arenas are made for a multiple of 8 samples), and kSlackBytes
-  /// between buffers that are live together. Slack at both ends of the arena is the executor's.
+  /// at multiples of 64, buffers of loops as large as their steps, buffers within the arena at
+  /// 64-byte multiples (offset_fixed % 64 == 0, offset_per_sample % 8 == 0: arenas are made for a
+  /// multiple of 8 samples), and kSlackBytes between buffers that are live together. Slack at both
+  /// ends of the arena is the executor's.
   void verify() const;
   /// Readable listing.
   [[nodiscard]] std::string to_text() const;
 };
 
 /// Version of the byte form below; raised whenever a field changes. Part of every cache key.
-inline constexpr uint32_t kProgramVersion = 2;
+inline constexpr uint32_t kProgramVersion = 3;
 /// Byte form for the cache. deserialize throws InternalError on anything it does not expect (the
 /// cache has checked a checksum, so it never should).
 [[nodiscard]] std::vector<uint8_t> serialize(const Program&);

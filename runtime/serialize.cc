@@ -259,6 +259,21 @@ void put(A& a, Call& v) {
 }
 
 template <class A>
+void put(A& a, Loop::State& v) {
+  a(v.before, v.after, v.initial, v.constants_offset, v.exchange);
+}
+
+template <class A>
+void put(A& a, Loop::Sequence& v) {
+  a(v.whole, v.step, v.collected, v.reverse, v.view);
+}
+
+template <class A>
+void put(A& a, Loop& v) {
+  a(v.first, v.last, v.steps, v.states, v.sequences);
+}
+
+template <class A>
 void put(A& a, kernels::ReferenceSpec& v) {
   a(v.kernel, v.attributes, v.operands, v.results, v.operand_storages, v.outputs, v.constants,
     v.options);
@@ -266,7 +281,7 @@ void put(A& a, kernels::ReferenceSpec& v) {
 
 template <class A>
 void put(A& a, Program& v) {
-  a(v.model, v.inputs, v.outputs, v.buffers, v.calls, v.references, v.constants,
+  a(v.model, v.inputs, v.outputs, v.buffers, v.calls, v.loops, v.references, v.constants,
     v.arena_bytes_per_sample, v.arena_bytes_fixed, v.whole_batch, v.certificates, v.notes);
 }
 
