@@ -1,10 +1,15 @@
 #include "passes/build_program.h"
 
 #include <algorithm>
+#include <cstring>
+#include <map>
 
+#include "graph/interpret.h"
 #include "graph/ops_table.h"
 #include "graph/support/error.h"
 #include "graph/support/fields.h"
+#include "passes/edit.h"
+#include "passes/loops.h"
 
 namespace qloom::passes {
 namespace {
@@ -31,6 +36,7 @@ class Builder {
                                    ? compiled_call(call, choice, symbols[i])
                                    : prepared_call(call, choice));
     }
+    add_loops();
     for (const auto& output : graph_.outputs()) {
       qloom_check(graph_.constant_of(output.value) == nullptr, "output '", output.name,
                   "' is a constant: it depends on no input");
@@ -51,7 +57,7 @@ class Builder {
 
  private:
   int buffer(Stored stored) {
-    stored = selection_.resolve(stored, graph_);
+    stored = resolve(stored);
     for (size_t i = 0; i < keys_.size(); ++i)
       if (keys_[i] == stored) return static_cast<int>(i);
     const TensorType& type = graph_.type(stored.value);
@@ -63,6 +69,143 @@ class Builder {
     program_.buffers.push_back(std::move(b));
     keys_.push_back(stored);
     return static_cast<int>(keys_.size()) - 1;
+  }
+
+  /// Aliases share memory. What a loop leaves of a state lies in one of the state's two buffers;
+  /// which one follows from the number of steps.
+  [[nodiscard]] Stored resolve(Stored stored) const {
+    stored = selection_.resolve(stored, graph_);
+    const Node& node = graph_.producer(stored.value);
+    if (node.op != &loop_carry || stored.storage != loop_storage(graph_, node)) return stored;
+    const Node& state = partner_of(graph_, node);
+    const Stored before{state.results[0], stored.storage},
+        after = selection_.resolve({node.operands[0], stored.storage}, graph_);
+    const bool odd = node.attributes["steps"].as_integer() % 2 == 1;
+    return exchanges(node) && odd ? after : before;
+  }
+
+  /// Whether the buffers of a state can change places: the one that is written is of a call in the
+  /// loop, and of no other state.
+  [[nodiscard]] bool exchanges(const Node& carry) const {
+    const kernels::Storage storage = loop_storage(graph_, carry);
+    const auto source = [&](const Node& node) {
+      return selection_.resolve({node.operands[0], storage}, graph_);
+    };
+    const Stored after = source(carry);
+    if (is_loop_op(graph_.producer(after.value)) || graph_.constant_of(after.value) != nullptr)
+      return false;
+    for (const NodeId id : graph_.order()) {
+      const Node& node = graph_.node(id);
+      if (node.op == &loop_carry && node.id != carry.id && source(node) == after &&
+          loop_storage(graph_, node) == storage)
+        return false;
+    }
+    const auto loops = loops_of(graph_);
+    return loops.contains(graph_.producer(after.value).id);
+  }
+
+  void add_loops() {
+    std::map<int64_t, runtime::Loop> loops;
+    for (const NodeId id : graph_.order()) {
+      const Node& node = graph_.node(id);
+      if (!is_loop_op(node)) continue;
+      runtime::Loop& loop = loops[node.attributes["loop"].as_integer()];
+      loop.steps = node.attributes["steps"].as_integer();
+      const kernels::Storage storage = loop_storage(graph_, node);
+      const auto at = [&](ValueId value) { return buffer({value, storage}); };
+      if (node.op == &loop_step) {
+        if (!is_needed(node)) continue;
+        loop.sequences.push_back({.whole = at(node.operands[0]),
+                                  .step = at(node.results[0]),
+                                  .collected = false,
+                                  .reverse = node.attributes["reverse"].as_bool(),
+                                  .view = view_pitch(graph_, node.results[0]) > 0});
+      } else if (node.op == &loop_collect) {
+        if (!is_needed(node)) continue;
+        loop.sequences.push_back({.whole = at(node.results[0]),
+                                  .step = at(node.operands[0]),
+                                  .collected = true,
+                                  .reverse = false,
+                                  .view = false});
+      } else if (node.op == &loop_carry) {
+        loop.states.push_back(state_of(node, storage));
+      }
+    }
+    for (auto& [index, loop] : loops) {
+      place_loop(index, loop);
+      program_.loops.push_back(std::move(loop));
+    }
+    std::ranges::stable_sort(program_.loops, {}, &runtime::Loop::first);
+  }
+
+  /// Somebody reads it.
+  [[nodiscard]] bool is_needed(const Node& node) const {
+    return graph_.is_output(node.results[0]) || !graph_.users(node.results[0]).empty();
+  }
+
+  runtime::Loop::State state_of(const Node& carry, kernels::Storage storage) {
+    const Node& state = partner_of(graph_, carry);
+    const ValueId initial = state.operands[0];
+    runtime::Loop::State out;
+    out.before = buffer({state.results[0], storage});
+    out.after = buffer(selection_.resolve({carry.operands[0], storage}, graph_));
+    out.exchange = exchanges(carry);
+    const TensorType& type = graph_.type(state.results[0]);
+    const int64_t bytes = kernels::bytes_per_sample(type.shape, storage);
+    if (!is_needed(state)) {  // written only
+      out.constants_offset = append_constants(std::vector<uint8_t>(static_cast<size_t>(bytes), 0));
+      return out;
+    }
+    if (graph_.constant_of(initial) == nullptr) {
+      out.initial = buffer({initial, storage});
+      return out;
+    }
+    out.constants_offset = append_constants(initial_state(type, storage, initial, bytes));
+    return out;
+  }
+
+  /// A constant as one sample of a state.
+  [[nodiscard]] std::vector<uint8_t> initial_state(const TensorType& type, kernels::Storage storage,
+                                                   ValueId constant, int64_t bytes) const {
+    EvaluationOptions options = graph_.options();
+    options.evaluation = Evaluation::canonical;
+    const Tensor given = to_f32(constant_value(graph_, graph_.producer(constant), options));
+    const auto values = given.f32();
+    const int64_t elements = elements_per_sample(type.shape);
+    std::vector<uint8_t> out(static_cast<size_t>(bytes), 0);
+    if (storage.kind == kernels::Storage::Kind::f32) {
+      for (int64_t i = 0; i < elements; ++i) {
+        const float v = values[static_cast<size_t>(i) % values.size()];
+        std::memcpy(out.data() + i * 4, &v, 4);
+      }
+      return out;
+    }
+    const Tensor codes = to_codes(
+        given, {Shape(given.extents().begin(), given.extents().end()), type.numeric, type.scale});
+    const auto list = codes.i64();
+    for (int64_t i = 0; i < elements; ++i)
+      kernels::write_code(out.data(), storage, i, kernels::last_extent(type.shape),
+                          list[static_cast<size_t>(i) % list.size()]);
+    return out;
+  }
+
+  /// Calls of the loop, which lie next to each other.
+  void place_loop(int64_t index, runtime::Loop& loop) const {
+    const auto& calls = selection_.calls;
+    const auto in_loop = [&](const Selected& call) { return call.loop == index; };
+    const auto first = std::ranges::find_if(calls, in_loop);
+    qloom_check(first != calls.end(), "graph '", graph_.name,
+                "': a recurrent layer without a single operation cannot be compiled");
+    loop.first = static_cast<int>(first - calls.begin());
+    loop.last = loop.first + static_cast<int>(std::ranges::count_if(calls, in_loop));
+  }
+
+  int64_t append_constants(const std::vector<uint8_t>& bytes) {
+    auto& constants = program_.constants;
+    constants.resize((constants.size() + kAlignment - 1) / kAlignment * kAlignment);
+    const auto offset = static_cast<int64_t>(constants.size());
+    constants.insert(constants.end(), bytes.begin(), bytes.end());
+    return offset;
   }
 
   int scratch(const std::string& name, int64_t bytes) {
@@ -125,11 +268,8 @@ class Builder {
     if (kernel.pack != nullptr) {
       const std::vector<uint8_t> bytes =
           kernel.pack(*choice.query, choice.variant, options_.target);
-      auto& constants = program_.constants;
-      constants.resize((constants.size() + kAlignment - 1) / kAlignment * kAlignment);
-      call.constants_offset = static_cast<int64_t>(constants.size());
+      call.constants_offset = append_constants(bytes);
       call.constants_bytes = static_cast<int64_t>(bytes.size());
-      constants.insert(constants.end(), bytes.begin(), bytes.end());
     }
     if (kernel.scratch_bytes != nullptr) {
       const int64_t bytes = kernel.scratch_bytes(*choice.query, choice.variant, options_.target);

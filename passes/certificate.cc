@@ -57,7 +57,10 @@ bool power_of_two_steps(const TensorType& type) {
 
 class Analysis {
  public:
-  explicit Analysis(const Graph& graph) : graph_(graph) {
+  explicit Analysis(const Graph& graph) : Analysis(graph, {}) {}
+  /// `inputs`: what is known of the first inputs, where these are values of an outer graph.
+  Analysis(const Graph& graph, const std::vector<State>& inputs) : graph_(graph) {
+    for (size_t i = 0; i < inputs.size(); ++i) states_[graph.inputs()[i]] = inputs[i];
     for (NodeId id : graph.order()) visit(graph.node(id));
   }
 
@@ -79,6 +82,7 @@ class Analysis {
  private:
   void visit(const Node& node) {
     if (node.op == &ops::input) {
+      if (states_.contains(node.results[0])) return;
       State s;
       if (const auto b = type_bound(graph_.type(node.results[0]))) s.bound = *b;
       s.step = finest_step(graph_.type(node.results[0]));
@@ -91,6 +95,7 @@ class Analysis {
       constant(node);
       return;
     }
+    if (node.op == &ops::scan) return scan(node);
     State s;
     s.bound = bound(node);
     s.step = step(node);
@@ -117,6 +122,50 @@ class Analysis {
       }
     }
     for (ValueId result : node.results) states_[result] = s;
+  }
+
+  /// The step is analysed with what holds for its states: first that they agree; where it then
+  /// turns out that they do not after a step, with that. Failures inside count as the scan's own.
+  void scan(const Node& node) {
+    const auto a = from_attributes<ops::Scan>(node.attributes);
+    const Graph& body = *node.body;
+    const auto states = static_cast<size_t>(a.states), sequences = static_cast<size_t>(a.sequences);
+    State all;
+    std::vector<State> inputs;
+    for (size_t i = 0; i < node.operands.size(); ++i) {
+      const State& outside = states_.at(node.operands[i]);
+      all.failures.insert(outside.failures.begin(), outside.failures.end());
+      all.roots.insert(outside.roots.begin(), outside.roots.end());
+      State s;
+      s.tainted = outside.tainted;
+      const TensorType& type = body.type(body.inputs()[i]);
+      s.bound = type_bound(type).value_or(i < sequences ? outside.bound : kInfinity);
+      s.step = i < sequences ? outside.step : finest_step(type);
+      inputs.push_back(s);
+    }
+    std::optional<Analysis> step;
+    for (bool again = true; again;) {
+      again = false;
+      step.emplace(body, inputs);
+      for (size_t k = 0; k < states; ++k) {
+        State& before = inputs[sequences + k];
+        if (before.tainted || !step->states_.at(body.outputs()[k].value).tainted) continue;
+        before.tainted = again = true;
+      }
+    }
+    for (size_t k = 0; k < body.outputs().size(); ++k) {
+      const State& inside = step->states_.at(body.outputs()[k].value);
+      State s = inside;
+      s.failures = all.failures;
+      s.roots = all.roots;
+      for (const NodeId id : body.order()) {
+        if (!inside.failures.contains(id) && !inside.roots.contains(id)) continue;
+        s.failures.insert(node.id);
+        conditions_.try_emplace(
+            node.id, join_text("step, ", body.node(id).name, ": ", step->conditions_.at(id)));
+      }
+      states_[node.results[k]] = s;
+    }
   }
 
   /// Known when compiling: both evaluations are simply run.

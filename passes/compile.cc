@@ -7,6 +7,7 @@
 #include "graph/support/error.h"
 #include "graph/support/float_environment.h"
 #include "passes/build_program.h"
+#include "passes/loops.h"
 #include "passes/select_kernels.h"
 
 namespace qloom::passes {
@@ -152,10 +153,15 @@ Compilation compile(Graph graph, const CompileOptions& options) {
   Compilation out;
   out.certificates = certificates(graph);
   out.passes = run_passes(graph, inference_pipeline(), options.passes, &out.notes);
-  Selection selection = select_kernels(graph, options, out.notes);
+  // Kernels are chosen and calls planned without scans: the nodes of a step between those of a
+  // loop.
+  const bool loops = has_scans(graph);
+  Graph flat = loops ? flatten_scans(graph) : Graph();
+  Graph& planned = loops ? flat : graph;
+  Selection selection = select_kernels(planned, options, out.notes);
   Emitted emitted = emit(selection, options, out.notes);
   emit_pipelines(selection, options, emitted, out.notes);
-  out.program = build_program(graph, selection, emitted.chosen, emitted.symbols, options);
+  out.program = build_program(planned, selection, emitted.chosen, emitted.symbols, options);
   for (const Certificate& certificate : out.certificates)
     out.program.certificates.push_back(certificate.to_string());
   out.program.notes = out.notes;

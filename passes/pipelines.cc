@@ -5,6 +5,9 @@ namespace qloom::passes {
 namespace {
 
 constexpr const PassDef* kInference[] = {
+    // Recurrent layers first: what leaves a scan is then treated as everything outside.
+    &carry_quantized_states,
+    &hoist_from_scans,
     // Weights first: types of sums are read off the codes of constant weights.
     &fold_constants,
     // Needs constant codes; before regions, because it decides which sums are integers.
@@ -31,6 +34,8 @@ constexpr const PassDef* kInference[] = {
     &fuse_pointwise,
     &fuse_residual,
     &fuse_pointwise,
+    // The same for the bodies of scans, when the types of what they read are settled.
+    &optimize_scan_bodies,
 };
 
 }  // namespace

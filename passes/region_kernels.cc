@@ -6,6 +6,7 @@
 #include "graph/support/error.h"
 #include "kernels/kernels_table.h"
 #include "passes/edit.h"
+#include "passes/loops.h"
 #include "passes/query.h"
 #include "passes/tail/verify_tail.h"
 
@@ -141,6 +142,9 @@ RegionKernels::LoweredOnce& RegionKernels::tail_for(Storage input, const Layout&
   }
   kernels::check_tail(*lowered.tail, graph_.type(region_.results[0]).shape.back().extent(),
                       rooted_ ? base_.f32_accumulator : input.kind == Storage::Kind::f32);
+  for (size_t i = 0; i < lowered.tail->operands.size(); ++i)
+    lowered.tail->operands[i].pitch =
+        view_pitch(graph_, region_.operands[static_cast<size_t>(operands_[i])]);
   once.tail = std::make_shared<Tail>(std::move(*lowered.tail));
   return once;
 }

@@ -12,6 +12,7 @@
 #include "passes/convert.h"
 #include "passes/edit.h"
 #include "passes/inference_table.h"
+#include "passes/loops.h"
 #include "passes/node_choices.h"
 #include "passes/query.h"
 #include "passes/region_kernels.h"
@@ -58,7 +59,8 @@ bool is_alias(const Graph& graph, const Node& node) {
 
 class Selector {
  public:
-  Selector(const Graph& graph, const CompileOptions& options) : graph_(graph), options_(options) {}
+  Selector(const Graph& graph, const CompileOptions& options)
+      : graph_(graph), options_(options), loops_(loops_of(graph)) {}
 
   /// None: the first region that must be dissolved is in `unfit`.
   std::optional<Selection> run(std::vector<Unfit>& unfit) {
@@ -96,6 +98,7 @@ class Selector {
       }
     }
     for (size_t n = 0; n < needed_.size(); ++n) assemble(n, plan);
+    gather_loops();
     return std::move(selection_);
   }
 
@@ -155,7 +158,11 @@ class Selector {
     for (const NodeId id : needed_) {
       const Node& node = graph_.node(id);
       if (node.op == &ops::input) storage(node.results[0], Storage::f32());
-      if (node.op != &ops::region && !is_alias(graph_, node))
+      if (is_loop_op(node)) {
+        storage(node.results[0], loop_storage(graph_, node));
+        if (!is_constant(graph_, node.operands[0]))
+          storage(node.operands[0], loop_storage(graph_, node));
+      } else if (node.op != &ops::region && !is_alias(graph_, node))
         for (const ValueId operand : node.operands)
           if (!is_constant(graph_, operand)) storage(operand, plain(operand));
     }
@@ -185,6 +192,15 @@ class Selector {
     if (node.op == &ops::input) {
       stated.fixed = StorageSet{1} << storage(node.results[0], Storage::f32());
       stated.options.push_back({});
+    } else if (is_loop_op(node)) {
+      const Storage s = loop_storage(graph_, node);
+      stated.fixed = StorageSet{1} << storage(node.results[0], s);
+      stated.options.emplace_back();
+      if (!is_constant(graph_, node.operands[0]))
+        stated.options[0].push_back(need(node.operands[0], s));
+      for (size_t i = 1; i < node.operands.size(); ++i)
+        stated.options[0].push_back(
+            need(node.operands[i], loop_storage(graph_, graph_.producer(node.operands[i]))));
     } else if (is_alias(graph_, node)) {
       const ValueId x = node.operands[0], y = node.results[0];
       stated.options.push_back({});
@@ -218,7 +234,7 @@ class Selector {
       std::vector<Storage> candidates{plain(operand)};
       for (const Storage& s : storages(operand))
         if (s != candidates[0] && s.kind != Storage::Kind::f32 &&
-            kernels::fits(graph_.type(operand), s))
+            kernels::fits(graph_.type(operand), s) && view_pitch(graph_, operand) == 0)
           candidates.push_back(s);
       if (layouts.size() * candidates.size() * kernels.groups().size() > kMost)
         candidates.resize(1);
@@ -257,7 +273,8 @@ class Selector {
   double cost(size_t n, size_t option, const std::vector<StorageSet>& stored) {
     const auto region = regions_.find(needed_[n]);
     if (region == regions_.end()) {
-      if (graph_.node(needed_[n]).op == &ops::input) return 0;
+      const Node& node = graph_.node(needed_[n]);
+      if (node.op == &ops::input || is_loop_op(node)) return 0;
       return alone(n, outputs_of(n, stored)).choices.front().predicted_ns;
     }
     const RegionOption& o = options_of_[n][option];
@@ -306,7 +323,7 @@ class Selector {
     const Node& node = graph_.node(needed_[n]);
     if (is_alias(graph_, node)) {
       selection_.alias[node.results[0]] = node.operands[0];
-    } else if (node.op != &ops::input) {
+    } else if (node.op != &ops::input && !is_loop_op(node)) {
       Selected call = start(node, outputs_of(n, chosen.stored));
       if (node.op == &ops::region)
         choose_emitted(n, plan, call);
@@ -314,6 +331,7 @@ class Selector {
         choose_alone(n, call);
       for (const Stored& input : call.inputs)
         call.report.inputs.push_back(describe(input.value, input.storage));
+      repeat(call, node.id);
       adopt(call);
       selection_.calls.push_back(std::move(call));
     }
@@ -331,9 +349,55 @@ class Selector {
       call.report.output = describe(value, to);
       call.report.results = {{0, to}};
       call.report.emitted = true;
+      repeat(call, node.id);
       adopt(call);
       selection_.calls.push_back(std::move(call));
     }
+  }
+
+  /// Counts and times of a call within a loop are those of all its steps.
+  void repeat(Selected& call, NodeId node) const {
+    const auto loop = loops_.find(node);
+    if (loop == loops_.end()) return;
+    call.loop = loop->second;
+    const int64_t repeats = repeats_of(graph_, loops_, node);
+    call.report.macs *= repeats;
+    for (Choice& choice : call.choices) choice.predicted_ns *= static_cast<double>(repeats);
+    for (Candidate& candidate : call.report.candidates) {
+      candidate.predicted_ns *= static_cast<double>(repeats);
+      for (auto& [variant, ns] : candidate.variants) ns *= static_cast<double>(repeats);
+    }
+    for (LayoutAlternative& a : call.report.alternatives) a.more_ns *= static_cast<double>(repeats);
+  }
+
+  /// Calls of a loop next to each other: others that came between them go before it, or, where they
+  /// need what it yields, behind it.
+  void gather_loops() {
+    std::vector<Selected>& calls = selection_.calls;
+    int64_t loops = 0;
+    for (const Selected& call : calls) loops = std::max(loops, call.loop + 1);
+    for (int64_t loop = 0; loop < loops; ++loop) {
+      const auto in_loop = [&](const Selected& call) { return call.loop == loop; };
+      const auto first = std::ranges::find_if(calls, in_loop);
+      if (first == calls.end()) continue;
+      const auto last = std::find_if(calls.rbegin(), calls.rend(), in_loop).base();
+      const auto rank = [&](const Selected& call) {
+        return in_loop(call) ? 1 : needs(call, loop) ? 2 : 0;
+      };
+      std::stable_sort(first, last,
+                       [&](const Selected& a, const Selected& b) { return rank(a) < rank(b); });
+    }
+  }
+  [[nodiscard]] bool needs(const Selected& call, int64_t loop) const {
+    for (const NodeId id : needed_) {
+      const Node& node = graph_.node(id);
+      if ((node.op != &loop_carry && node.op != &loop_collect) ||
+          node.attributes["loop"].as_integer() != loop)
+        continue;
+      for (const Stored& input : call.inputs)
+        if (depends_on(graph_, input.value, id)) return true;
+    }
+    return false;
   }
 
   [[nodiscard]] std::string describe(ValueId value, Storage storage) const {
@@ -453,6 +517,7 @@ class Selector {
 
   const Graph& graph_;
   const CompileOptions& options_;
+  const std::map<NodeId, int64_t> loops_;
   std::vector<NodeId> needed_;  ///< nodes of the problem, in order
   std::set<ValueId> read_;
   std::map<ValueId, int> numbers_;

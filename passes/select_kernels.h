@@ -33,6 +33,7 @@ struct Stored {
 /// storage to another (node invalid).
 struct Selected {
   NodeId node;
+  int64_t loop = -1;  ///< the loop that it is a call of (passes/loops.h)
   std::string name;
   std::vector<Choice> choices;  ///< cheapest first
   std::vector<Stored> inputs;   ///< in the kernel's buffer order
@@ -42,7 +43,7 @@ struct Selected {
 };
 
 struct Selection {
-  std::vector<Selected> calls;  ///< in order
+  std::vector<Selected> calls;  ///< in order; those of a loop next to each other
   /// The value whose memory this one shares (reshapes), for storages that keep no padding.
   std::map<ValueId, ValueId> alias;
   [[nodiscard]] Stored resolve(Stored s, const Graph& graph) const;

@@ -46,8 +46,10 @@ struct Affine {
 
 class Fit {
  public:
-  Fit(const Transitions& t, const Transitions::Channel& channel, int64_t lo, int64_t hi, bool fused)
-      : t_(t), channel_(channel), lo_(lo), hi_(hi), fused_(fused) {}
+  /// The codes plus `offset` are what is rounded.
+  Fit(const Transitions& t, const Transitions::Channel& channel, int64_t lo, int64_t hi,
+      int64_t offset, bool fused)
+      : t_(t), channel_(channel), lo_(lo), hi_(hi), offset_(offset), fused_(fused) {}
 
   [[nodiscard]] bool agrees(Affine a) const {
     int64_t before = channel_.first;
@@ -61,9 +63,19 @@ class Fit {
 
   [[nodiscard]] std::optional<Affine> solve(const std::vector<float>& guesses) const {
     const float sign = channel_.mask != 0 ? -1.0F : 1.0F;
-    for (float m : guesses)
-      if (agrees({sign * m, 0})) return Affine{sign * m, 0};
+    if (offset_ == 0)
+      for (float m : guesses)
+        if (agrees({sign * m, 0})) return Affine{sign * m, 0};
     if (channel_.steps.empty()) return constant();
+    // Piecewise linear activations: a power of two and a simple sum are what the reference computes
+    // with, so nothing else agrees to the last bit of a float.
+    for (float m : guesses) {
+      const auto& s = channel_.steps.front();
+      const double b = static_cast<double>(s.code + offset_) - 0.5 - m * value(s.at);
+      const Affine a{sign * m, static_cast<float>(std::nearbyint(b * 256) / 256)};
+      if (agrees(a)) return a;
+    }
+    if (offset_ != 0) return std::nullopt;
     const auto line = middle();
     if (!line) return std::nullopt;
     const double m = 1 / line->first, b = -0.5 - line->second / line->first;
@@ -83,12 +95,13 @@ class Fit {
 
  private:
   [[nodiscard]] int64_t at(int64_t ordinal, Affine a) const {
-    return run(source_f32(t_, ordinal ^ channel_.mask), a.m, a.b, static_cast<float>(lo_),
-               static_cast<float>(hi_), fused_);
+    return run(source_f32(t_, ordinal ^ channel_.mask), a.m, a.b, static_cast<float>(lo_ + offset_),
+               static_cast<float>(hi_ + offset_), fused_) -
+           offset_;
   }
 
   [[nodiscard]] std::optional<Affine> constant() const {
-    const Affine a{0, static_cast<float>(channel_.first)};
+    const Affine a{0, static_cast<float>(channel_.first + offset_)};
     if (agrees(a)) return a;
     return std::nullopt;
   }
@@ -134,7 +147,7 @@ class Fit {
 
   const Transitions& t_;
   const Transitions::Channel& channel_;
-  int64_t lo_, hi_;
+  int64_t lo_, hi_, offset_;
   bool fused_;
 };
 
@@ -175,6 +188,13 @@ std::optional<int> lower_rounding(TailBuilder& builder, int source, const BodyFu
   return builder.step(TailOp::to_int, x);
 }
 
+namespace {
+
+std::optional<int> with_offset(TailBuilder& builder, int source, const Transitions& t, double step,
+                               bool fused, int64_t lo, int64_t hi, int64_t offset);
+
+}  // namespace
+
 std::optional<int> lower_scale_and_round(TailBuilder& builder, int source, const Transitions& t,
                                          double step, bool fused) {
   if (threshold_rows(t) < 0) return std::nullopt;
@@ -184,6 +204,16 @@ std::optional<int> lower_scale_and_round(TailBuilder& builder, int source, const
     hi = std::max(hi, channel.last());
   }
   if (lo < -(int64_t{1} << 22) || hi > int64_t{1} << 22) return std::nullopt;
+  if (const auto code = with_offset(builder, source, t, step, fused, lo, hi, 0)) return code;
+  // What is a sum at 1/2 before it is stretched to ±1 (hard_tanh) is rounded there.
+  if (!t.source_is_f32 || lo >= 0) return std::nullopt;
+  return with_offset(builder, source, t, step, fused, lo, hi, -lo);
+}
+
+namespace {
+
+std::optional<int> with_offset(TailBuilder& builder, int source, const Transitions& t, double step,
+                               bool fused, int64_t lo, int64_t hi, int64_t offset) {
   std::vector<float> guesses;
   if (t.source_is_f32) {
     guesses.push_back(static_cast<float>(1 / step));
@@ -199,7 +229,7 @@ std::optional<int> lower_scale_and_round(TailBuilder& builder, int source, const
   bool bounded = !t.source_is_f32;  // what is rounded fits 32 bits
   for (const auto& channel : t.channels) {
     // Integers beyond 2^24 are rounded on their way to float32: still monotone, so the check holds.
-    const auto affine = Fit(t, channel, lo, hi, fused).solve(guesses);
+    const auto affine = Fit(t, channel, lo, hi, offset, fused).solve(guesses);
     if (!affine) return std::nullopt;
     for (const int64_t end : {channel.lo, channel.hi})
       bounded = bounded && std::fabs(source_f32(t, end ^ channel.mask) * affine->m + affine->b) <
@@ -224,9 +254,13 @@ std::optional<int> lower_scale_and_round(TailBuilder& builder, int source, const
     x = builder.step(TailOp::maximum, x, builder.integer(static_cast<int32_t>(lo)));
     return builder.step(TailOp::minimum, x, builder.integer(static_cast<int32_t>(hi)));
   }
-  x = builder.step(TailOp::maximum, x, builder.real(static_cast<float>(lo)));
-  x = builder.step(TailOp::minimum, x, builder.real(static_cast<float>(hi)));
-  return builder.step(TailOp::to_int, x);
+  x = builder.step(TailOp::maximum, x, builder.real(static_cast<float>(lo + offset)));
+  x = builder.step(TailOp::minimum, x, builder.real(static_cast<float>(hi + offset)));
+  x = builder.step(TailOp::to_int, x);
+  if (offset == 0) return x;
+  return builder.step(TailOp::subtract, x, builder.integer(static_cast<int32_t>(offset)));
 }
+
+}  // namespace
 
 }  // namespace qloom::passes
