@@ -65,6 +65,17 @@ void check_call_arguments(const KerasCall& call, const std::string& owner) {
   }
 }
 
+// Time steps that count in all inputs that have a mask.
+ValueId common_mask(Builder& builder, std::span<const BuiltValue> inputs, const std::string& name) {
+  std::optional<ValueId> all;
+  for (const BuiltValue& input : inputs) {
+    if (!input.mask || input.mask == all) continue;
+    all = all ? builder.elementwise(ops::Elementwise::multiply, *all, *input.mask, name)
+              : *input.mask;
+  }
+  return *all;
+}
+
 }  // namespace
 
 BuiltValue build_call(Builder& builder, const KerasModel& model, const KerasLayer& layer,
@@ -75,11 +86,7 @@ BuiltValue build_call(Builder& builder, const KerasModel& model, const KerasLaye
   const std::string owner = model.describe(layer);
 
   std::vector<ValueId> ids;
-  bool has_mask = layer.class_name == "Masking";
-  for (const BuiltValue& input : inputs) {
-    ids.push_back(input.id);
-    has_mask = has_mask || input.has_mask;
-  }
+  for (const BuiltValue& input : inputs) ids.push_back(input.id);
   const auto count = static_cast<int>(ids.size());
   qloom_check(!call.constant || def.has_call_arguments, owner,
               ": inbound_nodes: a constant as first input is not supported");
@@ -87,9 +94,11 @@ BuiltValue build_call(Builder& builder, const KerasModel& model, const KerasLaye
   qloom_check(count >= def.min_inputs && count <= def.max_inputs, owner,
               ": inbound_nodes: the layer has ", count, " inputs, expected ", def.min_inputs,
               def.max_inputs > def.min_inputs ? " or more" : "");
-  qloom_check(!has_mask || def.mask != MaskUse::uses, owner,
-              ": the mask of a Masking layer arrives here and would change the result, which is "
-              "not supported yet");
+  const bool has_mask =
+      std::ranges::any_of(inputs, [](const BuiltValue& input) { return input.mask.has_value(); });
+  qloom_check(!has_mask || def.mask != MaskUse::refuses, owner,
+              ": the mask of a Masking or Embedding layer arrives here and would change the "
+              "result, which is not supported yet");
   if (layer.time_distributed) check_time_distributed(def, builder.type(ids.front()).shape, owner);
 
   // A shared layer: its later calls get names of their own.
@@ -97,8 +106,14 @@ BuiltValue build_call(Builder& builder, const KerasModel& model, const KerasLaye
       call_index == 0 ? layer.name : layer.name + "." + std::to_string(call_index);
   builder.set_layer(layer.name, layer.class_name);
   try {
-    LayerBuilder layer_builder(builder, model, layer, def, call, std::move(ids), name, fill);
-    return {def.build(layer_builder), has_mask && def.mask == MaskUse::passes};
+    std::optional<ValueId> mask;
+    if (has_mask && (def.mask == MaskUse::passes || def.mask == MaskUse::builds))
+      mask = common_mask(builder, inputs, name + "/mask");
+    LayerBuilder layer_builder(builder, model, layer, def, call, std::move(ids), name, fill, mask);
+    BuiltValue built{.id = def.build(layer_builder)};
+    built.mask = layer_builder.mask();
+    built.more = std::move(layer_builder.more);
+    return built;
   } catch (const UserError& error) {
     const std::string_view text = error.what();
     if (text.starts_with(owner)) throw;

@@ -3,8 +3,10 @@
 #pragma once
 
 #include <functional>
+#include <optional>
 #include <span>
 #include <string_view>
+#include <vector>
 
 #include "bindings/import/keras_description.h"
 #include "bindings/import/layer.h"
@@ -12,10 +14,11 @@
 
 namespace qloom::keras {
 
-/// A tensor of the model as a value of the graph.
+/// A tensor of the model as a value of the graph; what a call of a layer gives.
 struct BuiltValue {
   ValueId id;
-  bool has_mask = false;  ///< Keras sends a mask of time steps along
+  std::optional<ValueId> mask = {};  ///< Keras sends this mask of time steps along: bit [N, T]
+  std::vector<ValueId> more = {};    ///< further tensors of the call, without masks
 };
 
 /// Throws UserError for a key of the layer's configuration that nobody reads, and for a dtype other

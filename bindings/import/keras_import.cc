@@ -65,10 +65,14 @@ class Importer {
   }
 
  private:
-  const BuiltValue& value(const InputRef& ref, const std::string& owner) const {
-    qloom_check(ref.tensor == 0, owner, " refers to output ", ref.tensor, " of layer '", ref.layer,
-                "', which has one output (counted from 0)");
-    return *values_[index_.at(ref.layer)][static_cast<size_t>(ref.node)];
+  BuiltValue value(const InputRef& ref, const std::string& owner) const {
+    const BuiltValue& all = *values_[index_.at(ref.layer)][static_cast<size_t>(ref.node)];
+    if (ref.tensor == 0) return {.id = all.id, .mask = all.mask};
+    const size_t outputs = all.more.size() + 1;
+    qloom_check(static_cast<uint64_t>(ref.tensor) < outputs, owner, " refers to output ",
+                ref.tensor, " of layer '", ref.layer, "', which has ", outputs,
+                outputs == 1 ? " output" : " outputs", " (counted from 0)");
+    return {.id = all.more[static_cast<size_t>(ref.tensor) - 1]};
   }
 
   void build(const KerasCallRef& ref) {

@@ -5,6 +5,7 @@
 #include <cctype>
 #include <cmath>
 
+#include "bindings/import/build_call.h"
 #include "bindings/import/layers_table.h"
 #include "graph/support/error.h"
 
@@ -121,7 +122,7 @@ bool is_identity(const QuantizerOrFunction& what) {
 
 LayerBuilder::LayerBuilder(Builder& graph_builder, const KerasModel& model, const KerasLayer& layer,
                            const LayerDef& def, const KerasCall& call, std::vector<ValueId> inputs,
-                           std::string name, WeightFill fill)
+                           std::string name, WeightFill fill, std::optional<ValueId> mask)
     : graph(graph_builder),
       model_(model),
       layer_(layer),
@@ -130,7 +131,36 @@ LayerBuilder::LayerBuilder(Builder& graph_builder, const KerasModel& model, cons
       config_(model.view(layer)),
       inputs_(std::move(inputs)),
       name_(std::move(name)),
-      fill_(std::move(fill)) {}
+      fill_(std::move(fill)),
+      mask_(mask) {}
+
+LayerBuilder LayerBuilder::part(Builder& into, const KerasLayer& layer, const LayerDef& def,
+                                std::vector<ValueId> inputs, std::string prefix,
+                                std::optional<ValueId> mask) const {
+  WeightFill fill;
+  if (fill_)
+    fill = [prefix, all = fill_](std::string_view weight_name, const Extents& shape) {
+      return all(prefix + std::string(weight_name), shape);
+    };
+  return {into, model_, layer, def, call_, std::move(inputs), name_, std::move(fill), mask};
+}
+
+KerasLayer LayerBuilder::part_layer(const ConfigView& object, const LayerDef& def,
+                                    size_t first_weight, size_t weights) const {
+  KerasLayer layer;
+  layer.name = layer_.name;
+  layer.class_name = object["class_name"].as_text();
+  layer.config = object["config"].value();
+  layer.origin = layer_.origin;
+  check_keys(model_, layer, def);
+  if (layer_.weights.empty()) return layer;
+  if (first_weight + weights > layer_.weights.size())
+    fail(join_text("the file has ", layer_.weights.size(), " weights, expected ",
+                   first_weight + weights, " or more"));
+  const auto first = layer_.weights.begin() + static_cast<std::ptrdiff_t>(first_weight);
+  layer.weights.assign(first, first + static_cast<std::ptrdiff_t>(weights));
+  return layer;
+}
 
 void LayerBuilder::fail(std::string_view text) const { config_.fail(text); }
 
@@ -207,13 +237,14 @@ QuantizerOrFunction LayerBuilder::weight_quantizer(std::string_view key,
   return what;
 }
 
-QuantizerOrFunction LayerBuilder::activation() const {
-  if (is_quantized()) return quantizer("activation");
-  const ConfigView v = config_["activation"];
-  if (v.is_none()) return {};
+QuantizerOrFunction LayerBuilder::activation(std::string_view key,
+                                             std::string_view fallback) const {
+  if (is_quantized()) return quantizer(key, fallback);
+  const ConfigView v = config_[key];
+  if (v.exists() ? v.is_none() : fallback.empty()) return {};
   // A quantizer object in a Keras layer: Activation(quantized_relu(4)).
-  if (v.value().object() != nullptr) return quantizer("activation");
-  const std::string& text = v.as_text();
+  if (v.exists() && v.value().object() != nullptr) return quantizer(key);
+  const std::string text = v.exists() ? v.as_text() : std::string(fallback);
   for (const KerasFunction& f : kKerasFunctions) {
     if (f.keras_name != text) continue;
     if (is_keras3() && text == "hard_sigmoid")
@@ -230,17 +261,18 @@ ValueId LayerBuilder::quantized(ValueId constant, const QuantizerOrFunction& wha
   return is_identity(what) ? constant : graph.apply(what, constant, name(part) + "_quantizer");
 }
 
-ValueId LayerBuilder::activate(ValueId x, const QuantizerOrFunction& activation) {
+ValueId LayerBuilder::activate(ValueId x, const QuantizerOrFunction& activation,
+                               const std::string& node_name) {
   if (is_identity(activation)) return x;
   const auto* function = std::get_if<ActivationFunction>(&activation);
   if (function == nullptr || function->name != kKeras3HardSigmoid)
-    return graph.apply(activation, x, name_);
+    return graph.apply(activation, x, node_name);
   // relu6(x + 3) / 6. Source: Keras 3 keras/src/backend/tensorflow/nn.py, hard_sigmoid.
   const ValueId three = graph.constant(name("three"), Tensor::scalar(3.0F));
   const ValueId six = graph.constant(name("six"), Tensor::scalar(6.0F));
   const ops::Activation relu6{.function = "relu", .max_value = 6.0};
   const ValueId y = graph.activation(graph.add(x, three, name("add_three")), relu6, name("relu6"));
-  return graph.elementwise(ops::Elementwise::divide, y, six, name_);
+  return graph.elementwise(ops::Elementwise::divide, y, six, node_name);
 }
 
 ValueId LayerBuilder::to_channels_last(ValueId x) {

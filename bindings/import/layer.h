@@ -15,9 +15,10 @@
 
 namespace qloom::keras {
 
-/// What a layer does with Keras's mask of time steps (Masking). The mask itself is not computed: a
-/// layer that would use one is refused where one arrives.
-enum class MaskUse : uint8_t { drops, passes, uses };
+/// What a layer does with Keras's mask of time steps (Masking, Embedding). `refuses`: it would use
+/// one in a way that is not supported. `builds`: `build` uses it and says with
+/// LayerBuilder::set_mask what goes on.
+enum class MaskUse : uint8_t { drops, passes, refuses, builds };
 
 class LayerBuilder;
 
@@ -62,11 +63,25 @@ class LayerBuilder {
  public:
   LayerBuilder(Builder& graph, const KerasModel& model, const KerasLayer& layer,
                const LayerDef& def, const KerasCall& call, std::vector<ValueId> inputs,
-               std::string name, WeightFill fill = {});
+               std::string name, WeightFill fill = {}, std::optional<ValueId> mask = {});
+
+  /// A layer within this one (a cell, one direction of two), which builds into `into`. Of this
+  /// layer's variables it has those called `prefix` + name; `layer` must live as long as the
+  /// result.
+  [[nodiscard]] LayerBuilder part(Builder& into, const KerasLayer& layer, const LayerDef& def,
+                                  std::vector<ValueId> inputs, std::string prefix,
+                                  std::optional<ValueId> mask = {}) const;
+  /// The description of such a layer: class and configuration, the name of this one, and `count`
+  /// of this one's variables. Throws UserError for keys of the configuration that `def` does not
+  /// know.
+  [[nodiscard]] KerasLayer part_layer(const ConfigView& object, const LayerDef& def,
+                                      size_t first_weight, size_t weights) const;
 
   Builder& graph;
 
   [[nodiscard]] std::string_view class_name() const { return layer_.class_name; }
+  [[nodiscard]] const std::string& layer_name() const { return layer_.name; }
+  [[nodiscard]] const KerasLayer& description() const { return layer_; }
   /// True for QKeras's classes.
   [[nodiscard]] bool is_quantized() const { return layer_.class_name.starts_with('Q'); }
   [[nodiscard]] bool is_keras3() const { return model_.keras_version.starts_with("3"); }
@@ -83,6 +98,13 @@ class LayerBuilder {
   [[nodiscard]] int rank(ValueId v) const { return graph.type(v).rank(); }
   /// Throws unless the first input has this rank, batch axis included.
   void require_rank(int rank) const;
+
+  /// bit [N, T] of the time steps that count, if Keras sends a mask along.
+  [[nodiscard]] std::optional<ValueId> mask() const { return mask_; }
+  /// MaskUse::builds: the mask that goes on with the result.
+  void set_mask(std::optional<ValueId> mask) { mask_ = mask; }
+  /// Results besides the one that `build` returns, in order.
+  std::vector<ValueId> more;
 
   /// The name of the layer's last node; `part` names the others: "conv1/bias".
   [[nodiscard]] const std::string& name() const { return name_; }
@@ -108,12 +130,17 @@ class LayerBuilder {
   [[nodiscard]] QuantizerOrFunction weight_quantizer(std::string_view key,
                                                      std::string_view fallback = "") const;
   /// The `activation` of a layer: QKeras's grammar in Q layers, Keras's functions in others.
-  [[nodiscard]] QuantizerOrFunction activation() const;
+  [[nodiscard]] QuantizerOrFunction activation(std::string_view key = "activation",
+                                               std::string_view fallback = "") const;
   /// A constant, quantized. The constant is called "layer/part", its quantizer
   /// "layer/part_quantizer".
   ValueId quantized(ValueId constant, const QuantizerOrFunction& quantizer, std::string_view part);
   /// Applies an activation; `x` must already be called "layer/…". Adds nothing for none and linear.
-  ValueId activate(ValueId x, const QuantizerOrFunction& activation);
+  ValueId activate(ValueId x, const QuantizerOrFunction& activation) {
+    return activate(x, activation, name_);
+  }
+  /// The same with the name of the last node.
+  ValueId activate(ValueId x, const QuantizerOrFunction& activation, const std::string& node_name);
 
   /// [N, C, spatial…] ↔ [N, spatial…, C].
   ValueId to_channels_last(ValueId x);
@@ -137,6 +164,7 @@ class LayerBuilder {
   std::vector<ValueId> inputs_;
   std::string name_;
   WeightFill fill_;
+  std::optional<ValueId> mask_;
 };
 
 /// True when applying it changes nothing: none, or Keras's linear.

@@ -41,7 +41,7 @@ std::string width_of(const TensorType& type) {
 
 class Report {
  public:
-  explicit Report(const Graph& graph) : graph_(graph) {
+  explicit Report(const Graph& graph) : graph_(&graph) {
     out_.model = graph.name;
     for (const NodeId id : graph.order()) add(graph.node(id));
   }
@@ -71,7 +71,7 @@ class Report {
 
   /// Computed from constants alone: a weight on its way.
   [[nodiscard]] bool from_weights(ValueId value) const {
-    const Node& node = graph_.producer(value);
+    const Node& node = graph_->producer(value);
     if (node.constant) return true;
     return !node.operands.empty() &&
            std::all_of(node.operands.begin(), node.operands.end(),
@@ -81,11 +81,11 @@ class Report {
   void add_quantizer(LayerReport& row, const Node& node) {
     const auto attributes = from_attributes<ops::Quantize>(node.attributes);
     const Quantizer quantizer = Quantizer::from_config(attributes.quantizer, attributes.arguments);
-    const TensorType& type = graph_.type(node.results[0]);
+    const TensorType& type = graph_->type(node.results[0]);
     const bool weight = from_weights(node.operands[0]);
     std::string of = "output";
     if (weight) {
-      of = graph_.producer(node.operands[0]).name;
+      of = graph_->producer(node.operands[0]).name;
       if (of.starts_with(row.name + "/")) of.erase(0, row.name.size() + 1);
     }
     row.quantizers.push_back(
@@ -108,32 +108,55 @@ class Report {
         row.parameters += node.constant->size();
         packed_bits_[row.name] += node.constant->size() * 32;
       }
+    } else if (node.is(ops::scan)) {
+      add_scan(node);
     } else if (!node.results.empty()) {
       add_op(row, node);
     }
     row.packed_bytes = (packed_bits_[row.name] + 7) / 8;
   }
 
+  /// The nodes of a step belong to the layer; its input and output are those of the scan.
+  void add_scan(const Node& node) {
+    const Graph* outer = graph_;
+    graph_ = node.body.get();
+    repeats_ = outer->type(node.operands[0]).shape[1].extent();
+    for (const NodeId id : graph_->order())
+      if (!graph_->node(id).is(ops::input)) add(graph_->node(id));
+    graph_ = outer;
+    repeats_ = 1;
+    LayerReport& row = row_of(node);
+    // What the layer shows: the collected steps, else the last state.
+    const auto collected = static_cast<size_t>(node.attributes["states"].as_integer());
+    const TensorType& result =
+        graph_->type(node.results[collected < node.results.size() ? collected : 0]);
+    row.output_shape = to_string(result.shape);
+    row.output_set = set_of(result);
+    row.input_set = set_of(graph_->type(node.operands[0]));
+    row.packed_bytes = (packed_bits_[row.name] + 7) / 8;
+  }
+
   void add_op(LayerReport& row, const Node& node) {
     if (node.is(ops::quantize)) add_quantizer(row, node);
-    const TensorType& result = graph_.type(node.results[0]);
+    const TensorType& result = graph_->type(node.results[0]);
     if (from_weights(node.results[0])) return;
     row.output_shape = to_string(result.shape);
     row.output_set = set_of(result);
     if (node.operands.empty()) return;
-    const TensorType& input = graph_.type(node.operands[0]);
+    const TensorType& input = graph_->type(node.operands[0]);
     if (row.input_set.empty()) row.input_set = set_of(input);
     if (node.op->count == nullptr) return;
     std::vector<TensorType> operands, results;
-    for (const ValueId v : node.operands) operands.push_back(graph_.type(v));
-    for (const ValueId v : node.results) results.push_back(graph_.type(v));
-    const int64_t macs = node.op->count(node, operands, results).multiply_accumulates;
+    for (const ValueId v : node.operands) operands.push_back(graph_->type(v));
+    for (const ValueId v : node.results) results.push_back(graph_->type(v));
+    const int64_t macs = node.op->count(node, operands, results).multiply_accumulates * repeats_;
     if (macs == 0 || node.operands.size() < 2) return;
     row.macs[width_of(input) + " × " + width_of(operands[1]) + " bit"] += macs;
     if (row.weight_set.empty()) row.weight_set = set_of(operands[1]);
   }
 
-  const Graph& graph_;
+  const Graph* graph_;   ///< or, within a scan, its body
+  int64_t repeats_ = 1;  ///< how often its nodes are done
   SummaryReport out_;
   std::map<std::string, int64_t> packed_bits_;
 };

@@ -17,7 +17,7 @@ namespace qloom::golden {
 namespace {
 
 /// Classes that the importer must know: a case with these is never skipped for its layers.
-constexpr std::array<std::string_view, 43> kPromised{"InputLayer",
+constexpr std::array<std::string_view, 52> kPromised{"InputLayer",
                                                      "Dense",
                                                      "QDense",
                                                      "Conv1D",
@@ -59,7 +59,16 @@ constexpr std::array<std::string_view, 43> kPromised{"InputLayer",
                                                      "Dropout",
                                                      "SpatialDropout2D",
                                                      "GaussianNoise",
-                                                     "GaussianDropout"};
+                                                     "GaussianDropout",
+                                                     "SimpleRNN",
+                                                     "LSTM",
+                                                     "GRU",
+                                                     "QSimpleRNN",
+                                                     "QLSTM",
+                                                     "QGRU",
+                                                     "RNN",
+                                                     "Bidirectional",
+                                                     "QBidirectional"};
 
 /// "" or the first output that differs; `who` says which of both ran.
 std::string compare_outputs(std::string_view who, const Graph& graph,

@@ -52,7 +52,7 @@ extern constinit const LayerDef global_pooling{
     .class_names = kClasses,
     .doc = "Maximum or mean over all positions.",
     .keys = kKeys,
-    .mask = MaskUse::uses,  // GlobalAveragePooling1D leaves masked steps out
+    .mask = MaskUse::refuses,  // GlobalAveragePooling1D leaves masked steps out
     .build = build};
 
 }  // namespace qloom::keras::layers

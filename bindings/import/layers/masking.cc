@@ -1,5 +1,5 @@
-// bindings/import/layers/masking.cc: time steps whose elements all equal `mask_value` become zeros.
-// The mask that Keras sends along is not computed; a layer that would use it refuses (MaskUse).
+// bindings/import/layers/masking.cc: time steps whose elements all equal `mask_value` become zeros,
+// and a mask says which these are.
 #include "bindings/import/layer.h"
 
 namespace qloom::keras::layers {
@@ -9,7 +9,9 @@ constexpr std::string_view kClasses[] = {"Masking"};
 constexpr std::string_view kKeys[] = {"mask_value"};
 
 ValueId build(LayerBuilder& layer) {
-  return layer.graph.masking(layer.input(), layer.config("mask_value").real_or(0.0), layer.name());
+  const double value = layer.config("mask_value").real_or(0.0);
+  layer.set_mask(layer.graph.step_mask(layer.input(), value, layer.name("mask")));
+  return layer.graph.masking(layer.input(), value, layer.name());
 }
 
 }  // namespace
@@ -17,7 +19,7 @@ ValueId build(LayerBuilder& layer) {
 extern constinit const LayerDef masking{.class_names = kClasses,
                                         .doc = "Zeros for masked time steps.",
                                         .keys = kKeys,
-                                        .mask = MaskUse::passes,
+                                        .mask = MaskUse::builds,
                                         .build = build};
 
 }  // namespace qloom::keras::layers

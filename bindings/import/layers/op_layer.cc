@@ -89,7 +89,7 @@ extern constinit const LayerDef op_layer{.class_names = kClasses,
                                          .keys = kKeys,
                                          .min_inputs = 1,
                                          .max_inputs = 2,
-                                         .mask = MaskUse::uses,
+                                         .mask = MaskUse::refuses,
                                          .has_call_arguments = true,
                                          .build = build};
 

@@ -22,7 +22,7 @@ extern constinit const LayerDef softmax{
     .class_names = kClasses,
     .doc = "Softmax along one axis.",
     .keys = kKeys,
-    .mask = MaskUse::uses,  // masked entries would count as -1e9
+    .mask = MaskUse::refuses,  // masked entries would count as -1e9
     .build = build};
 
 }  // namespace qloom::keras::layers

@@ -1,0 +1,316 @@
+#include "bindings/import/recurrent.h"
+
+#include <mutex>
+#include <set>
+
+#include "graph/support/error.h"
+
+// Source: QKeras qkeras/qrecurrent.py (QSimpleRNNCell, QLSTMCell, QGRUCell), Keras 2
+// keras/layers/rnn. The state quantizer acts on what comes from the step before; results and new
+// states are not quantized by it.
+
+namespace qloom::keras {
+namespace {
+
+using ops::Elementwise;
+
+enum class Kind : uint8_t { simple, lstm, gru };
+
+std::optional<Kind> kind_of(std::string_view name) {
+  if (name.starts_with('Q')) name.remove_prefix(1);
+  if (name.ends_with("Cell")) name.remove_suffix(4);
+  if (name == "SimpleRNN") return Kind::simple;
+  if (name == "LSTM") return Kind::lstm;
+  if (name == "GRU") return Kind::gru;
+  return std::nullopt;
+}
+
+int64_t gates_of(Kind kind) { return kind == Kind::lstm ? 4 : kind == Kind::gru ? 3 : 1; }
+
+/// The ops of one cell for one step.
+class CellStep {
+ public:
+  CellStep(LayerBuilder& cell, std::string name)
+      : cell_(cell),
+        b_(cell.graph),
+        kind_(*kind_of(cell.class_name())),
+        units_(cell.config("units").as_positive()),
+        prefix_(std::move(name)) {
+    const bool quantized = cell.is_quantized();
+    activation_ = cell.activation("activation", quantized ? "quantized_tanh" : "tanh");
+    if (kind_ != Kind::simple)
+      gate_activation_ =
+          cell.activation("recurrent_activation", quantized ? "hard_sigmoid" : "sigmoid");
+    state_quantizer_ = cell.quantizer("state_quantizer");
+    reset_after_ = kind_ == Kind::gru && cell.config("reset_after").bool_or(!quantized);
+    // Keras falls back to separate products with recurrent dropout; QKeras reads 0 as 1.
+    const int64_t implementation = cell.config("implementation").integer_or(quantized ? 1 : 2);
+    bias_last_ = kind_ == Kind::lstm && implementation == 2 &&
+                 cell.config("recurrent_dropout").real_or(0) == 0;
+  }
+
+  [[nodiscard]] int64_t units() const { return units_; }
+
+  /// The output; `states` become those after the step.
+  ValueId run(ValueId x, std::span<ValueId> states) {
+    const int64_t gates = gates_of(kind_);
+    const int64_t features = b_.type(x).shape.back().extent();
+    kernel_ = cell_.quantized(
+        cell_.weight("kernel", {features, gates * units_}, "input features, gates · units"),
+        cell_.weight_quantizer("kernel_quantizer"), "kernel");
+    recurrent_ = cell_.quantized(
+        cell_.weight("recurrent_kernel", {units_, gates * units_}, "units, gates · units"),
+        cell_.weight_quantizer("recurrent_quantizer"), "recurrent_kernel");
+    if (cell_.has_bias()) {
+      const Extents shape = reset_after_ ? Extents{2, gates * units_} : Extents{gates * units_};
+      bias_ = cell_.quantized(
+          cell_.weight("bias", shape,
+                       reset_after_ ? "input and recurrent, gates · units" : "gates · units"),
+          cell_.quantizer("bias_quantizer"), "bias");
+    }
+    std::vector<ValueId> before;
+    for (size_t s = 0; s < states.size(); ++s)
+      before.push_back(b_.apply(state_quantizer_, states[s],
+                                name(s == 0 ? "state_quantizer" : "carry_quantizer")));
+    switch (kind_) {
+      case Kind::simple:
+        return states[0] = apply(activation_, gate(x, before[0], 0, ""), "activation");
+      case Kind::lstm:
+        return lstm(x, before, states);
+      case Kind::gru:
+        break;
+    }
+    return states[0] = gru(x, before[0]);
+  }
+
+ private:
+  [[nodiscard]] std::string name(std::string_view what, std::string_view gate = "") const {
+    return prefix_ + (gate.empty() ? "" : "/") + std::string(gate) + "/" + std::string(what);
+  }
+
+  ValueId apply(const QuantizerOrFunction& what, ValueId x, std::string_view node,
+                std::string_view gate = "") {
+    return cell_.activate(x, what, name(node, gate));
+  }
+  ValueId binary(Elementwise kind, ValueId a, ValueId b, std::string node) {
+    return b_.elementwise(kind, a, b, std::move(node));
+  }
+
+  /// The columns of a gate; of a bias with two rows, in one of them.
+  ValueId columns(ValueId of, int64_t gate, std::string_view what, std::string_view gate_name,
+                  int64_t row = 0) {
+    if (b_.type(of).rank() == 2 && what.ends_with("bias"))
+      of = b_.reshape(b_.slice(of, {.axis = 0, .begin = row, .count = 1}, name("row")), {-1},
+                      name("row"));
+    if (gates_of(kind_) == 1) return of;
+    return b_.slice(of, {.axis = -1, .begin = gate * units_, .count = units_},
+                    name(what, gate_name));
+  }
+  ValueId product(ValueId x, ValueId kernel, int64_t gate, std::string_view what,
+                  std::string_view gate_name) {
+    return b_.dense(x, columns(kernel, gate, join_text(what, "_kernel"), gate_name),
+                    name(what, gate_name));
+  }
+  ValueId add_bias(ValueId x, int64_t gate, std::string_view gate_name, int64_t row = 0) {
+    if (!bias_) return x;
+    return b_.add(x, columns(*bias_, gate, "bias", gate_name, row), name("bias_add", gate_name));
+  }
+  ValueId input_part(ValueId x, int64_t gate, std::string_view gate_name) {
+    return add_bias(product(x, kernel_, gate, "input", gate_name), gate, gate_name);
+  }
+
+  /// x·K + b + h·R of one gate.
+  ValueId gate(ValueId x, ValueId h, int64_t gate, std::string_view gate_name) {
+    if (bias_last_) {
+      const ValueId sum =
+          b_.add(product(x, kernel_, gate, "input", gate_name),
+                 product(h, recurrent_, gate, "recurrent", gate_name), name("sum", gate_name));
+      return add_bias(sum, gate, gate_name);
+    }
+    return b_.add(input_part(x, gate, gate_name),
+                  product(h, recurrent_, gate, "recurrent", gate_name), name("sum", gate_name));
+  }
+
+  ValueId lstm(ValueId x, const std::vector<ValueId>& before, std::span<ValueId> states) {
+    const ValueId h = before[0], c = before[1];
+    const ValueId i = apply(gate_activation_, gate(x, h, 0, "i"), "activation", "i");
+    const ValueId f = apply(gate_activation_, gate(x, h, 1, "f"), "activation", "f");
+    const ValueId candidate = apply(activation_, gate(x, h, 2, "c"), "activation", "c");
+    const ValueId kept = binary(Elementwise::multiply, f, c, name("kept"));
+    const ValueId added = binary(Elementwise::multiply, i, candidate, name("added"));
+    states[1] = b_.add(kept, added, name("carry"));
+    const ValueId o = apply(gate_activation_, gate(x, h, 3, "o"), "activation", "o");
+    const ValueId shown = apply(activation_, states[1], "activation");
+    return states[0] = binary(Elementwise::multiply, o, shown, name("output"));
+  }
+
+  /// A gate of reset_after: both parts have a bias of their own.
+  ValueId both_parts(ValueId x, ValueId h, int64_t gate, std::string_view gate_name) {
+    return b_.add(input_part(x, gate, gate_name), recurrent_part(h, gate, gate_name),
+                  name("sum", gate_name));
+  }
+  ValueId recurrent_part(ValueId h, int64_t gate, std::string_view gate_name) {
+    return add_bias(product(h, recurrent_, gate, "recurrent", gate_name), gate, gate_name, 1);
+  }
+
+  ValueId gru(ValueId x, ValueId h) {
+    const auto sum = [&](int64_t index, std::string_view gate_name) {
+      return reset_after_ ? both_parts(x, h, index, gate_name) : gate(x, h, index, gate_name);
+    };
+    const ValueId z = apply(gate_activation_, sum(0, "z"), "activation", "z");
+    const ValueId r = apply(gate_activation_, sum(1, "r"), "activation", "r");
+    ValueId recurrent;
+    if (reset_after_) {
+      recurrent = binary(Elementwise::multiply, r, recurrent_part(h, 2, "h"), name("reset"));
+    } else {
+      const ValueId reset = binary(Elementwise::multiply, r, h, name("reset"));
+      recurrent = product(reset, recurrent_, 2, "recurrent", "h");
+    }
+    const ValueId candidate = apply(
+        activation_, b_.add(input_part(x, 2, "h"), recurrent, name("sum", "h")), "activation", "h");
+    const ValueId one = b_.constant(name("one"), Tensor::scalar(1.0F));
+    const ValueId kept = binary(Elementwise::multiply, z, h, name("kept"));
+    const ValueId rest = binary(Elementwise::subtract, one, z, name("rest"));
+    const ValueId added = binary(Elementwise::multiply, rest, candidate, name("added"));
+    return b_.add(kept, added, name("output"));
+  }
+
+  LayerBuilder& cell_;
+  Builder& b_;
+  Kind kind_;
+  int64_t units_;
+  std::string prefix_;
+  QuantizerOrFunction activation_, gate_activation_, state_quantizer_;
+  bool reset_after_ = false, bias_last_ = false;
+  ValueId kernel_, recurrent_;
+  std::optional<ValueId> bias_;
+};
+
+}  // namespace
+
+std::vector<std::string_view> recurrent_weights(const ConfigView& config) {
+  if (config["use_bias"].bool_or(true)) return {"kernel", "recurrent_kernel", "bias"};
+  return {"kernel", "recurrent_kernel"};
+}
+
+std::string_view kept_name(const std::string& name) {
+  static std::mutex mutex;
+  static std::set<std::string> names;  // nodes stay where they are
+  const std::lock_guard lock(mutex);
+  return *names.insert(name).first;
+}
+
+extern constinit const LayerDef recurrent_cell{.class_names = {},
+                                               .doc = "Within another layer.",
+                                               .keys = kRecurrentKeys,
+                                               .ignored = kRecurrentIgnored,
+                                               .weights = recurrent_weights};
+
+bool is_recurrent(std::string_view class_name) { return kind_of(class_name).has_value(); }
+size_t states_of(std::string_view class_name) { return kind_of(class_name) == Kind::lstm ? 2 : 1; }
+
+Driver driver_of(const LayerBuilder& layer) {
+  Driver d;
+  d.return_sequences = layer.config("return_sequences").bool_or(false);
+  d.return_state = layer.config("return_state").bool_or(false);
+  d.go_backwards = layer.config("go_backwards").bool_or(false);
+  d.stateful = layer.config("stateful").bool_or(false);
+  d.zero_output_for_mask = layer.config("zero_output_for_mask").bool_or(false);
+  if (layer.config("time_major").bool_or(false))
+    layer.config("time_major").fail("inputs with the time axis first are not supported yet");
+  return d;
+}
+
+Recurrent build_recurrent(LayerBuilder& layer, const std::vector<Cell>& cells, const Driver& driver,
+                          const std::vector<ValueId>& inputs, const std::string& name,
+                          std::optional<ValueId> mask) {
+  Builder& graph = layer.graph;
+  const ValueId x = inputs[0];
+  const Shape shape = graph.type(x).shape;
+  if (shape.size() != 3)
+    layer.fail("its input has shape " + to_string(shape) + ", expected [N, time steps, features]");
+  Builder body(name + "/step");
+  body.graph().set_options(graph.graph().options());
+  body.set_layer(layer.layer_name(), std::string(layer.class_name()));
+  ValueId y = body.input("x", {shape[0], shape[2]});
+  std::optional<ValueId> step_mask;
+  std::vector<ValueId> operands{x};
+  if (mask) {
+    step_mask = body.graph().add_input("mask", {{shape[0], Dim(1)}, Numeric::bit(), {}});
+    operands.push_back(graph.reshape(*mask, {shape[1].extent(), 1}, name + "/mask"));
+  }
+  const auto sequences = static_cast<int64_t>(operands.size());
+
+  // States of all cells, in order.
+  std::vector<ValueId> before;
+  std::vector<LayerBuilder> builders;
+  std::vector<CellStep> steps;
+  builders.reserve(cells.size());
+  for (size_t k = 0; k < cells.size(); ++k) {
+    builders.push_back(layer.part(body, cells[k].layer, recurrent_cell, {y}, cells[k].prefix));
+    steps.emplace_back(builders.back(), cells.size() == 1 ? name : join_text(name, "/cell", k));
+    for (size_t s = 0; s < states_of(cells[k].layer.class_name); ++s)
+      before.push_back(
+          body.input(join_text("state", before.size()), {shape[0], Dim(steps.back().units())}));
+  }
+  const size_t states = before.size();
+  const bool given = inputs.size() > 1;
+  if (given && inputs.size() != states + 1)
+    layer.fail(join_text("it gets ", inputs.size() - 1, " initial states, expected ", states));
+  if (driver.stateful && given)
+    layer.fail("stateful with initial states as inputs is not supported");
+  if (driver.stateful) layer.config("stateful").fail("stateful layers are not supported yet");
+  for (size_t s = 0; s < states; ++s) {
+    const Shape& wanted = body.type(before[s]).shape;
+    if (given && graph.type(inputs[s + 1]).shape != wanted)
+      layer.fail(join_text("initial state ", s, " has shape ",
+                           to_string(graph.type(inputs[s + 1]).shape), ", expected ",
+                           to_string(wanted)));
+    operands.push_back(given ? inputs[s + 1]
+                             : graph.constant(name + "/zero", Tensor::scalar(0.0F)));
+  }
+
+  std::vector<ValueId> after = before;
+  size_t at = 0;
+  for (size_t k = 0; k < cells.size(); ++k) {
+    const size_t count = states_of(cells[k].layer.class_name);
+    y = steps[k].run(y, std::span(after).subspan(at, count));
+    at += count;
+  }
+  // What a masked step shows is the last output, zeros before the first. It starts as the state
+  // does, unless that is given.
+  const bool keeps_output = mask && !driver.zero_output_for_mask && given;
+  std::optional<ValueId> shown;
+  if (mask) {
+    for (size_t s = 0; s < states; ++s)
+      after[s] = body.select(*step_mask, after[s], before[s], join_text(name, "/keep", s));
+    ValueId other;
+    if (driver.zero_output_for_mask) {
+      other = body.constant(name + "/zero", Tensor::scalar(0.0F));
+    } else if (keeps_output) {
+      other = body.input("output", body.type(y).shape);
+      operands.push_back(graph.constant(name + "/no_output", Tensor::scalar(0.0F)));
+    }
+    if (driver.zero_output_for_mask || keeps_output)
+      y = body.select(*step_mask, y, other, name + "/shown");
+    else
+      y = after[states - states_of(cells.back().layer.class_name)];
+  }
+  for (size_t s = 0; s < states; ++s) body.output(join_text("state", s), after[s]);
+  if (keeps_output) body.output("output", y);
+  if (driver.return_sequences) body.output("y", y);
+
+  const ops::Scan scan{.sequences = sequences,
+                       .states = static_cast<int64_t>(states) + (keeps_output ? 1 : 0),
+                       .reverse = driver.go_backwards};
+  const std::vector<ValueId> results = graph.scan(operands, scan, body.finish(), name);
+  Recurrent out;
+  out.states.assign(results.begin(), results.begin() + static_cast<ptrdiff_t>(states));
+  if (driver.return_sequences || keeps_output)
+    out.output = results.back();
+  else
+    out.output = out.states[states - states_of(cells.back().layer.class_name)];
+  return out;
+}
+
+}  // namespace qloom::keras
