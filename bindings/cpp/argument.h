@@ -76,7 +76,7 @@ namespace argument_detail {
 
 template <class T>
 std::optional<ConfigValue> config_of(const T& v) {
-  if constexpr (std::is_same_v<T, QuantizerArgument>) {
+  if constexpr (requires { v.config().has_value(); }) {  // a quantizer, a layer
     return v.config();
   } else if constexpr (std::is_same_v<T, PaddingCells>) {
     return v.config();

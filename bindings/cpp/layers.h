@@ -38,6 +38,21 @@ template <LayerStruct T>
           std::get<ConfigValue::Object>(to_config(layer).value)};
 }
 
+/// A layer or cell as the argument of another: a struct, a `Layer`, or none.
+class LayerArgument {
+ public:
+  LayerArgument() = default;  ///< not said
+  LayerArgument(const Layer& layer)
+      : config_(ConfigValue::Object{{"class_name", layer.class_name}, {"config", layer.config}}) {}
+  template <LayerStruct L>
+  LayerArgument(const L& layer) : LayerArgument(to_layer(layer)) {}
+  /// What a Keras configuration says; none where nothing is said.
+  [[nodiscard]] const std::optional<ConfigValue>& config() const { return config_; }
+
+ private:
+  std::optional<ConfigValue> config_;
+};
+
 /// A class name as a template argument.
 template <size_t n>
 struct ClassName {
@@ -389,7 +404,8 @@ struct Rescaling {
     f("offset", offset);
   }
 };
-/// Zeros for time steps that equal mask_value; layers that would use the mask refuse it.
+/// Zeros for time steps that equal mask_value, and a mask of them for recurrent layers; others that
+/// would use it refuse it.
 struct Masking {
   static constexpr ClassName kClass = "Masking";
   double mask_value = 0;

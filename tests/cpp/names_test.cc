@@ -5,6 +5,7 @@
 
 #include "bindings/cpp/layers.h"
 #include "bindings/cpp/quantizers.h"
+#include "bindings/cpp/recurrent_layers.h"
 #include "bindings/import/layer.h"
 #include "bindings/import/layers_table.h"
 #include "graph/quantizers_table.h"
@@ -29,13 +30,14 @@ using Quantizers = List<bernoulli, binary, quantized_bits, quantized_bits_learna
 
 using Layers =
     List<Activation, ActivityRegularization, Add, AlphaDropout, Average, AveragePooling1D,
-         AveragePooling2D, BatchNormalization, Concatenate, Conv1D, Conv2D, Dense, DepthwiseConv2D,
-         Dropout, Flatten, GaussianDropout, GaussianNoise, GlobalAveragePooling1D,
-         GlobalAveragePooling2D, GlobalMaxPooling1D, GlobalMaxPooling2D, Identity, LeakyReLU,
-         Masking, MaxPooling1D, MaxPooling2D, Maximum, Minimum, Multiply, QActivation,
-         QAveragePooling2D, QBatchNormalization, QConv1D, QConv2D, QDense, QDepthwiseConv2D,
-         QGlobalAveragePooling2D, ReLU, Rescaling, Reshape, Softmax, SpatialDropout1D,
-         SpatialDropout2D, Subtract, ZeroPadding1D, ZeroPadding2D>;
+         AveragePooling2D, BatchNormalization, Bidirectional, Concatenate, Conv1D, Conv2D, Dense,
+         DepthwiseConv2D, Dropout, Flatten, GaussianDropout, GaussianNoise, GlobalAveragePooling1D,
+         GlobalAveragePooling2D, GlobalMaxPooling1D, GlobalMaxPooling2D, GRU, Identity, LeakyReLU,
+         LSTM, Masking, MaxPooling1D, MaxPooling2D, Maximum, Minimum, Multiply, QActivation,
+         QAveragePooling2D, QBatchNormalization, QBidirectional, QConv1D, QConv2D, QDense,
+         QDepthwiseConv2D, QGRU, QLSTM, QSimpleRNN, QGlobalAveragePooling2D, ReLU, Rescaling,
+         Reshape, RNN, SimpleRNN, Softmax, SpatialDropout1D, SpatialDropout2D, Subtract,
+         ZeroPadding1D, ZeroPadding2D>;
 
 TEST(QuantizerStructs, HaveQKerasArgumentsInOrderWithDefaults) {
   std::set<std::string_view> seen;
