@@ -29,6 +29,7 @@
 #include <vector>
 
 #include "graph/support/error.h"
+#include "kernels/conv/channel_tiles.h"
 #include "kernels/conv/geometry.h"
 #include "kernels/kernel.h"
 #include "kernels/kernels_table.h"
@@ -123,10 +124,9 @@ Plan plan_of(const Query& q, const Variant& v, const jit::Target& target) {
                 .full = full / plan.columns,
                 .rest_columns = static_cast<int>(full % plan.columns) + (partial > 0 ? 1 : 0),
                 .rest_lanes = static_cast<int>(partial > 0 ? partial : plan.lanes),
-                .bytes = plan.tile_bytes(plan.columns)};
+                .column_bytes = plan.tile_bytes(1)};
   Places places;
-  plan.weights =
-      places.next(plan.tiles.full * plan.tiles.bytes + plan.tile_bytes(plan.tiles.rest_columns));
+  plan.weights = places.next(plan.tiles.bytes());
   plan.initial = places.next(up(plan.n, plan.lanes) * 4);
   plan.tail = places.next(0);
   return plan;
@@ -407,12 +407,12 @@ void emit(const Query& q, const Variant& v, Emitter& e) {
         e, cut, plan.tiles.full,
         [&](Value t) {
           tile(plan.columns, plan.lanes, e.multiply(t, width),
-               e.offset(weights, e.multiply(t, plan.tiles.bytes)));
+               e.offset(weights, e.multiply(t, plan.tiles.tile_bytes(plan.columns))));
         },
         plan.tiles.rest_columns > 0,
         [&] {
           tile(plan.tiles.rest_columns, plan.tiles.rest_lanes, e.integer(plan.tiles.full * width),
-               e.offset(weights, plan.tiles.full * plan.tiles.bytes));
+               e.offset(weights, plan.tiles.full * plan.tiles.tile_bytes(plan.columns)));
         });
   });
 }
