@@ -115,8 +115,7 @@ TEST(Manager, RefusesAnUnknownName) {
     passes::run_passes(graph, passes::inference_pipeline(), {.disabled = {"fuse_everything"}});
     FAIL() << "no error";
   } catch (const UserError& e) {
-    EXPECT_NE(std::string(e.what()).find(
-                  "cannot disable pass 'fuse_everything': the passes are fold_constants"),
+    EXPECT_NE(std::string(e.what()).find("cannot disable pass 'fuse_everything': the passes are "),
               std::string::npos)
         << e.what();
   }
