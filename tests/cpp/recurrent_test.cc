@@ -4,6 +4,7 @@
 
 #include <cmath>
 #include <cstdlib>
+#include <functional>
 
 #include "bindings/cpp/qloom.h"
 #include "bindings/import/json.h"
@@ -178,6 +179,50 @@ TEST(Recurrent, QuantizedStepsAreAFewEmittedCalls) {
     macs += compiled.program.calls[static_cast<size_t>(i)].macs;
   EXPECT_EQ(macs, 8 * 32 * 4 * 32);
   EXPECT_TRUE(compiled.certificates[0].exact) << compiled.certificates[0].to_string();
+}
+
+TEST(Recurrent, ProgramsWithLoopsAreWrittenReadAndVerified) {
+  Network net("net");
+  Symbol x = net.input({5, 3}, "x");
+  x = net.add(qkeras::QGRU{.units = 4,
+                           .kernel_quantizer = "quantized_bits(4,0,1,alpha=1)",
+                           .recurrent_quantizer = "quantized_bits(4,0,1,alpha=1)",
+                           .state_quantizer = "quantized_bits(4,0,1)",
+                           .return_sequences = true},
+              x, "gru");
+  net.output(x);
+  net.initialize(3);
+  const runtime::Program program = passes::compile(net.graph("eager")).program;
+  ASSERT_EQ(program.loops.size(), 1U);
+  EXPECT_LE(program.loops[0].last - program.loops[0].first, 3);
+  EXPECT_EQ(runtime::deserialize(runtime::serialize(program)).to_text(), program.to_text());
+  EXPECT_NE(program.to_text().find("5 steps"), std::string::npos);
+  const auto broken = [&](const std::function<void(runtime::Loop&)>& change) {
+    runtime::Program other = program;
+    change(other.loops[0]);
+    EXPECT_THROW(other.verify(), InternalError) << other.to_text();
+  };
+  broken([](runtime::Loop& l) { l.steps = 0; });
+  broken([](runtime::Loop& l) { l.steps = 4; });
+  broken([](runtime::Loop& l) { l.last = l.first - 1; });
+  broken([](runtime::Loop& l) { l.states[0].after = l.states[0].before; });
+  broken([](runtime::Loop& l) { l.states[0].constants_offset = 1; });
+  broken([](runtime::Loop& l) { l.sequences[0].step = l.sequences[0].whole; });
+  broken([](runtime::Loop& l) { l.sequences.clear(); });
+}
+
+TEST(Recurrent, StructsAreWhatTheImporterReads) {
+  using namespace qkeras;
+  Network net("net");
+  const Symbol x = net.input({4, 3}, "x");
+  const RNN stack{.cell = StackedRNNCells{.cells = {QLSTMCell{.units = 5}, QLSTMCell{.units = 2}}},
+                  .return_sequences = true};
+  EXPECT_EQ(to_string(net.add(stack, x, "stack").shape()), "[N, 4, 2]");
+  const Bidirectional both{.layer = GRU{.units = 6}, .merge_mode = "sum"};
+  EXPECT_EQ(to_string(net.add(both, x, "both").shape()), "[N, 6]");
+  EXPECT_EQ(net.weights("both").size(), 6U);
+  EXPECT_EQ(net.weights("both")[2].shape, (Extents{2, 18}));  // reset_after: two biases
+  EXPECT_EQ(net.weights("stack")[3].name, "cell1/kernel");
 }
 
 TEST(Recurrent, SaysWhatIsWrong) {
