@@ -8,6 +8,9 @@
 namespace qloom {
 namespace {
 
+// Name of the node that assigns to a variable: the variable's and this.
+constexpr const char* kAssigned = "/assign";
+
 std::string base_name(std::string_view path) {
   const size_t slash = path.rfind('/');
   return std::string(slash == std::string_view::npos ? path : path.substr(slash + 1));
@@ -56,6 +59,23 @@ ValueId Builder::constant(std::string name, Tensor f32, Where where) {
                              origin_of(layer_, where));
 }
 
+ValueId Builder::variable(const std::string& name, Tensor initial, bool per_sample, Where where) {
+  if (const Node* assigned = graph_.find(name + kAssigned)) return assigned->operands[1];
+  if (const Node* known = graph_.find(name); known && known->is(ops::variable))
+    return known->results[0];
+  return graph_.add_variable(name, std::move(initial), per_sample, origin_of(layer_, where));
+}
+
+void Builder::assign(const std::string& name, ValueId value, Where where) {
+  if (const Node* assigned = graph_.find(name + kAssigned)) {
+    graph_.set_operand(assigned->id, 1, value);
+    return;
+  }
+  const Node* known = graph_.find(name);
+  qloom_assert(known && known->is(ops::variable), "'", name, "' is no variable");
+  add_node(graph_, layer_, ops::assign, name + kAssigned, {known->results[0], value}, {}, where);
+}
+
 ValueId Builder::apply(const QuantizerOrFunction& what, ValueId x, std::string name, Where where) {
   if (const auto* q = std::get_if<Quantizer>(&what)) return quantize(*q, x, std::move(name), where);
   const auto* f = std::get_if<ActivationFunction>(&what);
@@ -82,6 +102,12 @@ ValueId Builder::dense(ValueId x, ValueId kernel, std::string name, Where where)
 
 ValueId Builder::conv(ValueId x, ValueId kernel, ops::Conv conv, std::string name, Where where) {
   return add_node(graph_, layer_, ops::conv, name, {x, kernel}, to_attributes(conv), where);
+}
+
+ValueId Builder::conv_transpose(ValueId x, ValueId kernel, ops::ConvTranspose conv,
+                                std::string name, Where where) {
+  return add_node(graph_, layer_, ops::conv_transpose, name, {x, kernel}, to_attributes(conv),
+                  where);
 }
 
 ValueId Builder::pool(ValueId x, ops::Pool pool, std::string name, Where where) {
@@ -127,6 +153,14 @@ ValueId Builder::pad(ValueId x, std::vector<int64_t> before, std::vector<int64_t
                      std::string name, Where where) {
   return add_node(graph_, layer_, ops::pad, name, {x},
                   to_attributes(ops::Pad{std::move(before), std::move(after)}), where);
+}
+
+ValueId Builder::resize(ValueId x, ops::Resize resize, std::string name, Where where) {
+  return add_node(graph_, layer_, ops::resize, name, {x}, to_attributes(resize), where);
+}
+
+ValueId Builder::gather(ValueId table, ValueId indices, std::string name, Where where) {
+  return add_node(graph_, layer_, ops::gather, name, {table, indices}, {}, where);
 }
 
 ValueId Builder::batch_norm(ValueId x, ValueId gamma, ValueId beta, ValueId mean, ValueId variance,

@@ -25,6 +25,13 @@ class Builder {
 
   ValueId input(std::string name, Shape shape, Where where = Where::current());
   ValueId constant(std::string name, Tensor f32, Where where = Where::current());
+  /// State by name (Graph::add_variable): its value as far as this graph has come, which is that of
+  /// the last `assign` before, if any. The initial value counts where the name is new.
+  ValueId variable(const std::string& name, Tensor initial, bool per_sample = false,
+                   Where where = Where::current());
+  /// From here on the variable has this value; the last one is what the next call of the graph
+  /// reads.
+  void assign(const std::string& name, ValueId value, Where where = Where::current());
   /// The function or quantizer a QKeras string or object names; `linear` and none add nothing.
   ValueId apply(const QuantizerOrFunction& what, ValueId x, std::string name = "",
                 Where where = Where::current());
@@ -35,6 +42,8 @@ class Builder {
   ValueId dense(ValueId x, ValueId kernel, std::string name = "", Where where = Where::current());
   ValueId conv(ValueId x, ValueId kernel, ops::Conv conv, std::string name = "",
                Where where = Where::current());
+  ValueId conv_transpose(ValueId x, ValueId kernel, ops::ConvTranspose conv, std::string name = "",
+                         Where where = Where::current());
   ValueId pool(ValueId x, ops::Pool pool, std::string name = "", Where where = Where::current());
   ValueId elementwise(ops::Elementwise kind, ValueId a, ValueId b, std::string name = "",
                       Where where = Where::current());
@@ -49,6 +58,10 @@ class Builder {
                   Where where = Where::current());
   ValueId pad(ValueId x, std::vector<int64_t> before, std::vector<int64_t> after,
               std::string name = "", Where where = Where::current());
+  ValueId resize(ValueId x, ops::Resize resize, std::string name = "",
+                 Where where = Where::current());
+  ValueId gather(ValueId table, ValueId indices, std::string name = "",
+                 Where where = Where::current());
   ValueId batch_norm(ValueId x, ValueId gamma, ValueId beta, ValueId mean, ValueId variance,
                      ops::BatchNorm attributes, std::string name = "",
                      Where where = Where::current());

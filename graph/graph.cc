@@ -160,6 +160,22 @@ ValueId Graph::add_constant(std::string node_name, Tensor codes, TensorType type
   return d_->insert(std::move(node), {std::move(type)}).results[0];
 }
 
+ValueId Graph::add_variable(std::string node_name, Tensor initial, bool per_sample, Origin origin) {
+  auto node = make_node(ops::variable, std::move(node_name), origins_of(std::move(origin)));
+  qloom_check(!find(node->name), ops::label(*node), ": the name is taken");
+  const Extents& extents = initial.extents();
+  TensorType type{{extents.begin(), extents.end()}, Numeric::float32(), {}};
+  if (per_sample) {
+    qloom_check(!extents.empty() && extents[0] == 1, ops::label(*node),
+                ": the initial value of a state per sample has the shape ", to_string(type.shape),
+                ", expected 1 on the leading axis");
+    type.shape[0] = Dim::batch();
+  }
+  qloom_assert(initial.dtype() == DType::f32, ops::label(*node), ": the initial value is no f32");
+  node->constant = std::move(initial);
+  return d_->insert(std::move(node), {std::move(type)}).results[0];
+}
+
 Node& Graph::add(const OpDef& op, std::string node_name, std::vector<ValueId> operands,
                  Attributes attributes, Origin origin) {
   auto node = make_node(op, std::move(node_name), origins_of(std::move(origin)));
@@ -346,6 +362,8 @@ int Graph::remove_dead() {
   };
   for (const ValueId v : d_->inputs) mark(v);
   for (const Output& o : d_->outputs) mark(o.value);
+  for (const auto& n : d_->nodes)
+    if (n && n->is(ops::assign)) mark(n->results[0]);
   while (!work.empty()) {
     const NodeId id = work.back();
     work.pop_back();

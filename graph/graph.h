@@ -26,8 +26,8 @@ struct Origin {
   [[nodiscard]] std::string to_string() const;  ///< "conv1 (QConv2D)" or "train.cc:41"
 };
 
-/// A node: an op on values. There is one Node type for all ops. Ops `input` and `constant` have no
-/// operands. A `region` and a `scan` own a body.
+/// A node: an op on values. There is one Node type for all ops. Ops `input`, `constant` and
+/// `variable` have no operands. A `region` and a `scan` own a body.
 struct Node {
   NodeId id;
   const OpDef* op = nullptr;
@@ -35,9 +35,9 @@ struct Node {
   Attributes attributes;
   std::vector<ValueId> operands;
   std::vector<ValueId> results;
-  std::vector<Origin> origins;  ///< several after fusion, in data-flow order
-  std::optional<Tensor>
-      constant;  ///< op `constant`: f32 values, or i64 codes where the type has_codes()
+  std::vector<Origin> origins;     ///< several after fusion, in data-flow order
+  std::optional<Tensor> constant;  ///< op `constant`: f32 values, or i64 codes where the type
+                                   ///< has_codes(); op `variable`: its initial value
   std::unique_ptr<Graph> body;  ///< ops with `has_body`: region, scan
   [[nodiscard]] bool is(const OpDef& def) const { return op == &def; }
 };
@@ -66,6 +66,11 @@ class Graph {
   ValueId add_constant(std::string name, Tensor values, Origin origin = {});
   /// A constant of quantized values: i64 codes of the given type.
   ValueId add_constant(std::string name, Tensor codes, TensorType type, Origin origin = {});
+  /// State that is kept from call to call, by this name (which must be new in the graph): float32
+  /// of the initial value's extents. `per_sample`: the leading axis is the batch; the initial value
+  /// has extent 1 there and every sample starts with it. Not within the body of a region.
+  ValueId add_variable(std::string name, Tensor initial, bool per_sample = false,
+                       Origin origin = {});
   /// Any other op: attributes are completed, types inferred. `before`: position in order (default:
   /// end). Returns the node. Throws UserError from `infer`.
   Node& add(const OpDef& op, std::string name, std::vector<ValueId> operands,
@@ -111,7 +116,7 @@ class Graph {
   void set_operand(NodeId node, int index, ValueId value);
   /// The node must have no users and be no output.
   void erase(NodeId);
-  /// Removes nodes that no output depends on (inputs stay). Returns how many.
+  /// Removes nodes that no output and no `assign` depends on (inputs stay). Returns how many.
   int remove_dead();
   /// Infers all types again, in order. Throws as `infer` does.
   void infer_types();
@@ -130,7 +135,8 @@ class Graph {
 };
 
 /// Throws InternalError naming node and rule: ids valid, operands defined before use, no cycle,
-/// names unique, types equal to what inference says, bodies verified, constants fit their types.
+/// names unique, types equal to what inference says, bodies verified, constants fit their types,
+/// each variable is assigned at most once.
 void verify(const Graph& graph);
 
 }  // namespace qloom

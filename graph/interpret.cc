@@ -1,5 +1,6 @@
 #include "graph/interpret.h"
 
+#include <algorithm>
 #include <cmath>
 #include <unordered_map>
 
@@ -42,6 +43,26 @@ int64_t batch_of(const std::string& name, const Shape& shape, const Extents& ext
 bool same_switches(const EvaluationOptions& a, const EvaluationOptions& b) {
   return a.division == b.division && a.internal_sigmoid == b.internal_sigmoid &&
          a.batch_norm == b.batch_norm;
+}
+
+// What a variable holds at the beginning of a call.
+RuntimeValue variable_value(const Graph& graph, const Node& node, const State* state,
+                            int64_t batch) {
+  const Shape& shape = graph.type(node.results[0]).shape;
+  const Extents extents = qloom::bind(shape, batch);
+  Tensor value = *node.constant;
+  const auto kept = state ? state->find(node.name) : State::const_iterator{};
+  if (state && kept != state->end()) {
+    value = kept->second;
+    qloom_check(value.extents() == extents, "state '", node.name, "' has the shape ",
+                extents_text(value.extents()), ", expected ", extents_text(extents));
+  } else if (value.extents() != extents) {  // one for each sample
+    std::vector<float> all;
+    for (int64_t i = 0; i < batch; ++i)
+      all.insert(all.end(), value.f32().begin(), value.f32().end());
+    value = Tensor(extents, std::move(all));
+  }
+  return {{{extents.begin(), extents.end()}, Numeric::float32(), {}}, std::move(value)};
 }
 
 }  // namespace
@@ -117,10 +138,10 @@ RuntimeValue constant_value(const Graph& graph, const Node& node,
   return evaluate(graph, node, {}, options)[0];
 }
 
-std::vector<RuntimeValue> ops::interpret_values(const Graph& graph,
-                                                std::span<const RuntimeValue> inputs,
-                                                const EvaluationOptions& options,
-                                                const Observer& observer) {
+std::vector<RuntimeValue> ops::interpret_values(
+    const Graph& graph, std::span<const RuntimeValue> inputs, const EvaluationOptions& options,
+    const Observer& observer, const std::function<RuntimeValue(const Node&)>& variable,
+    const std::function<void(const Node&, const RuntimeValue&)>& assign) {
   qloom_assert(inputs.size() == graph.inputs().size(), "graph '", graph.name, "' has ",
                graph.inputs().size(), " inputs, ", inputs.size(), " are given");
   std::unordered_map<ValueId, RuntimeValue> values;
@@ -136,6 +157,8 @@ std::vector<RuntimeValue> ops::interpret_values(const Graph& graph,
     std::vector<RuntimeValue> results;
     if (node.is(ops::input)) {
       results.push_back(values.at(node.results[0]));
+    } else if (node.is(ops::variable) && variable) {
+      results.push_back(variable(node));
     } else {
       std::vector<RuntimeValue> operands;
       for (const ValueId v : node.operands) operands.push_back(values.at(v));
@@ -144,6 +167,7 @@ std::vector<RuntimeValue> ops::interpret_values(const Graph& graph,
     qloom_assert(results.size() == node.results.size(), label(node), ": evaluation gives ",
                  results.size(), " results");
     if (observer) observer(node, results);
+    if (node.is(ops::assign) && assign) assign(graph.producer(node.operands[0]), results[0]);
     for (const ValueId v : node.operands)
       if (--uses[v] == 0) values.erase(v);
     for (size_t i = 0; i < results.size(); ++i)
@@ -155,13 +179,14 @@ std::vector<RuntimeValue> ops::interpret_values(const Graph& graph,
 }
 
 std::vector<RuntimeValue> interpret(const Graph& graph, std::span<const Tensor> inputs,
-                                    const EvaluationOptions& options, const Observer& observer) {
+                                    const EvaluationOptions& options, const Observer& observer,
+                                    State* state) {
   if (options.evaluation == Evaluation::canonical && !same_switches(options, graph.options())) {
     // The types of this graph were inferred with other switches.
     Graph other = graph.clone();
     other.set_options(options);
     other.infer_types();
-    return interpret(other, inputs, options, observer);
+    return interpret(other, inputs, options, observer, state);
   }
   qloom_check(inputs.size() == graph.inputs().size(), "graph '", graph.name, "' has ",
               graph.inputs().size(), " inputs, ", inputs.size(), " are given");
@@ -180,7 +205,18 @@ std::vector<RuntimeValue> interpret(const Graph& graph, std::span<const Tensor> 
       data = to_codes(data, type);
     values.push_back({std::move(type), std::move(data)});
   }
-  return ops::interpret_values(graph, values, options, observer);
+  State assigned;
+  const auto variable = [&](const Node& node) {
+    return variable_value(graph, node, state, std::max<int64_t>(batch, 1));
+  };
+  const auto assign = [&](const Node& node, const RuntimeValue& value) {
+    assigned.insert_or_assign(node.name, value.data);
+  };
+  std::vector<RuntimeValue> out =
+      ops::interpret_values(graph, values, options, observer, variable, assign);
+  if (state)
+    for (auto& [name, value] : assigned) state->insert_or_assign(name, std::move(value));
+  return out;
 }
 
 }  // namespace qloom

@@ -2,7 +2,9 @@
 
 #include <array>
 #include <functional>
+#include <map>
 #include <span>
+#include <string>
 #include <string_view>
 #include <vector>
 
@@ -65,13 +67,20 @@ struct RuntimeValue {
 /// Called after each node with its results; for "first layer that differs" and for statistics.
 using Observer = std::function<void(const Node&, std::span<const RuntimeValue>)>;
 
+/// Values of variables by name, f32. Graphs of one model (for training and for inference) share
+/// one. A variable that is not there has its initial value; entries that no variable has stay.
+using State = std::map<std::string, Tensor, std::less<>>;
+
 /// Evaluates the graph. `inputs`: one f32 tensor per graph input, same batch on the batch axes.
-/// Returns one RuntimeValue per graph output. Throws UserError when an input's shape does not fit
-/// or a value to be quantized is NaN or infinite (naming input, sample and index).
+/// `state`: what variables hold, changed when all is evaluated; null: initial values, and nothing
+/// is kept. Returns one RuntimeValue per graph output. Throws UserError when an input's or a
+/// state's shape does not fit or a value to be quantized is NaN or infinite (naming input, sample
+/// and index).
 [[nodiscard]] std::vector<RuntimeValue> interpret(const Graph& graph,
                                                   std::span<const Tensor> inputs,
                                                   const EvaluationOptions& options,
-                                                  const Observer& observer = {});
+                                                  const Observer& observer = {},
+                                                  State* state = nullptr);
 
 /// Evaluates one node of the graph on given operands (constant folding, tails). The results have
 /// the value set and scale that the graph declares; their shape follows from the operands.

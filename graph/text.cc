@@ -85,7 +85,7 @@ class Writer {
         out_ += indent + "}";
       }
       out_ += "\n";
-      if (node.is(ops::input) || node.is(ops::constant)) {
+      if (node.is(ops::input) || node.constant) {
         const TensorType& t = graph.type(node.results[0]);
         if (node.constant) data(join_text("%", numbers[node.results[0]]), *node.constant);
         if (t.scale.is_constant() && !t.scale.is_per_tensor())

@@ -305,8 +305,9 @@ struct Parser {
     qloom_check(op, "'", s.op, "' is no op");
     qloom_check(op->has_body == (s.body != nullptr),
                 "only regions and scans have a body, and all have");
-    qloom_check(s.results.size() == 1 || (op != &ops::input && op != &ops::constant),
-                "an input or constant has one result");
+    qloom_check(s.results.size() == 1 ||
+                    (op != &ops::input && op != &ops::constant && op != &ops::variable),
+                "an input, constant or variable has one result");
     if (op == &ops::input) {
       (void)graph.add_input(s.name, type(s.results[0]));
     } else if (op == &ops::constant) {
@@ -318,6 +319,13 @@ struct Parser {
     } else if (op == &ops::scan) {
       (void)graph.add_scan(s.name, std::move(operands), s.attributes, build(*s.body, s.body_name),
                            s.origins);
+    } else if (op == &ops::variable) {
+      const auto it = data.find(s.results[0].number);
+      qloom_check(it != data.end(), "the variable's initial value is missing");
+      const TensorType t = type(s.results[0]);
+      qloom_check(t.numeric.is_float32() && it->second.dtype() == DType::f32,
+                  "a variable is float32");
+      (void)graph.add_variable(s.name, it->second, !t.shape.empty() && t.shape[0].is_batch());
     } else if (op == &ops::region) {
       (void)graph.add_region(s.name, std::move(operands), build(*s.body, s.body_name), s.origins);
     } else {

@@ -37,7 +37,7 @@ void verify_types(const Graph& graph, const Node& node) {
   } catch (const UserError& e) {
     qloom_assert(false, ops::label(node), ": inference refuses the node: ", e.what());
   }
-  if (node.is(ops::input) || node.is(ops::constant)) return;
+  if (node.is(ops::input) || node.is(ops::constant) || node.is(ops::variable)) return;
   qloom_assert(types.size() == node.results.size(), ops::label(node), ": has ", node.results.size(),
                " results, inference gives ", types.size());
   for (size_t i = 0; i < types.size(); ++i)
@@ -46,11 +46,12 @@ void verify_types(const Graph& graph, const Node& node) {
 }
 
 void verify_constant(const Graph& graph, const Node& node) {
-  qloom_assert(node.constant.has_value() == node.is(ops::constant), ops::label(node),
-               ": only constants have data, and all have");
+  const bool is_variable = node.is(ops::variable);
+  qloom_assert(node.constant.has_value() == (is_variable || node.is(ops::constant)),
+               ops::label(node), ": only constants and variables have data, and all have");
   if (!node.constant) return;
   const TensorType& type = graph.type(node.results[0]);
-  qloom_assert(node.constant->extents() == qloom::bind(type.shape, -1) &&
+  qloom_assert(node.constant->extents() == qloom::bind(type.shape, is_variable ? 1 : -1) &&
                    node.constant->dtype() == (type.has_codes() ? DType::i64 : DType::f32),
                ops::label(node), ": the data does not fit ", type);
   if (!type.has_codes()) return;
@@ -65,7 +66,7 @@ void verify_constant(const Graph& graph, const Node& node) {
 
 void verify(const Graph& graph) {
   std::unordered_set<std::string> names;
-  std::unordered_set<ValueId> defined;
+  std::unordered_set<ValueId> defined, assigned;
   for (const NodeId id : graph.order()) {  // throws on a cycle
     const Node& node = graph.node(id);
     qloom_assert(node.op, "node '", node.name, "' has no op");
@@ -78,7 +79,18 @@ void verify(const Graph& graph) {
       qloom_assert(defined.contains(v), ops::label(node), ": operand is used before it is defined");
     for (const ValueId v : node.results) defined.insert(v);
     verify_constant(graph, node);
-    if (node.body) verify(*node.body);
+    if (node.is(ops::assign)) {
+      qloom_assert(graph.producer(node.operands[0]).is(ops::variable), ops::label(node),
+                   ": assigns to a ", graph.producer(node.operands[0]).op->name);
+      qloom_assert(assigned.insert(node.operands[0]).second, ops::label(node),
+                   ": the variable is assigned twice");
+    }
+    if (node.body) {
+      verify(*node.body);
+      for (const NodeId inner : node.body->order())
+        qloom_assert(!node.body->node(inner).is(ops::variable), ops::label(node),
+                     ": a body has no variables");
+    }
     verify_types(graph, node);
   }
   for (const ValueId v : graph.inputs())

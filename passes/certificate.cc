@@ -389,7 +389,8 @@ class Analysis {
     }
     if (node.op == &ops::reduce) {
       const auto reduce = from_attributes<ops::Reduce>(node.attributes);
-      if (reduce.kind == ops::ReduceKind::max) return std::nullopt;
+      if (reduce.kind == ops::ReduceKind::max || reduce.kind == ops::ReduceKind::min)
+        return std::nullopt;
       double cells = 1;
       for (int64_t axis : reduce.axes)
         cells *= static_cast<double>(

@@ -32,7 +32,7 @@ std::optional<Sum> sum_of(const Graph& graph, const Node& node) {
   const Shape& x = graph.type(node.operands[0]).shape;
   if (node.op == &ops::reduce) {
     auto reduce = from_attributes<ops::Reduce>(node.attributes);
-    if (reduce.kind != ops::ReduceKind::mean) return std::nullopt;
+    if (reduce.kind != ops::ReduceKind::mean || reduce.correction != 0) return std::nullopt;
     reduce.kind = ops::ReduceKind::sum;
     int64_t count = 1;
     for (const int64_t axis : reduce.axes) count *= x[static_cast<size_t>(axis)].extent();

@@ -83,6 +83,19 @@ float hard_tanh(const Activation& a, float x) { return 2.0F * hard_sigmoid(a, x)
 float smooth_tanh(const Activation& a, float x) { return 2.0F * smooth_sigmoid(a, x) - 1.0F; }
 float binary_tanh(const Activation& a, float x) { return 2.0F * binary_sigmoid(a, x) - 1.0F; }
 
+// What formulas of layers are made of besides sums and products.
+float square_root(const Activation&, float x) { return std::sqrt(x); }
+float absolute(const Activation&, float x) { return std::abs(x); }
+float base_2_logarithm(const Activation&, float x) {
+  return static_cast<float>(std::log2(static_cast<double>(x)));
+}
+float power_of_2(const Activation&, float x) {
+  return static_cast<float>(std::exp2(static_cast<double>(x)));
+}
+float ceiling(const Activation&, float x) { return std::ceil(x); }
+float rounded(const Activation&, float x) { return round_even(x); }
+float is_positive(const Activation&, float x) { return x > 0 ? 1.0F : 0.0F; }
+
 bool always(const Activation&) { return true; }
 bool relu_rises(const Activation& a) {
   return a.negative_slope >= 0 && a.threshold >= 0 && (!a.max_value || *a.max_value >= a.threshold);
@@ -120,6 +133,13 @@ constexpr Function kFunctions[] = {
     {"hard_tanh", hard_tanh, always},
     {"smooth_tanh", smooth_tanh, always},
     {"binary_tanh", binary_tanh, always, Values::binary},
+    {"sqrt", square_root, nullptr},  // NaN below 0
+    {"abs", absolute, nullptr},
+    {"log2", base_2_logarithm, nullptr},
+    {"exp2", power_of_2, always},
+    {"ceil", ceiling, always},
+    {"round", rounded, always},
+    {"is_positive", is_positive, always, Values::bit},
 };
 
 const Function& function_of(const Activation& a) {

@@ -53,6 +53,26 @@ struct Conv {
   bool operator==(const Conv&) const = default;
 };
 
+/// conv_transpose(x, kernel): the transpose of a convolution. x [N, H, W, C] or [N, T, C], kernel
+/// [(R,) S, C/groups, K]: x[i] adds x[i]·kernel[p] to output i·stride + p·dilation - before.
+/// Extents by Keras's rules (graph/ops/geometry.h): same: in·stride; valid: all that is touched,
+/// and zeros up to in·stride; with `output_padding` that many elements behind the last window.
+struct ConvTranspose {
+  std::vector<int64_t> strides{1, 1};
+  std::vector<int64_t> dilations{1, 1};
+  Padding padding = Padding::valid;  ///< not causal
+  int64_t groups = 1;
+  std::vector<int64_t> output_padding = {};  ///< one entry per spatial axis, or none
+  void fields(auto&& f) {
+    f("strides", strides);
+    f("dilations", dilations);
+    f("padding", padding);
+    f("groups", groups);
+    f("output_padding", output_padding);
+  }
+  bool operator==(const ConvTranspose&) const = default;
+};
+
 enum class PoolKind : uint8_t { max, average, sum };
 constexpr std::array<std::string_view, 3> names_of(PoolKind) { return {"max", "average", "sum"}; }
 /// pool(x [N, H, W, C] or [N, T, C]) → pooled. Cells outside x do not count: the maximum ignores
@@ -90,18 +110,25 @@ struct ElementwiseOp {
   bool operator==(const ElementwiseOp&) const = default;
 };
 
-enum class ReduceKind : uint8_t { sum, mean, max };
-constexpr std::array<std::string_view, 3> names_of(ReduceKind) { return {"sum", "mean", "max"}; }
-/// reduce(x) over `axes` (non-negative, never the batch axis). mean: sum, then one float32
-/// division by the count.
+enum class ReduceKind : uint8_t { sum, mean, max, min };
+constexpr std::array<std::string_view, 4> names_of(ReduceKind) {
+  return {"sum", "mean", "max", "min"};
+}
+/// reduce(x) over `axes` (non-negative). mean: sum, then one float32 division by the count, or by
+/// max(count - correction, 1). The batch axis may be among the axes where `over_batch` says so:
+/// statistics of the training phase.
 struct Reduce {
   ReduceKind kind = ReduceKind::sum;
   std::vector<int64_t> axes;
   bool keep_dims = false;
+  int64_t correction = 0;
+  bool over_batch = false;
   void fields(auto&& f) {
     f("kind", kind);
     f("axes", axes);
     f("keep_dims", keep_dims);
+    f("correction", correction);
+    f("over_batch", over_batch);
   }
   bool operator==(const Reduce&) const = default;
 };
@@ -138,6 +165,31 @@ struct Pad {
   bool operator==(const Pad&) const = default;
 };
 
+enum class Interpolation : uint8_t { nearest, bilinear };
+constexpr std::array<std::string_view, 2> names_of(Interpolation) {
+  return {"nearest", "bilinear"};
+}
+/// resize(x [N, H, W, C] or [N, T, C]): every spatial axis `scales` times as long. nearest: each
+/// element that often. bilinear: output j lies at (j + 1/2)/scale - 1/2 between two elements of x,
+/// clamped to the borders; along the last spatial axis first, a + (b - a)·distance in float32.
+struct Resize {
+  std::vector<int64_t> scales{2, 2};
+  Interpolation interpolation = Interpolation::nearest;
+  void fields(auto&& f) {
+    f("scales", scales);
+    f("interpolation", interpolation);
+  }
+  bool operator==(const Resize&) const = default;
+};
+
+/// gather(table [V, …], indices): the rows of the table at the indices, rounded towards 0, → the
+/// shape of the indices and then that of a row. An index outside of the table is an error in the
+/// interpreter; elsewhere it stands for the nearest row.
+struct Gather {
+  void fields(auto&&) {}
+  bool operator==(const Gather&) const = default;
+};
+
 /// Which of Keras's formulas: 4-D batch normalization of Keras 2 (`centered`: rows 1 and 2 of
 /// layers.md 6.1) or the other (`affine`: row 3).
 enum class BatchNormForm : uint8_t { centered, affine };
@@ -168,6 +220,8 @@ struct BatchNorm {
 ///   Keras:  linear, relu, elu, selu, softplus, softsign, swish, gelu, exponential, mish, sigmoid,
 ///   tanh,
 ///           keras_hard_sigmoid (0.2 slope), leaky_relu
+///   for formulas of layers: sqrt, abs, log2, exp2, ceil, round (half to even), is_positive (1 or
+///   0)
 /// relu: `max_value` where x >= max_value, x where threshold < x, else negative_slope·(x -
 /// threshold).
 struct Activation {

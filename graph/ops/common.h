@@ -1,6 +1,7 @@
 #pragma once
 
 #include <cstdint>
+#include <functional>
 #include <optional>
 #include <span>
 #include <string>
@@ -119,10 +120,12 @@ void check_finite(const Node& node, const Tensor& x);
 /// each state gets the smallest type that holds its initial value and what the body makes of it.
 void settle_scan(const Graph& graph, const Node& scan);
 
-/// Evaluates a graph on values: what `interpret` does after it has bound its inputs.
-[[nodiscard]] std::vector<RuntimeValue> interpret_values(const Graph& graph,
-                                                         std::span<const RuntimeValue> inputs,
-                                                         const EvaluationOptions& options,
-                                                         const Observer& observer);
+/// Evaluates a graph on values: what `interpret` does after it has bound its inputs. `variable`
+/// gives the value of a variable, `assign` takes what is assigned to one; null for bodies, which
+/// have none.
+[[nodiscard]] std::vector<RuntimeValue> interpret_values(
+    const Graph& graph, std::span<const RuntimeValue> inputs, const EvaluationOptions& options,
+    const Observer& observer, const std::function<RuntimeValue(const Node&)>& variable = {},
+    const std::function<void(const Node&, const RuntimeValue&)>& assign = {});
 
 }  // namespace qloom::ops

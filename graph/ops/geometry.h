@@ -1,6 +1,7 @@
 #pragma once
 
 #include <cstdint>
+#include <optional>
 
 #include "graph/ops/attributes.h"
 
@@ -52,6 +53,40 @@ struct SpatialAxis {
       a.out = ceil_div(in, stride);
       break;
   }
+  return a;
+}
+
+/// One spatial axis of a transposed convolution: output j and tap p meet the input i for which
+/// i·stride + p·dilation = j + before, where there is one.
+struct TransposedAxis {
+  int64_t in = 1, taps = 1, stride = 1, dilation = 1;
+  int64_t out = 1;
+  int64_t before = 0;  ///< outputs cut off in front
+
+  /// The tap by which input i reaches output j, or -1.
+  [[nodiscard]] int64_t tap(int64_t i, int64_t j) const {
+    const int64_t reach = j + before - i * stride;
+    if (reach < 0 || reach % dilation != 0 || reach / dilation >= taps) return -1;
+    return reach / dilation;
+  }
+};
+
+///   k' = (taps − 1)·dilation + 1
+///   without output padding   same: out = in·stride    valid: out = in·stride + max(k' − stride, 0)
+///   with it                  out = (in − 1)·stride + k' − (same: 2·floor(k'/2)) + output padding
+///   before = same: max((in − 1)·stride + k' − out, 0) / 2, valid: 0
+[[nodiscard]] inline TransposedAxis transposed_axis(int64_t in, int64_t taps, int64_t stride,
+                                                    int64_t dilation, Padding padding,
+                                                    std::optional<int64_t> output_padding) {
+  TransposedAxis a{.in = in, .taps = taps, .stride = stride, .dilation = dilation};
+  const int64_t reach = (taps - 1) * dilation + 1;
+  const bool same = padding == Padding::same;
+  if (output_padding)
+    a.out = (in - 1) * stride + reach - (same ? 2 * (reach / 2) : 0) + *output_padding;
+  else
+    a.out = in * stride + (same || reach < stride ? 0 : reach - stride);
+  const int64_t excess = (in - 1) * stride + reach - a.out;
+  a.before = same && excess > 0 ? excess / 2 : 0;
   return a;
 }
 

@@ -1,6 +1,6 @@
-// graph/ops/reduce.cc — sum, mean or maximum over whole axes. The sum is exact where x has codes on
-// one step along the reduced axes, else taken in float64 in ascending order and rounded once; the
-// mean is that sum in float32, divided once by the count.
+// graph/ops/reduce.cc — sum, mean, maximum or minimum over whole axes. The sum is exact where x has
+// codes on one step along the reduced axes, else taken in float64 in ascending order and rounded
+// once; the mean is that sum in float32, divided once by the count.
 #include <algorithm>
 #include <bit>
 
@@ -44,10 +44,13 @@ Scale reduced_scale(const Reduce& r, const TensorType& x) {
   return Scale::constant(values.reshaped(without(r, full)));
 }
 
-int64_t count_of(const Reduce& r, const Extents& x) {
+bool is_extreme(ReduceKind kind) { return kind == ReduceKind::max || kind == ReduceKind::min; }
+
+// What a mean divides by.
+int64_t divisor_of(const Reduce& r, const Extents& x) {
   int64_t n = 1;
   for (const int64_t axis : r.axes) n *= x[static_cast<size_t>(axis)];
-  return n;
+  return std::max<int64_t>(n - r.correction, 1);
 }
 
 // Mean on a power-of-two grid: the sum's code on a grid finer by the count.
@@ -67,23 +70,31 @@ std::vector<TensorType> infer(const InferContext& c) {
   for (size_t i = 0; i < r.axes.size(); ++i) {
     check(c, r.axes[i] >= 0 && r.axes[i] < x.rank(), "axis ", r.axes[i], " is not an axis of x");
     check(c, i == 0 || r.axes[i] != r.axes[i - 1], "axis ", r.axes[i], " is there twice");
-    check(c, x.shape[static_cast<size_t>(r.axes[i])].is_static(), "axis ", r.axes[i],
-          " is the batch axis, which cannot be reduced");
-    check(c, x.shape[static_cast<size_t>(r.axes[i])].extent() >= 1, "axis ", r.axes[i],
-          " is empty");
+    const Dim d = x.shape[static_cast<size_t>(r.axes[i])];
+    check(c, d.is_static() || r.over_batch, "axis ", r.axes[i],
+          " is the batch axis, which is reduced only where over_batch says so");
+    check(c, d.is_batch() || d.extent() >= 1, "axis ", r.axes[i], " is empty");
   }
+  check(c, r.correction >= 0 && (r.correction == 0 || r.kind == ReduceKind::mean),
+        "a correction of ", r.correction, "; only a mean has one, and it is not negative");
   const Shape shape = without(r, x.shape);
   const TensorType plain{shape, Numeric::float32(), {}};
   int64_t count = 1;
-  for (const int64_t axis : r.axes) count *= x.shape[static_cast<size_t>(axis)].extent();
+  bool is_counted = true;
+  for (const int64_t axis : r.axes) {
+    const Dim d = x.shape[static_cast<size_t>(axis)];
+    is_counted = is_counted && d.is_static();
+    if (d.is_static()) count *= d.extent();
+  }
   if (r.kind == ReduceKind::mean) {
-    const auto grid = mean_grid(x, count);
+    const auto grid = is_counted && r.correction == 0 ? mean_grid(x, count) : std::nullopt;
     return {grid ? TensorType{shape, grid->numeric(), {}} : plain};
   }
   if (!x.has_codes() || !constant_along(x.scale, x.rank(), r.axes)) return {plain};
   const Scale scale = reduced_scale(r, x);
-  if (r.kind == ReduceKind::max)
+  if (is_extreme(r.kind))
     return {is_positive(x.scale) ? TensorType{shape, x.numeric, scale} : plain};
+  if (!is_counted) return {plain};
   const Numeric::Grid grid = *x.numeric.grid();
   const Numeric total = product(Numeric::integers(grid.lo, grid.hi, grid.fraction),
                                 Numeric::integers(count, count, 0));
@@ -115,12 +126,13 @@ std::vector<T> sum_up(const Reduce& r, const Extents& extents, size_t results, c
 }
 
 template <class T>
-std::vector<T> maximum(const Reduce& r, const Extents& extents, size_t results,
+std::vector<T> extreme(const Reduce& r, const Extents& extents, size_t results,
                        std::span<const T> x) {
   std::vector<T> out(results);
   std::vector<bool> seen(results, false);
   for_each_element(r, extents, [&](size_t i, size_t o) {
-    if (!seen[o] || x[i] > out[o] || x[i] != x[i]) out[o] = x[i];
+    const bool is_further = r.kind == ReduceKind::max ? x[i] > out[o] : x[i] < out[o];
+    if (!seen[o] || is_further || x[i] != x[i]) out[o] = x[i];
     seen[o] = true;
   });
   return out;
@@ -132,19 +144,19 @@ std::vector<RuntimeValue> evaluate(const EvaluateContext& c) {
   const Extents& in = x.data.extents();
   const Extents out = without(r, in);
   const auto n = static_cast<size_t>(element_count(out));
-  const int64_t count = count_of(r, in);
+  const int64_t divisor = divisor_of(r, in);
   if (wants_codes(c)) {
-    if (r.kind == ReduceKind::max) return single(result(c, out, maximum(r, in, n, x.data.i64())));
+    if (is_extreme(r.kind)) return single(result(c, out, extreme(r, in, n, x.data.i64())));
     std::vector<int64_t> codes(x.data.i64().begin(), x.data.i64().end());
     if (r.kind == ReduceKind::mean)
-      codes = codes_on(
-          x, mean_grid(x.type, count)->exponent + std::countr_zero(static_cast<uint64_t>(count)));
+      codes = codes_on(x, mean_grid(x.type, divisor)->exponent +
+                              std::countr_zero(static_cast<uint64_t>(divisor)));
     const auto sums = sum_up<uint64_t>(r, in, n, codes);
     return single(result(c, out, std::vector<int64_t>(sums.begin(), sums.end())));
   }
-  if (r.kind == ReduceKind::max) {
+  if (is_extreme(r.kind)) {
     const Tensor f = to_f32(x);
-    return single(result(c, out, maximum(r, in, n, f.f32())));
+    return single(result(c, out, extreme(r, in, n, f.f32())));
   }
   std::vector<float> y(n);
   if (x.data.dtype() == DType::i64 && constant_along(x.type.scale, x.type.rank(), r.axes)) {
@@ -160,7 +172,7 @@ std::vector<RuntimeValue> evaluate(const EvaluateContext& c) {
     for (size_t i = 0; i < n; ++i) y[i] = static_cast<float>(sums[i]);
   }
   if (r.kind == ReduceKind::mean)
-    for (float& v : y) v /= static_cast<float>(count);
+    for (float& v : y) v /= static_cast<float>(divisor);
   return single(result(c, out, std::move(y)));
 }
 
@@ -168,15 +180,19 @@ OpCounts count(const Node&, std::span<const TensorType> operands, std::span<cons
   return {.other = elements_per_sample(operands[0].shape)};
 }
 
+bool whole_batch(const Node& node) { return from_attributes<Reduce>(node.attributes).over_batch; }
+
 }  // namespace
 
 extern constinit const OpDef reduce{
     .name = "reduce",
-    .doc = "Sum, mean or maximum over whole axes, never the batch axis.",
+    .doc =
+        "Sum, mean, maximum or minimum over whole axes; the batch axis where over_batch says so.",
     .operands = kOperands,
     .attrs = attrs,
     .infer = infer,
     .evaluate = evaluate,
-    .count = count};
+    .count = count,
+    .whole_batch = whole_batch};
 
 }  // namespace qloom::ops

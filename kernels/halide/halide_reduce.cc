@@ -27,6 +27,8 @@ Verdict takes(const ReferenceSpec& spec) {
   const auto reduce = from_attributes<Reduce>(spec.attributes);
   const TensorType &x = spec.operands[0], &y = spec.results[0];
   if (reduce.axes.empty()) return Verdict::no("no axis to reduce");
+  if (reduce.correction != 0)
+    return Verdict::no("the mean divides by another number than the count");
   if (spec.outputs.size() != 1) return Verdict::no("the result is stored in two ways");
   if (halide::elements(spec) > kMostSums)
     return Verdict::no(halide::elements(spec), " sums a sample, at most ", kMostSums);
@@ -38,7 +40,8 @@ Verdict takes(const ReferenceSpec& spec) {
   if (reduce.kind != ReduceKind::mean && y.has_codes() &&
       (!x.has_codes() || x.step().f64()[0] != y.step().f64()[0]))
     return Verdict::no(x, " and ", y, " have different steps");
-  if (reduce.kind == ReduceKind::max && x.has_codes() && !y.has_codes())
+  const bool is_extreme = reduce.kind == ReduceKind::max || reduce.kind == ReduceKind::min;
+  if (is_extreme && x.has_codes() && !y.has_codes())
     return Verdict::no(x, " has codes, ", y, " has none");
   return Verdict::yes();
 }
@@ -74,7 +77,7 @@ double ns(const ReferenceSpec& spec) {
 
 extern constinit const KernelDef halide_reduce{
     .name = "halide_reduce",
-    .doc = "Sum, mean or maximum over whole axes, by Halide.",
+    .doc = "Sum, mean, maximum or minimum over whole axes, by Halide.",
     .source = "own",
     .node_op = &ops::reduce,
     .missing = halide::missing,

@@ -25,8 +25,11 @@ void pixel_sums(const ProductShape& s, const T* image, const T* w, int64_t i, in
   std::fill(sums, sums + s.outputs, T{0});
   for (int64_t r = s.rows.first_tap(i); r < s.rows.end_tap(i); ++r)
     for (int64_t t = s.columns.first_tap(j); t < s.columns.end_tap(j); ++t) {
-      const T* pixel = image + (s.rows.at(i, r) * s.columns.in + s.columns.at(j, t)) * channels;
-      const T* tap = w + (r * s.columns.taps + t) * s.inputs * s.outputs;
+      const int64_t row = s.rows.at(i, r), column = s.columns.at(j, t);
+      if (row < 0 || column < 0) continue;
+      const T* pixel = image + (row * s.columns.in + column) * channels;
+      const T* tap = w + (s.rows.stored_tap(r) * s.columns.taps + s.columns.stored_tap(t)) *
+                             s.inputs * s.outputs;
       if (s.inputs == 1 && per_group == 1) {
         add_products(sums, pixel, tap, s.outputs);
         continue;
@@ -116,7 +119,7 @@ int64_t ceil_div(int64_t n, int64_t d) { return n <= 0 ? 0 : (n + d - 1) / d; }
 
 int64_t Axis::first_tap(int64_t i) const { return ceil_div(before - i * stride, dilation); }
 int64_t Axis::end_tap(int64_t i) const {
-  return std::min(taps, ceil_div(in + before - i * stride, dilation));
+  return std::min(taps, ceil_div((in - 1) * spread + 1 + before - i * stride, dilation));
 }
 
 Axis axis_of(int64_t in, int64_t out, int64_t taps, int64_t stride, int64_t dilation,

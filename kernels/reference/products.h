@@ -13,14 +13,21 @@
 
 namespace qloom::kernels::reference {
 
-/// One spatial axis: output i and tap p meet input i·stride + p·dilation − before.
+/// One spatial axis: output i and tap p meet position i·stride + p·dilation − before of the input,
+/// whose elements lie `spread` apart (with zeros between them: a transposed convolution).
 struct Axis {
   int64_t in = 1, out = 1, taps = 1, stride = 1, dilation = 1, before = 0;
+  int64_t spread = 1;
+  bool is_flipped = false;                           ///< the kernel's last tap is the first
   [[nodiscard]] int64_t first_tap(int64_t i) const;  ///< taps in [first, end) lie inside
   [[nodiscard]] int64_t end_tap(int64_t i) const;
+  /// Element of the input; -1 between two.
   [[nodiscard]] int64_t at(int64_t i, int64_t tap) const {
-    return i * stride + tap * dilation - before;
+    const int64_t position = i * stride + tap * dilation - before;
+    if (spread == 1) return position;
+    return position % spread == 0 ? position / spread : -1;
   }
+  [[nodiscard]] int64_t stored_tap(int64_t tap) const { return is_flipped ? taps - 1 - tap : tap; }
 };
 /// Keras's padding; `out` is taken from the declared result.
 [[nodiscard]] Axis axis_of(int64_t in, int64_t out, int64_t taps, int64_t stride, int64_t dilation,

@@ -82,6 +82,13 @@ constexpr Function kFunctions[] = {
     {"hard_tanh", [](P, float x) { return two_sided(hard(0.5f, x)); }},
     {"smooth_tanh", [](P, float x) { return two_sided(hard(0.1875f, x)); }},
     {"binary_tanh", [](P, float x) { return two_sided(rounded(hard(0.5f, x))); }},
+    {"sqrt", [](P, float x) { return std::sqrt(x); }},
+    {"abs", [](P, float x) { return std::fabs(x); }},
+    {"log2", [](P, float x) { return static_cast<float>(std::log2(double{x})); }},
+    {"exp2", [](P, float x) { return static_cast<float>(std::exp2(double{x})); }},
+    {"ceil", [](P, float x) { return std::ceil(x); }},
+    {"round", [](P, float x) { return rounded(x); }},
+    {"is_positive", [](P, float x) { return x > 0 ? 1.0f : 0.0f; }},
 };
 
 class Values final : public reference::Call {

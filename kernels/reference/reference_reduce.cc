@@ -1,4 +1,4 @@
-// kernels/reference/reference_reduce.cc — sum, mean or maximum over whole axes.
+// kernels/reference/reference_reduce.cc — sum, mean, maximum or minimum over whole axes.
 // Sum: exact where x has codes on one step along the axes, else float64 in ascending order, rounded
 // once. Mean: that sum in float32, divided once by the count.
 #include <algorithm>
@@ -44,9 +44,13 @@ struct Targets {
 };
 
 template <class T>
-class Maximum final : public reference::Call {
+class Extreme final : public reference::Call {
  public:
-  explicit Maximum(const ReferenceSpec& spec) : Call(spec), x_(*this, 0), t_(spec) {}
+  explicit Extreme(const ReferenceSpec& spec)
+      : Call(spec),
+        x_(*this, 0),
+        t_(spec),
+        max_(attributes<ops::Reduce>().kind == ops::ReduceKind::max) {}
 
  private:
   void sample(const Frame& frame) const noexcept override {
@@ -55,12 +59,13 @@ class Maximum final : public reference::Call {
     for (size_t o = 0; o < t_.source.size(); ++o) y[o] = x[t_.source[o]];
     for (size_t i = 0; i < t_.target.size(); ++i) {
       T& best = y[t_.target[i]];
-      if (x[i] > best || x[i] != x[i]) best = x[i];  // NaN stays
+      if ((max_ ? x[i] > best : x[i] < best) || x[i] != x[i]) best = x[i];  // NaN stays
     }
     store(frame, y);
   }
   reference::Input<T> x_;
   Targets t_;
+  bool max_;
 };
 
 /// T: int64_t where the sum is exact, double else.
@@ -71,7 +76,8 @@ class Sum final : public reference::Call {
       : Call(spec),
         x_(*this, 0),
         t_(spec),
-        mean_(attributes<ops::Reduce>().kind == ops::ReduceKind::mean) {
+        mean_(attributes<ops::Reduce>().kind == ops::ReduceKind::mean),
+        divisor_(std::max<int64_t>(t_.count - attributes<ops::Reduce>().correction, 1)) {
     values_ = reserve_array<float>(t_.results);
     if (mean_) return;
     if constexpr (std::integral<T>)
@@ -95,20 +101,22 @@ class Sum final : public reference::Call {
       double sum = static_cast<double>(sums[o]);
       if constexpr (std::integral<T>) sum *= x_.layout().step(t_.source[static_cast<size_t>(o)]);
       y[o] = static_cast<float>(sum);
-      if (mean_) y[o] /= static_cast<float>(t_.count);
+      if (mean_) y[o] /= static_cast<float>(divisor_);
     }
     store(frame, y);
   }
   reference::Input<T> x_;
   Targets t_;
   bool mean_;
+  int64_t divisor_;
   int64_t values_ = 0;
 };
 
 std::unique_ptr<ReferenceCall> prepare(const ReferenceSpec& spec) {
   const auto r = from_attributes<ops::Reduce>(spec.attributes);
-  if (r.kind == ops::ReduceKind::max)
-    return reference::codes_or_values<Maximum<int64_t>, Maximum<float>>(spec);
+  qloom_assert(!r.over_batch, spec.kernel, " sees one sample at a time");
+  if (r.kind == ops::ReduceKind::max || r.kind == ops::ReduceKind::min)
+    return reference::codes_or_values<Extreme<int64_t>, Extreme<float>>(spec);
   const TensorType& x = spec.operands.at(0);
   if (x.has_codes() &&
       reference::step_is_constant_along(reference::Layout(x, Storage::f32()), r.axes))
@@ -124,7 +132,7 @@ double cost(const Query& query) {
 
 extern constinit const KernelDef reference_reduce{
     .name = "reference_reduce",
-    .doc = "Sum, mean or maximum over whole axes, in plain loops.",
+    .doc = "Sum, mean, maximum or minimum over whole axes, in plain loops.",
     .source = "own",
     .reference_op = &ops::reduce,
     .reference = prepare,

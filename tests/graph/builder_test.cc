@@ -95,7 +95,7 @@ TEST(BuilderErrors, SayWhatIsWrong) {
   starts(refused([](Builder& b, ValueId x) {
            return b.reduce(x, {.kind = ops::ReduceKind::sum, .axes = {0}});
          }),
-         "reduce 'reduce' (here): axis 0 is the batch axis, which cannot be reduced");
+         "reduce 'reduce' (here): axis 0 is the batch axis, which is reduced only where over_batch says so");
   starts(refused([](Builder& b, ValueId x) {
            return b.concat({x, b.input("z", {Dim::batch(), 8, 7, 4})}, -1);
          }),
@@ -300,7 +300,7 @@ TEST(Verify, CatchesBrokenGraphs) {
       std::string::npos);
   EXPECT_NE(broken([](Graph& g) {
               named(g, "w").constant.reset();
-            }).find("only constants have data, and all have"),
+            }).find("only constants and variables have data, and all have"),
             std::string::npos);
   EXPECT_NE(broken([](Graph& g) {
               named(g, "w").constant = Tensor({3, 3, 2, 5}, std::vector<int64_t>(90, 4));

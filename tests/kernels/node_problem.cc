@@ -147,7 +147,7 @@ Draw draw_concat(Random& r) {
 Draw draw_reduce(Random& r) {
   const Shape x = image(r, chance(r, 0.4));
   ops::Reduce reduce;
-  reduce.kind = static_cast<ops::ReduceKind>(between(r, 0, 2));
+  reduce.kind = static_cast<ops::ReduceKind>(between(r, 0, 3));
   reduce.keep_dims = chance(r, 0.5);
   for (int64_t a = 1; a + 1 < static_cast<int64_t>(x.size()); ++a) reduce.axes.push_back(a);
   return {to_attributes(reduce), {x}};

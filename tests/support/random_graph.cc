@@ -184,6 +184,49 @@ class Maker {
     value_ = builder_.pool(value_, p);
   }
 
+  void conv_transpose() {
+    ops::ConvTranspose c;
+    Extents kernel;
+    c.strides.clear();
+    c.dilations.clear();
+    c.padding = random_.chance(50) ? ops::Padding::same : ops::Padding::valid;
+    for (size_t i = 0; i < spatial(); ++i) {
+      kernel.push_back(random_.integer(1, 4));
+      c.strides.push_back(random_.integer(1, extent(i + 1) < 6 ? 3 : 1));
+      c.dilations.push_back(c.strides[i] == 1 && random_.chance(20) ? 2 : 1);
+    }
+    const int64_t in = channels();
+    int64_t out = random_.integer(1, 5);
+    if (random_.chance(30)) {  // depthwise
+      c.groups = in;
+      out = in;
+    }
+    kernel.push_back(in / c.groups);
+    kernel.push_back(out);
+    weights(kernel, [&](ValueId w) { return builder_.conv_transpose(value_, w, c); });
+    if (random_.chance(50)) bias();
+    if (options_.float_parts && random_.chance(30)) batch_norm();
+    if (random_.chance(80)) activation_quantizer();
+  }
+
+  void resize() {
+    ops::Resize r;
+    r.scales.clear();
+    for (size_t i = 0; i < spatial(); ++i)
+      r.scales.push_back(random_.integer(1, extent(i + 1) < 6 ? 2 : 1));
+    if (options_.float_parts && random_.chance(30)) r.interpolation = ops::Interpolation::bilinear;
+    value_ = builder_.resize(value_, r);
+  }
+
+  void slice() {
+    const auto axis =
+        static_cast<size_t>(random_.integer(1, static_cast<int64_t>(shape().size()) - 1));
+    const int64_t begin = random_.integer(0, extent(axis) - 1);
+    const int64_t count = random_.integer(1, extent(axis) - begin);
+    value_ = builder_.slice(value_,
+                            {.axis = static_cast<int64_t>(axis), .begin = begin, .count = count});
+  }
+
   // An earlier value that has the shape of this one, if there is any.
   std::optional<ValueId> partner(bool ignore_channels) {
     std::vector<ValueId> fit;
@@ -197,7 +240,7 @@ class Maker {
   }
 
   void layer() {
-    switch (random_.integer(0, 9)) {
+    switch (random_.integer(0, 12)) {
       default:
         conv();
         break;
@@ -240,6 +283,15 @@ class Maker {
       }
       case 9:
         activation_quantizer();
+        break;
+      case 10:
+        conv_transpose();
+        break;
+      case 11:
+        resize();
+        break;
+      case 12:
+        slice();
         break;
     }
     keep();

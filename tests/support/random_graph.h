@@ -20,8 +20,8 @@ struct RandomGraphOptions {
   bool data_scales = false;
 };
 
-/// A verified graph: chains of conv (padding, strides, dilation, groups, 1-D), dense, pool,
-/// quantize, batch norm, elementwise, concat, pad, … on odd shapes and widths. Equal seeds give
+/// A verified graph: chains of conv and conv_transpose (padding, strides, dilation, groups, 1-D),
+/// dense, pool, resize, slice, quantize, batch norm, elementwise, concat, pad, … on odd shapes and widths. Equal seeds give
 /// equal graphs.
 [[nodiscard]] Graph random_graph(uint64_t seed, const RandomGraphOptions& options = {});
 

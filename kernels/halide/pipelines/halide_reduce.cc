@@ -1,4 +1,4 @@
-// kernels/halide/pipelines/halide_reduce.cc: sum, mean or maximum over axes.
+// kernels/halide/pipelines/halide_reduce.cc: sum, mean, maximum or minimum over axes.
 // Parameters: kind, axes (of the sample, ascending), exact: 1 where sums are taken on codes, codes:
 // 1 where the result is one.
 #include "graph/support/error.h"
@@ -48,14 +48,16 @@ void build(PipelineBuild& b) {
   read.emplace_back(b.sample);
 
   Halide::Func sums(b.source().symbol + "_sums");
-  if (kind == "max") {
+  const bool is_max = kind == "max", is_extreme = is_max || kind == "min";
+  if (is_extreme) {
     const Expr term = exact ? b.code(0, from) : b.value(0, from);
     Place first = from;
     for (const int64_t a : axes) first[static_cast<size_t>(a)] = 0;
     sums(variables) = exact ? b.code(0, first) : b.value(0, first);
     const Expr best = sums(at);
-    sums(at) = exact ? Halide::max(best, term)
-                     : Halide::select(term > best || term != term, term, best);  // NaN stays
+    const Expr is_further = is_max ? term > best : term < best;
+    sums(at) = exact ? Halide::select(is_further, term, best)
+                     : Halide::select(is_further || term != term, term, best);  // NaN stays
   } else {
     const Expr term = exact ? b.code(0, from) : Halide::cast<double>(b.value(0, from));
     sums(variables) = Halide::cast(term.type(), 0);
@@ -72,7 +74,7 @@ void build(PipelineBuild& b) {
   b.compute_per_sample(sums);
   const Expr sum = sums(read);
   if (codes) return b.store_codes(sum);
-  if (kind == "max") return b.store_values(sum);
+  if (is_extreme) return b.store_values(sum);
   Expr y = Halide::cast<float>(exact ? Halide::cast<double>(sum) * Expr(b.input(0).step) : sum);
   if (kind == "mean") y = y / static_cast<float>(count);
   b.store_values(y);

@@ -1,0 +1,193 @@
+// graph/ops/conv_transpose.cc — the transpose of a convolution, channels last, in one or two
+// dimensions, with groups.
+//   y[j, k] = Σ_{i, c} x[i, g·C/groups + c] · kernel[p, c, k]   over inputs i and taps p with
+//   i·stride + p·dilation = j + before, in both dimensions; g is the group of output channel k
+#include <algorithm>
+
+#include "graph/ops/attributes.h"
+#include "graph/ops/geometry.h"
+#include "graph/ops/sum_of_products.h"
+#include "graph/ops_table.h"
+#include "graph/support/fields.h"
+
+namespace qloom::ops {
+namespace {
+
+constexpr OperandDef kOperands[] = {{.name = "x"}, {.name = "kernel"}};
+
+constexpr int64_t kMaxStep = int64_t{1} << 31;  // products with extents stay within int64
+
+// Two spatial axes always: the first is trivial in the 1-D case.
+struct Shape2d {
+  TransposedAxis rows, columns;
+  int64_t inputs = 1, outputs = 1, groups = 1;  // inputs: of one group
+};
+
+Shape2d shape_2d(const ConvTranspose& conv, const Extents& x, const Extents& w) {
+  Shape2d s;
+  const size_t spatial = x.size() - 2;
+  const auto axis = [&](size_t i) {
+    std::optional<int64_t> more;
+    if (!conv.output_padding.empty()) more = conv.output_padding[i];
+    return transposed_axis(x[i + 1], w[i], conv.strides[i], conv.dilations[i], conv.padding, more);
+  };
+  if (spatial == 2) s.rows = axis(0);
+  s.columns = axis(spatial - 1);
+  s.groups = conv.groups;
+  s.inputs = w[spatial];
+  s.outputs = w.back();
+  return s;
+}
+
+ConvTranspose checked(const InferContext& c) {
+  const auto conv = from_attributes<ConvTranspose>(c.node.attributes);
+  const TensorType &x = c.operands[0], &w = c.operands[1];
+  check(c, x.rank() == 3 || x.rank() == 4, "x has ", x.rank(),
+        " axes, expected [N, H, W, C] or [N, T, C]");
+  check(c, w.rank() == x.rank(), "the kernel has ", w.rank(), " axes, x has ", x.rank());
+  const auto spatial = static_cast<size_t>(x.rank() - 2);
+  check(c, conv.strides.size() == spatial && conv.dilations.size() == spatial, "strides has ",
+        conv.strides.size(), " and dilations ", conv.dilations.size(), " entries, expected ",
+        spatial);
+  check(c, conv.output_padding.empty() || conv.output_padding.size() == spatial,
+        "output_padding has ", conv.output_padding.size(), " entries, expected ", spatial);
+  for (size_t i = 0; i < spatial; ++i) {
+    check(c,
+          conv.strides[i] >= 1 && conv.dilations[i] >= 1 && conv.strides[i] < kMaxStep &&
+              conv.dilations[i] < kMaxStep,
+          "strides ", conv.strides[i], " and dilations ", conv.dilations[i],
+          " have to be positive and below 2^31");
+    check(c,
+          conv.output_padding.empty() ||
+              (conv.output_padding[i] >= 0 && conv.output_padding[i] < conv.strides[i]),
+          "an output padding has to be below its stride");
+  }
+  check(c, conv.padding != Padding::causal, "padding 'causal' has no transpose");
+  for (size_t i = 1; i < x.shape.size(); ++i)
+    check(c, x.shape[i].is_static(), "x has the batch symbol on axis ", i);
+  for (size_t i = 0; i < w.shape.size(); ++i)
+    check(c, w.shape[i].is_static() && w.shape[i].extent() >= 1, "the kernel is empty");
+  const int64_t channels = x.shape.back().extent(), inputs = w.shape[spatial].extent(),
+                outputs = w.shape.back().extent();
+  check(c, conv.groups >= 1 && outputs % conv.groups == 0, outputs,
+        " output channels are not divisible into ", conv.groups, " groups");
+  check(c, inputs * conv.groups == channels, "kernel has ", inputs, " input channels",
+        conv.groups > 1 ? join_text(" in each of ", conv.groups, " groups") : "", ", x has ",
+        channels);
+  return conv;
+}
+
+std::vector<TensorType> infer(const InferContext& c) {
+  const ConvTranspose conv = checked(c);
+  const TensorType &x = c.operands[0], &w = c.operands[1];
+  const Shape2d g = shape_2d(conv, qloom::bind(x.shape, 1), qloom::bind(w.shape, 1));
+  check(c, g.rows.out >= 1 && g.columns.out >= 1, "the result is empty");
+  Shape shape{x.shape[0]};
+  if (x.rank() == 4) shape.emplace_back(g.rows.out);
+  shape.emplace_back(g.columns.out);
+  shape.emplace_back(g.outputs);
+
+  const auto s = sum_of_products(x, w);
+  if (!s) return {{shape, Numeric::float32(), {}}};
+  // At the borders any tap may meet nothing.
+  const int64_t lo = std::min<int64_t>(s->x.lo, 0), hi = std::max<int64_t>(s->x.hi, 0);
+  // An output sees the taps of one phase: those that differ by multiples of its stride.
+  const auto phase = [](const TransposedAxis& a, int64_t tap) {
+    return tap * a.dilation % a.stride;
+  };
+  const auto k = static_cast<size_t>(g.outputs);
+  SumInterval all;
+  std::vector<uint64_t> codes;
+  if (c.constants[1]) codes = s->w_codes(*c.constants[1]->constant);
+  for (int64_t first = 0; first < std::min(g.rows.stride, g.rows.taps * g.rows.dilation); ++first)
+    for (int64_t second = 0;
+         second < std::min(g.columns.stride, g.columns.taps * g.columns.dilation); ++second) {
+      std::vector<SumInterval> sums(codes.empty() ? 1 : k);
+      for (int64_t r = 0; r < g.rows.taps; ++r)
+        for (int64_t t = 0; t < g.columns.taps; ++t) {
+          if (phase(g.rows, r) != first || phase(g.columns, t) != second) continue;
+          if (codes.empty()) {
+            SumInterval low, high;
+            low.add(s->w.lo, lo, hi);
+            high.add(s->w.hi, lo, hi);
+            sums[0].lo += std::min(low.lo, high.lo) * g.inputs;
+            sums[0].hi += std::max(low.hi, high.hi) * g.inputs;
+            continue;
+          }
+          auto at = static_cast<size_t>((r * g.columns.taps + t) * g.inputs) * k;
+          for (int64_t i = 0; i < g.inputs; ++i)
+            for (size_t o = 0; o < k; ++o) sums[o].add(static_cast<int64_t>(codes[at++]), lo, hi);
+        }
+      for (const SumInterval& one : sums)
+        all = {std::min(all.lo, one.lo), std::max(all.hi, one.hi)};
+    }
+  return {s->type(std::move(shape), all.lo, all.hi)};
+}
+
+// Sums in ascending order of (input row, input column, input channel) for each output.
+template <class T>
+std::vector<T> convolve(const Shape2d& g, int64_t samples, const std::vector<T>& x,
+                        const std::vector<T>& w) {
+  const int64_t per_group = g.outputs / g.groups, channels = g.inputs * g.groups;
+  std::vector<T> out(static_cast<size_t>(samples * g.rows.out * g.columns.out * g.outputs), T{0});
+  T* sums = out.data();
+  for (int64_t n = 0; n < samples; ++n)
+    for (int64_t i = 0; i < g.rows.out; ++i)
+      for (int64_t j = 0; j < g.columns.out; ++j, sums += g.outputs)
+        for (int64_t row = 0; row < g.rows.in; ++row)
+          for (int64_t column = 0; column < g.columns.in; ++column) {
+            const int64_t r = g.rows.tap(row, i), t = g.columns.tap(column, j);
+            if (r < 0 || t < 0) continue;
+            const T* pixel =
+                &x[static_cast<size_t>(((n * g.rows.in + row) * g.columns.in + column) * channels)];
+            const T* tap = &w[static_cast<size_t>((r * g.columns.taps + t) * g.inputs * g.outputs)];
+            for (int64_t group = 0; group < g.groups; ++group)
+              for (int64_t c = 0; c < g.inputs; ++c)
+                for (int64_t k = group * per_group; k < (group + 1) * per_group; ++k)
+                  sums[k] += pixel[group * g.inputs + c] * tap[c * g.outputs + k];
+          }
+  return out;
+}
+
+std::vector<RuntimeValue> evaluate(const EvaluateContext& c) {
+  const auto conv = from_attributes<ConvTranspose>(c.node.attributes);
+  const Extents &x = c.operands[0].data.extents(), &w = c.operands[1].data.extents();
+  const Shape2d g = shape_2d(conv, x, w);
+  Extents extents{x[0]};
+  if (x.size() == 4) extents.push_back(g.rows.out);
+  extents.push_back(g.columns.out);
+  extents.push_back(g.outputs);
+  if (wants_codes(c)) {
+    const auto s = sum_of_products(c.operands[0].type, c.operands[1].type);
+    qloom_assert(s, label(c.node), ": the operands' scales do not factor out");
+    const auto sums = convolve(g, x[0], s->x_codes(c.operands[0]), s->w_codes(c.operands[1].data));
+    return single(result(c, extents, std::vector<int64_t>(sums.begin(), sums.end())));
+  }
+  const Tensor fx = to_f32(c.operands[0]), fw = to_f32(c.operands[1]);
+  const auto sums = convolve(g, x[0], std::vector<double>(fx.f32().begin(), fx.f32().end()),
+                             std::vector<double>(fw.f32().begin(), fw.f32().end()));
+  return single(result(c, extents, std::vector<float>(sums.begin(), sums.end())));
+}
+
+// Every input meets every tap, those included whose output is cut off.
+OpCounts count(const Node&, std::span<const TensorType> operands, std::span<const TensorType>) {
+  const Shape &x = operands[0].shape, &w = operands[1].shape;
+  return {.multiply_accumulates =
+              elements_per_sample(x) / x.back().extent() * elements_per_sample(w)};
+}
+
+}  // namespace
+
+extern constinit const OpDef conv_transpose{
+    .name = "conv_transpose",
+    .doc =
+        "The transpose of a convolution of x [N, H, W, C] or [N, T, C]: exact where both operands "
+        "have codes whose scales factor out of the sum, else summed in float64 in ascending order "
+        "of the inputs and rounded once.",
+    .operands = kOperands,
+    .attrs = attrs_of<ConvTranspose>,
+    .infer = infer,
+    .evaluate = evaluate,
+    .count = count};
+
+}  // namespace qloom::ops
