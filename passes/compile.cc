@@ -4,7 +4,10 @@
 #include <cctype>
 #include <map>
 
+#include "graph/ops/attributes.h"
+#include "graph/ops_table.h"
 #include "graph/support/error.h"
+#include "graph/support/fields.h"
 #include "graph/support/float_environment.h"
 #include "passes/build_program.h"
 #include "passes/loops.h"
@@ -12,6 +15,21 @@
 
 namespace qloom::passes {
 namespace {
+
+/// What a call leaves for the next, and what it takes over the batch, only the interpreter does.
+void check_keeps_no_state(const Graph& graph) {
+  for (const NodeId id : graph.order()) {
+    const Node& node = graph.node(id);
+    const auto where = [&] {
+      return node.origins.empty() ? node.name : node.name + "' of '" + node.origins[0].to_string();
+    };
+    qloom_check(!node.is(ops::variable), "'", where(),
+                "' is state: compiled models keep none; the interpreter runs graphs that do");
+    qloom_check(!node.is(ops::reduce) || !from_attributes<ops::Reduce>(node.attributes).over_batch,
+                "'", where(),
+                "' is taken over the batch, which is not compiled; the interpreter runs it");
+  }
+}
 
 /// Code of several objects.
 class JoinedCode : public jit::Code {
@@ -149,6 +167,7 @@ std::shared_ptr<const jit::Code> load_in_memory(std::span<const std::vector<uint
 }
 
 Compilation compile(Graph graph, const CompileOptions& options) {
+  check_keeps_no_state(graph);
   const FloatEnvironment environment;  // constants are folded and tails verified as they will run
   Compilation out;
   out.certificates = certificates(graph);

@@ -10,6 +10,8 @@ constexpr const PassDef* kInference[] = {
     &hoist_from_scans,
     // Weights first: types of sums are read off the codes of constant weights.
     &fold_constants,
+    // Needs constant kernels; gives convolutions, whose weights the next one looks at.
+    &split_transposed,
     // Needs constant codes; before regions, because it decides which sums are integers.
     &refine_weight_grids,
     // Before layouts are moved: an identity between two reshapes would keep them apart.

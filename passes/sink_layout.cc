@@ -7,15 +7,57 @@
 #include "passes/edit.h"
 #include "passes/pass.h"
 
-// A reshape or permutation between a convolution and its activation keeps them from becoming one
-// region. Elementwise ops do not care in which order elements come, so they trade places:
+// A reshape, permutation or slice between a convolution and its activation keeps them from becoming
+// one region. Elementwise ops do not care in which order elements come, so they trade places:
 //   f(permute(x)) = permute(f(x))
-// with the attributes of f that name an axis, and its constants, permuted back.
+// with the attributes of f that name an axis, and its constants, permuted back. Constants along the
+// last axis pass reshapes that split it: they are repeated.
 
 namespace qloom::passes {
 namespace {
 
-bool is_layout(const Node& node) { return node.op == &ops::reshape || node.op == &ops::permute; }
+/// A slice that leaves most of its axis: what is cut off is computed in vain.
+bool keeps_most(const Graph& graph, const Node& node) {
+  const auto slice = from_attributes<ops::Slice>(node.attributes);
+  const Shape& x = graph.type(node.operands[0]).shape;
+  return slice.stride == 1 && 4 * slice.count >= 3 * x[static_cast<size_t>(slice.axis)].extent();
+}
+
+bool is_layout(const Graph& graph, const Node& node) {
+  return node.op == &ops::reshape || node.op == &ops::permute ||
+         (node.op == &ops::slice && keeps_most(graph, node));
+}
+
+/// How often a constant along the last axis of the layout's result stands along the last axis of
+/// its operand; 0 where elements of one index go to several.
+int64_t repeats(const Graph& graph, const Node& layout) {
+  const Shape &x = graph.type(layout.operands[0]).shape, &y = graph.type(layout.results[0]).shape;
+  if (x.empty() || y.empty() || !x.back().is_static() || !y.back().is_static()) return 0;
+  const int64_t before = x.back().extent(), after = y.back().extent();
+  if (layout.op == &ops::slice) return before == after ? 1 : 0;
+  return layout.op == &ops::reshape && after > 0 && before % after == 0 ? before / after : 0;
+}
+
+/// The same constant so often along its last axis.
+ValueId repeated(Graph& graph, ValueId value, int64_t times) {
+  if (times == 1) return value;
+  const Node& constant = *graph.constant_of(value);
+  TensorType type = graph.type(value);
+  const int64_t channels = constant.constant->extents().back();
+  type.shape = {Dim(channels * times)};
+  const auto tiled = [&](auto from) {
+    std::vector<std::decay_t<decltype(from[0])>> out;
+    for (int64_t i = 0; i < times; ++i) out.insert(out.end(), from.begin(), from.end());
+    return Tensor({channels * times}, std::move(out));
+  };
+  Tensor data =
+      type.has_codes() ? tiled(constant.constant->i64()) : tiled(constant.constant->f32());
+  const std::vector<Origin> origins = constant.origins;
+  const ValueId out =
+      graph.add_constant(graph.fresh_name(constant.name), std::move(data), std::move(type));
+  graph.node(graph.producer(out).id).origins = origins;
+  return out;
+}
 
 /// Constant of rank ≤ |axes| that broadcasts against permute(x): the one that broadcasts against x.
 /// Only its shape changes, so at most one extent may differ from 1.
@@ -40,7 +82,12 @@ std::optional<ValueId> constant_before(Graph& graph, ValueId value, const Node& 
   const TensorType type = graph.type(value);
   const Extents& extents = constant.constant->extents();
   if (is_scalar(extents) && type.scale.is_per_tensor() && extents.size() <= 1) return value;
-  if (layout.op != &ops::permute) return std::nullopt;
+  if (layout.op != &ops::permute) {
+    const int64_t times = repeats(graph, layout);
+    const bool along_last = !extents.empty() && channels_of_constant(extents) == extents.back();
+    if (times == 0 || !along_last || !type.scale.is_per_tensor()) return std::nullopt;
+    return repeated(graph, value, times);
+  }
   const auto axes = from_attributes<ops::Permute>(layout.attributes).axes;
   const auto moved = extents_before(extents, axes);
   if (!moved || !type.scale.is_per_tensor()) return std::nullopt;
@@ -72,7 +119,24 @@ std::optional<Swapped> swapped(Graph& graph, const Node& node, const Node& layou
     out.operands[0] = layout.operands[0];
     return out;
   }
-  if (node.op == &ops::batch_norm && permutes) {
+  if (node.op == &ops::batch_norm && !permutes) {
+    auto attributes = from_attributes<ops::BatchNorm>(node.attributes);
+    const auto rank = static_cast<int64_t>(graph.type(node.results[0]).rank());
+    const int64_t times = repeats(graph, layout);
+    if (times == 0 || (attributes.axis != -1 && attributes.axis != rank - 1)) return std::nullopt;
+    if (!attributes.inverse_quantizer.empty()) return std::nullopt;
+    for (size_t i = 1; i < out.operands.size(); ++i)
+      if (!is_constant(graph, out.operands[i]) ||
+          !graph.type(out.operands[i]).scale.is_per_tensor())
+        return std::nullopt;
+    for (size_t i = 1; i < out.operands.size(); ++i)
+      out.operands[i] = repeated(graph, out.operands[i], times);
+    attributes.axis = graph.type(layout.operands[0]).rank() - 1;
+    out.attributes = to_attributes(attributes);
+    out.operands[0] = layout.operands[0];
+    return out;
+  }
+  if (node.op == &ops::batch_norm) {
     auto attributes = from_attributes<ops::BatchNorm>(node.attributes);
     const auto axes = from_attributes<ops::Permute>(layout.attributes).axes;
     const int64_t rank = static_cast<int64_t>(axes.size());
@@ -106,7 +170,7 @@ const Node* layout_before(const Graph& graph, const Node& node) {
   for (ValueId operand : node.operands) {
     const Node& producer = graph.producer(operand);
     // A permuted value that others use too would be computed in both orders.
-    if (is_layout(producer) && graph.used_once(producer.results[0])) return &producer;
+    if (is_layout(graph, producer) && graph.used_once(producer.results[0])) return &producer;
   }
   return nullptr;
 }
@@ -152,8 +216,8 @@ int run(Graph& graph, const PassContext&) {
 extern constinit const PassDef sink_layout{
     .name = "sink_layout",
     .doc =
-        R"(Moves reshapes and permutations behind elementwise ops, so that what follows a convolution
-              follows it directly.
+        R"(Moves reshapes, permutations and slices behind elementwise ops, so that what follows a
+              convolution follows it directly.
               quantize(reshape(conv(x, w)))  →  reshape(quantize(conv(x, w)))
               Needs: no other user of the reshape; scales and constants that the move does not shuffle.
               Gives: no elementwise op after a layout op where they can trade places. Permutations meet
