@@ -105,6 +105,17 @@ void apply_pruning_masks(KerasModel& model) {
   }
 }
 
+void order_folded_weights(KerasModel& model) {
+  for (KerasLayer& l : model.layers) {
+    if (!l.class_name.ends_with("Batchnorm")) continue;
+    const auto counter = std::ranges::find_if(l.weights, [](const KerasWeight& w) {
+      return is_called(variable_of(w.name), "iteration");
+    });
+    if (counter == l.weights.end() || l.weights.end() - counter < 3) continue;
+    std::rotate(counter, counter + 1, l.weights.end() - 2);
+  }
+}
+
 void assign_weights(KerasModel& model,
                     const std::function<bool(const KerasLayer&)>& needs_weights) {
   std::vector<KerasLayer*> layers;

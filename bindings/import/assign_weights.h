@@ -23,6 +23,10 @@ void split_nested_weights(KerasModel& model);
 /// Source: TensorFlow Model Optimization, pruning_wrapper.py, `call`.
 void apply_pruning_masks(KerasModel& model);
 
+/// Puts the step counter of folded layers where QKeras on Keras 2 lists it: in front of the moving
+/// statistics (Keras 3 lists it before gamma).
+void order_folded_weights(KerasModel& model);
+
 /// Throws UserError naming layer, weight and index of the first value that is NaN or infinite.
 void check_finite(const KerasModel& model);
 

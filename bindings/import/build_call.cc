@@ -79,8 +79,8 @@ ValueId common_mask(Builder& builder, std::span<const BuiltValue> inputs, const 
 }  // namespace
 
 BuiltValue build_call(Builder& builder, const KerasModel& model, const KerasLayer& layer,
-                      size_t call_index, std::span<const BuiltValue> inputs,
-                      const WeightFill& fill) {
+                      size_t call_index, std::span<const BuiltValue> inputs, const WeightFill& fill,
+                      BuildMode mode) {
   const KerasCall& call = layer.calls[call_index];
   const LayerDef& def = *find_layer(layer.class_name);
   const std::string owner = model.describe(layer);
@@ -109,7 +109,8 @@ BuiltValue build_call(Builder& builder, const KerasModel& model, const KerasLaye
     std::optional<ValueId> mask;
     if (has_mask && (def.mask == MaskUse::passes || def.mask == MaskUse::builds))
       mask = common_mask(builder, inputs, name + "/mask");
-    LayerBuilder layer_builder(builder, model, layer, def, call, std::move(ids), name, fill, mask);
+    LayerBuilder layer_builder(builder, model, layer, def, call, std::move(ids), name, fill, mode,
+                               mask);
     BuiltValue built{.id = def.build(layer_builder)};
     built.mask = layer_builder.mask();
     built.more = std::move(layer_builder.more);

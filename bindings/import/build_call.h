@@ -29,11 +29,11 @@ void check_keys(const KerasModel& model, const KerasLayer& layer, const LayerDef
 [[nodiscard]] size_t expected_weights(const KerasModel& model, const KerasLayer& layer);
 
 /// Adds the ops of call number `call` of the layer, whose class must be supported, and gives its
-/// value. `inputs` are those of the call. `fill`: see LayerBuilder. Throws UserError that begins
-/// with `model.describe(layer)`.
+/// value. `inputs` are those of the call. `fill`, `mode`: see LayerBuilder. Throws UserError that
+/// begins with `model.describe(layer)`.
 [[nodiscard]] BuiltValue build_call(Builder& builder, const KerasModel& model,
                                     const KerasLayer& layer, size_t call,
-                                    std::span<const BuiltValue> inputs,
-                                    const WeightFill& fill = {});
+                                    std::span<const BuiltValue> inputs, const WeightFill& fill = {},
+                                    BuildMode mode = {});
 
 }  // namespace qloom::keras

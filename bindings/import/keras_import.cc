@@ -37,8 +37,8 @@ void check_supported(const KerasModel& model) {
 // The graph of one model, layer by layer.
 class Importer {
  public:
-  explicit Importer(const KerasModel& model)
-      : model_(model), builder_(model.name), values_(model.layers.size()) {
+  Importer(const KerasModel& model, keras::BuildMode mode)
+      : model_(model), mode_(mode), builder_(model.name), values_(model.layers.size()) {
     for (size_t k = 0; k < model.layers.size(); ++k) {
       index_.emplace(model.layers[k].name, k);
       values_[k].resize(model.layers[k].calls.size());
@@ -82,7 +82,7 @@ class Importer {
     std::vector<BuiltValue> inputs;
     for (const InputRef& input : layer.calls[ref.call].inputs)
       inputs.push_back(value(input, model_.describe(layer) + ": inbound_nodes"));
-    result = keras::build_call(builder_, model_, layer, ref.call, inputs);
+    result = keras::build_call(builder_, model_, layer, ref.call, inputs, {}, mode_);
   }
 
   void split_softmax() {
@@ -96,6 +96,7 @@ class Importer {
   }
 
   const KerasModel& model_;
+  keras::BuildMode mode_;
   Builder builder_;
   std::map<std::string_view, size_t> index_;
   std::vector<std::vector<std::optional<BuiltValue>>> values_;
@@ -111,6 +112,7 @@ Graph import_keras(const KerasModel& described, const ImportOptions& options) {
     keras::assign_weights(model,
                           [&](const KerasLayer& l) { return expected_weights(model, l) > 0; });
     keras::apply_pruning_masks(model);
+    keras::order_folded_weights(model);
   }
   for (const KerasLayer& l : model.layers) {
     const size_t expected = expected_weights(model, l);
@@ -121,7 +123,9 @@ Graph import_keras(const KerasModel& described, const ImportOptions& options) {
   if (options.notes != nullptr) {
     options.notes->insert(options.notes->end(), model.notes.begin(), model.notes.end());
   }
-  return Importer(model).run(options);
+  const bool training = options.phase == Phase::training;
+  return Importer(model, {.training = training, .keep_state = training || options.keep_state})
+      .run(options);
 }
 
 void set_weights(KerasModel& model, std::vector<KerasWeight> weights) {
@@ -138,6 +142,7 @@ void set_weights(KerasModel& model, std::vector<KerasWeight> weights) {
   }
   qloom_check(next == weights.size(), model.file, ": ", weights.size() - next,
               " weights belong to no layer");
+  keras::order_folded_weights(model);
   model.weight_groups.clear();
   model.has_weights = true;
 }

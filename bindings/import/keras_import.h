@@ -1,5 +1,6 @@
 #pragma once
 
+#include <cstdint>
 #include <string>
 #include <vector>
 
@@ -9,12 +10,21 @@
 
 namespace qloom {
 
+/// Inference, or a step of training without the optimizer: batch statistics and their moving
+/// averages, ranges that adapt, delays. The phase is chosen when the graph is built.
+enum class Phase : uint8_t { inference, training };
+
 struct ImportOptions {
   /// Switches of constant folding and automatic scales: "eager", "predict" or "predict_onednn".
   std::string evaluation = "predict";
   /// A network that ends in a softmax (an Activation, Softmax or QActivation layer, or the
   /// activation of the last dense layer) gets its input as a further output named "logits".
   bool split_softmax = false;
+  Phase phase = Phase::inference;
+  /// What calls update (moving averages, adaptive ranges, counters) is state of the graph, called
+  /// "layer/variable", that starts as the file has it. Always so in the training phase. Else it is
+  /// constant at inference. States of recurrent layers that say `stateful` are kept in any case.
+  bool keep_state = false;
   /// If given, receives what a user should know, a sentence each: weights matched by position,
   /// weights that are not used.
   std::vector<std::string>* notes = nullptr;

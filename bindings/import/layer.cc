@@ -122,7 +122,8 @@ bool is_identity(const QuantizerOrFunction& what) {
 
 LayerBuilder::LayerBuilder(Builder& graph_builder, const KerasModel& model, const KerasLayer& layer,
                            const LayerDef& def, const KerasCall& call, std::vector<ValueId> inputs,
-                           std::string name, WeightFill fill, std::optional<ValueId> mask)
+                           std::string name, WeightFill fill, BuildMode mode,
+                           std::optional<ValueId> mask)
     : graph(graph_builder),
       model_(model),
       layer_(layer),
@@ -132,7 +133,12 @@ LayerBuilder::LayerBuilder(Builder& graph_builder, const KerasModel& model, cons
       inputs_(std::move(inputs)),
       name_(std::move(name)),
       fill_(std::move(fill)),
+      mode_(mode),
       mask_(mask) {}
+
+std::string state_name(const KerasLayer& layer, std::string_view variable) {
+  return layer.name + "/" + std::string(variable);
+}
 
 LayerBuilder LayerBuilder::part(Builder& into, const KerasLayer& layer, const LayerDef& def,
                                 std::vector<ValueId> inputs, std::string prefix,
@@ -142,7 +148,7 @@ LayerBuilder LayerBuilder::part(Builder& into, const KerasLayer& layer, const La
     fill = [prefix, all = fill_](std::string_view weight_name, const Extents& shape) {
       return all(prefix + std::string(weight_name), shape);
     };
-  return {into, model_, layer, def, call_, std::move(inputs), name_, std::move(fill), mask};
+  return {into, model_, layer, def, call_, std::move(inputs), name_, std::move(fill), mode_, mask};
 }
 
 KerasLayer LayerBuilder::part_layer(const ConfigView& object, const LayerDef& def,
@@ -191,24 +197,44 @@ ops::Padding LayerBuilder::padding(bool allow_causal) const {
   padding.fail_expected(allow_causal ? "'valid', 'same' or 'causal'" : "'valid' or 'same'");
 }
 
-ValueId LayerBuilder::weight(std::string_view weight_name, const Extents& expected,
-                             std::string_view axes) {
+Tensor LayerBuilder::weight_value(std::string_view weight_name, const Extents& expected,
+                                  std::string_view axes) const {
   const std::vector<std::string_view> names = def_.weights(config_);
   const auto index =
       static_cast<size_t>(std::find(names.begin(), names.end(), weight_name) - names.begin());
   qloom_assert(index < names.size(), "weight ", weight_name, " is not in the list of its layer");
-  if (layer_.weights.empty() && fill_)
-    return graph.constant(name(weight_name), fill_(weight_name, expected));
+  if (layer_.weights.empty() && fill_) return fill_(weight_name, expected);
   if (index >= layer_.weights.size()) {
     fail(join_text("the file has ", layer_.weights.size(), " weights, expected ", names.size(),
                    "; ", weight_name, " is missing"));
   }
   const KerasWeight& w = layer_.weights[index];
-  if (w.shape != expected) {
+  // A number has the shape [] in files and [1] in lists of variables.
+  const bool is_number = expected.empty() && w.values.size() == 1;
+  if (w.shape != expected && !is_number) {
     fail(join_text(weight_name, " (", w.name, ") has shape ", text_of(w.shape), ", expected ",
                    text_of(expected), " (", axes, ")"));
   }
-  return graph.constant(name(weight_name), Tensor(w.shape, w.values));
+  return Tensor(expected, w.values);
+}
+
+ValueId LayerBuilder::weight(std::string_view weight_name, const Extents& expected,
+                             std::string_view axes) {
+  return graph.constant(name(weight_name), weight_value(weight_name, expected, axes));
+}
+
+ValueId LayerBuilder::statistic(std::string_view weight_name, const Extents& expected,
+                                std::string_view axes) {
+  if (!keeps_state()) return weight(weight_name, expected, axes);
+  return state(weight_name, weight_value(weight_name, expected, axes));
+}
+
+ValueId LayerBuilder::state(std::string_view variable, Tensor initial, bool per_sample) {
+  return graph.variable(state_name(layer_, variable), std::move(initial), per_sample);
+}
+
+void LayerBuilder::set_state(std::string_view variable, ValueId value) {
+  graph.assign(state_name(layer_, variable), value);
 }
 
 QuantizerOrFunction read_quantizer(const ConfigView& v, std::string_view fallback) {
@@ -273,6 +299,10 @@ ValueId LayerBuilder::activate(ValueId x, const QuantizerOrFunction& activation,
   const ops::Activation relu6{.function = "relu", .max_value = 6.0};
   const ValueId y = graph.activation(graph.add(x, three, name("add_three")), relu6, name("relu6"));
   return graph.elementwise(ops::Elementwise::divide, y, six, node_name);
+}
+
+ValueId LayerBuilder::named(ValueId x) {
+  return graph.activation(x, {.function = "linear"}, name_);
 }
 
 ValueId LayerBuilder::to_channels_last(ValueId x) {

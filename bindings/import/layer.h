@@ -39,6 +39,8 @@ struct LayerDef {
   /// True when the layer treats all positions of all axes but the last alike, so that
   /// TimeDistributed changes nothing.
   bool is_per_position = false;
+  /// What the training phase does otherwise than inference, for the README; "": nothing.
+  std::string_view training = "";
   /// Names of the variables in the order of the file; null: the layer has none.
   std::vector<std::string_view> (*weights)(const ConfigView& config) = nullptr;
   /// Adds the ops. Throws UserError; the importer puts file, layer and class in front.
@@ -58,12 +60,22 @@ using WeightFill = std::function<Tensor(std::string_view name, const Extents& sh
 [[nodiscard]] QuantizerOrFunction read_quantizer(const ConfigView& v,
                                                  std::string_view fallback = "");
 
+/// What a graph is built for. Graphs of one model share their state by name.
+struct BuildMode {
+  bool training = false;    ///< the phase: statistics of the batch, delays, random draws
+  bool keep_state = false;  ///< what calls update are variables; else constants, as they are now
+};
+
+/// The state that holds a variable of the layer: "layer/moving_mean".
+[[nodiscard]] std::string state_name(const KerasLayer& layer, std::string_view variable);
+
 /// What a build function works with: the layer's configuration, inputs and weights, and the graph.
 class LayerBuilder {
  public:
   LayerBuilder(Builder& graph, const KerasModel& model, const KerasLayer& layer,
                const LayerDef& def, const KerasCall& call, std::vector<ValueId> inputs,
-               std::string name, WeightFill fill = {}, std::optional<ValueId> mask = {});
+               std::string name, WeightFill fill = {}, BuildMode mode = {},
+               std::optional<ValueId> mask = {});
 
   /// A layer within this one (a cell, one direction of two), which builds into `into`. Of this
   /// layer's variables it has those called `prefix` + name; `layer` must live as long as the
@@ -122,6 +134,17 @@ class LayerBuilder {
   /// A variable as a constant, its shape checked. `axes` says in the message where the shape comes
   /// from ("kernel_size, input channels / groups, filters").
   ValueId weight(std::string_view weight_name, const Extents& expected, std::string_view axes);
+  /// True in the training phase, unless the layer is frozen: QKeras's `training`.
+  [[nodiscard]] bool is_training() const {
+    return mode_.training && config_["trainable"].bool_or(true);
+  }
+  [[nodiscard]] bool keeps_state() const { return mode_.keep_state; }
+  /// A variable that calls update: like `weight`, but state where the graph keeps it.
+  ValueId statistic(std::string_view weight_name, const Extents& expected, std::string_view axes);
+  /// State of the layer that no file holds; as far as this graph has come (Builder::variable).
+  ValueId state(std::string_view variable, Tensor initial, bool per_sample = false);
+  /// From here on the state has this value.
+  void set_state(std::string_view variable, ValueId value);
   /// `read_quantizer` of a key.
   [[nodiscard]] QuantizerOrFunction quantizer(std::string_view key,
                                               std::string_view fallback = "") const;
@@ -141,6 +164,9 @@ class LayerBuilder {
   }
   /// The same with the name of the last node.
   ValueId activate(ValueId x, const QuantizerOrFunction& activation, const std::string& node_name);
+
+  /// The value under the layer's name: where the last node of a formula has a name of its own.
+  ValueId named(ValueId x);
 
   /// [N, C, spatial…] ↔ [N, spatial…, C].
   ValueId to_channels_last(ValueId x);
@@ -164,7 +190,12 @@ class LayerBuilder {
   std::vector<ValueId> inputs_;
   std::string name_;
   WeightFill fill_;
+  BuildMode mode_;
   std::optional<ValueId> mask_;
+
+  /// The variable's value as the file has it, its shape checked.
+  [[nodiscard]] Tensor weight_value(std::string_view weight_name, const Extents& expected,
+                                    std::string_view axes) const;
 };
 
 /// True when applying it changes nothing: none, or Keras's linear.

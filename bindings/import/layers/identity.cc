@@ -10,7 +10,14 @@ constexpr std::string_view kClasses[] = {
 constexpr std::string_view kIgnored[] = {"rate",        "noise_shape", "seed", "stddev",
                                          "data_format", "l1",          "l2"};
 
-ValueId build(LayerBuilder& layer) { return layer.input(); }
+ValueId build(LayerBuilder& layer) {
+  const bool is_nothing = layer.class_name() == "Identity" ||
+                          layer.class_name() == "ActivityRegularization" ||
+                          layer.config("rate").real_or(0) == 0;
+  if (layer.is_training() && !is_nothing)
+    layer.fail("its random draws in the training phase are not supported");
+  return layer.input();
+}
 
 }  // namespace
 
@@ -20,6 +27,7 @@ extern constinit const LayerDef identity{.class_names = kClasses,
                                          .ignored = kIgnored,
                                          .mask = MaskUse::passes,
                                          .is_per_position = true,
+                                         .training = "random draws are refused",
                                          .build = build};
 
 }  // namespace qloom::keras::layers
