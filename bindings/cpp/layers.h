@@ -5,61 +5,15 @@
 // configuration that Keras would save. A class without a struct is used with `Layer`.
 #pragma once
 
-#include <algorithm>
-#include <array>
-#include <concepts>
 #include <cstdint>
 #include <optional>
 #include <string>
-#include <string_view>
-#include <utility>
 #include <vector>
 
-#include "bindings/cpp/argument.h"
+#include "bindings/cpp/composite_layers.h"
+#include "bindings/cpp/layer_struct.h"
 
 namespace qloom {
-
-/// A layer as Keras describes it: a class that bindings/import knows, and its configuration.
-///   Layer{"ThresholdedReLU", {{"theta", 0.5}}}
-struct Layer {
-  std::string class_name;
-  ConfigValue::Object config = {};
-};
-
-/// A struct that stands for one layer class.
-template <class T>
-concept LayerStruct = requires {
-  { T::kClass } -> std::convertible_to<std::string_view>;
-};
-
-template <LayerStruct T>
-[[nodiscard]] Layer to_layer(const T& layer) {
-  return {std::string(std::string_view(T::kClass)),
-          std::get<ConfigValue::Object>(to_config(layer).value)};
-}
-
-/// A layer or cell as the argument of another: a struct, a `Layer`, or none.
-class LayerArgument {
- public:
-  LayerArgument() = default;  ///< not said
-  LayerArgument(const Layer& layer)
-      : config_(ConfigValue::Object{{"class_name", layer.class_name}, {"config", layer.config}}) {}
-  template <LayerStruct L>
-  LayerArgument(const L& layer) : LayerArgument(to_layer(layer)) {}
-  /// What a Keras configuration says; none where nothing is said.
-  [[nodiscard]] const std::optional<ConfigValue>& config() const { return config_; }
-
- private:
-  std::optional<ConfigValue> config_;
-};
-
-/// A class name as a template argument.
-template <size_t n>
-struct ClassName {
-  constexpr ClassName(const char (&text)[n]) { std::copy_n(text, n, characters.begin()); }
-  constexpr operator std::string_view() const { return {characters.data(), n - 1}; }
-  std::array<char, n> characters{};
-};
 
 namespace qkeras {
 
@@ -257,6 +211,21 @@ struct QBatchNormalization {
   }
 };
 
+/// Each sample normalized along its own axis. Weights: gamma (if scale), beta (if center).
+struct LayerNormalization {
+  static constexpr ClassName kClass = "LayerNormalization";
+  int64_t axis = -1;
+  double epsilon = 1e-3;
+  bool center = true;
+  bool scale = true;
+  void fields(auto&& f) const {
+    f("axis", axis);
+    f("epsilon", epsilon);
+    f("center", center);
+    f("scale", scale);
+  }
+};
+
 /// Maximum or mean over windows; strides not said are the window.
 template <ClassName kName>
 struct Pooling {
@@ -356,6 +325,69 @@ struct Reshape {
   std::vector<int64_t> target_shape = {};
   void fields(auto&& f) const { f("target_shape", target_shape); }
 };
+/// Axes in another order, counted from 1 behind the batch axis.
+struct Permute {
+  static constexpr ClassName kClass = "Permute";
+  std::vector<int64_t> dims = {};
+  void fields(auto&& f) const { f("dims", dims); }
+};
+/// [N, C] → [N, n, C].
+struct RepeatVector {
+  static constexpr ClassName kClass = "RepeatVector";
+  int64_t n = 1;
+  void fields(auto&& f) const { f("n", n); }
+};
+/// [N, …] token numbers → [N, …, output_dim]. Weights: embeddings [input_dim, output_dim].
+struct Embedding {
+  static constexpr ClassName kClass = "Embedding";
+  int64_t input_dim = 1;
+  int64_t output_dim = 1;
+  void fields(auto&& f) const {
+    f("input_dim", input_dim);
+    f("output_dim", output_dim);
+  }
+};
+/// Products of two inputs, summed along an axis of each; `normalize`: of unit length there.
+struct Dot {
+  static constexpr ClassName kClass = "Dot";
+  std::vector<int64_t> axes = {-1, -1};
+  bool normalize = false;
+  void fields(auto&& f) const {
+    f("axes", axes);
+    f("normalize", normalize);
+  }
+};
+/// Elements off both ends of the spatial axes.
+template <ClassName kName>
+struct Cropping {
+  static constexpr ClassName kClass = kName;
+  PaddingCells cropping = 1;
+  std::string data_format = "channels_last";
+  void fields(auto&& f) const {
+    f("cropping", cropping);
+    f("data_format", data_format);
+  }
+};
+using Cropping1D = Cropping<"Cropping1D">;
+using Cropping2D = Cropping<"Cropping2D">;
+/// Spatial axes `size` times as long, repeated.
+struct UpSampling1D {
+  static constexpr ClassName kClass = "UpSampling1D";
+  int64_t size = 2;
+  void fields(auto&& f) const { f("size", size); }
+};
+/// Spatial axes `size` times as long: interpolation "nearest" or "bilinear".
+struct UpSampling2D {
+  static constexpr ClassName kClass = "UpSampling2D";
+  Sizes size = 2;
+  std::string data_format = "channels_last";
+  std::string interpolation = "nearest";
+  void fields(auto&& f) const {
+    f("size", size);
+    f("data_format", data_format);
+    f("interpolation", interpolation);
+  }
+};
 /// Zeros around the spatial axes.
 template <ClassName kName>
 struct ZeroPadding {
@@ -387,6 +419,25 @@ struct LeakyReLU {
   static constexpr ClassName kClass = "LeakyReLU";
   double alpha = 0.3;
   void fields(auto&& f) const { f("alpha", alpha); }
+};
+/// x where x > 0, else alpha · (e^x − 1).
+struct ELU {
+  static constexpr ClassName kClass = "ELU";
+  double alpha = 1;
+  void fields(auto&& f) const { f("alpha", alpha); }
+};
+/// x where x > theta, else 0.
+struct ThresholdedReLU {
+  static constexpr ClassName kClass = "ThresholdedReLU";
+  double theta = 1;
+  void fields(auto&& f) const { f("theta", theta); }
+};
+/// x where x > 0, else alpha · x, with learned slopes: one per element, or one along each of
+/// `shared_axes` (counted from 1). Weights: alpha.
+struct PReLU {
+  static constexpr ClassName kClass = "PReLU";
+  std::optional<std::vector<int64_t>> shared_axes = {};
+  void fields(auto&& f) const { f("shared_axes", shared_axes); }
 };
 /// exp(x) / sum of exp along an axis.
 struct Softmax {

@@ -40,7 +40,9 @@ Tensor glorot_uniform(const Extents& shape, uint64_t seed) {
 
 Tensor initial_value(std::string_view variable, const Extents& shape, uint64_t seed) {
   if (variable == "gamma" || variable == "moving_variance") return Tensor::filled(shape, 1.0F);
-  if (variable.ends_with("kernel")) return glorot_uniform(shape, seed);
+  if (variable == "iteration" || variable == "step") return Tensor::filled(shape, -1.0F);
+  if (variable.ends_with("kernel") || variable == "weight" || variable == "embeddings")
+    return glorot_uniform(shape, seed);
   return Tensor::filled(shape, 0.0F);
 }
 

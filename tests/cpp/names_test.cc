@@ -30,14 +30,19 @@ using Quantizers = List<bernoulli, binary, quantized_bits, quantized_bits_learna
 
 using Layers =
     List<Activation, ActivityRegularization, Add, AlphaDropout, Average, AveragePooling1D,
-         AveragePooling2D, BatchNormalization, Bidirectional, Concatenate, Conv1D, Conv2D, Dense,
-         DepthwiseConv2D, Dropout, Flatten, GaussianDropout, GaussianNoise, GlobalAveragePooling1D,
-         GlobalAveragePooling2D, GlobalMaxPooling1D, GlobalMaxPooling2D, GRU, Identity, LeakyReLU,
-         LSTM, Masking, MaxPooling1D, MaxPooling2D, Maximum, Minimum, Multiply, QActivation,
-         QAveragePooling2D, QBatchNormalization, QBidirectional, QConv1D, QConv2D, QDense,
-         QDepthwiseConv2D, QGRU, QLSTM, QSimpleRNN, QGlobalAveragePooling2D, ReLU, Rescaling,
-         Reshape, RNN, SimpleRNN, Softmax, SpatialDropout1D, SpatialDropout2D, Subtract,
-         ZeroPadding1D, ZeroPadding2D>;
+         AveragePooling2D, BatchNormalization, Bidirectional, Concatenate, Conv1D, Conv1DTranspose,
+         Conv2D, Conv2DTranspose, Cropping1D, Cropping2D, Dense, DepthwiseConv2D, Dot, Dropout, ELU,
+         Embedding, Flatten, GaussianDropout, GaussianNoise, GlobalAveragePooling1D,
+         GlobalAveragePooling2D, GlobalMaxPooling1D, GlobalMaxPooling2D, GRU, Identity,
+         LayerNormalization, LeakyReLU, LSTM, Masking, Maximum, MaxPooling1D, MaxPooling2D, Minimum,
+         Multiply, Permute, PReLU, QActivation, QAdaptiveActivation, QAveragePooling2D,
+         QBatchNormalization, QBidirectional, QConv1D, QConv2D, QConv2DBatchnorm, QConv2DTranspose,
+         QDense, QDenseBatchnorm, QDepthwiseConv2D, QDepthwiseConv2DBatchnorm,
+         QDepthwiseConv2DTranspose, QGlobalAveragePooling2D, QGRU, QLSTM, QScaleShift,
+         QSeparableConv1D, QSeparableConv2D, QSeparableConv2DTranspose, QSimpleRNN, ReLU,
+         RepeatVector, Rescaling, Reshape, RNN, SeparableConv1D, SeparableConv2D, SimpleRNN,
+         Softmax, SpatialDropout1D, SpatialDropout2D, Subtract, ThresholdedReLU, UpSampling1D,
+         UpSampling2D, ZeroPadding1D, ZeroPadding2D>;
 
 TEST(QuantizerStructs, HaveQKerasArgumentsInOrderWithDefaults) {
   std::set<std::string_view> seen;
