@@ -8,6 +8,7 @@
 #include "bindings/golden/bundle.h"
 #include "bindings/import/keras_description.h"
 #include "graph/graph.h"
+#include "graph/interpret.h"
 #include "tests/golden/runner.h"
 
 namespace qloom::golden {
@@ -30,6 +31,11 @@ struct Call {
 /// the largest magnitude (1 at least). Empty, or the first difference.
 [[nodiscard]] std::string compare_call(const Graph& graph, const Call& call, bool exact,
                                        const RunOptions& options);
+
+/// The same in the interpreter alone, with state: `state` is changed as the call does. `relative`:
+/// of the largest magnitude (1 at least); 0: equal bits.
+[[nodiscard]] std::string compare_with_state(const Graph& graph, const Call& call, double relative,
+                                             State& state);
 
 /// The file beside the bundle or under the root; "" when it is in neither.
 [[nodiscard]] std::string find_file(const Bundle& bundle, const RunOptions& options,
