@@ -4,6 +4,7 @@
 #include <cstdio>
 
 #include "bindings/report/qtools_json.h"
+#include "bindings/report/sound.h"
 #include "bindings/report/table.h"
 #include "graph/support/error.h"
 
@@ -20,13 +21,6 @@ std::string format(const char* pattern, Values... values) {
   std::array<char, 400> text{};
   std::snprintf(text.data(), text.size(), pattern, values...);
   return text.data();
-}
-
-/// pJ with two decimals and grouped thousands.
-std::string picojoules(double value) {
-  const std::string text = format("%.2f", value);
-  const size_t point = text.find('.');
-  return grouped(std::stoll(text.substr(0, point))) + text.substr(point);
 }
 
 /// The first of some parts that the layer has.
@@ -127,7 +121,16 @@ std::string short_text(const qtools::QtoolsType& t) {
   return join_text("f", t.bits);
 }
 
+std::string picojoules(double value) {
+  const std::string text = format("%.2f", value);
+  const size_t point = text.find('.');
+  return grouped(std::stoll(text.substr(0, point))) + text.substr(point);
+}
+
 std::string to_text(const ModelStats& stats, size_t width) {
+  const std::string title = stats.name + ": types by the rules of " + stats.rules +
+                            ", energy of process " + stats.process;
+  if (stats.sound) return to_text(*stats.sound, title, width);
   Table table({"layer", "input", "weights", "by", "product", "sum", "output", "ops", "pJ"});
   std::map<std::string, double> energies;
   for (const qtools::LayerEnergy& e : stats.energy.layers) energies[e.name] = e.counted();
@@ -139,8 +142,7 @@ std::string to_text(const ModelStats& stats, size_t width) {
   table.add_rule();
   table.add(
       {"all", "", "", "", "", "", "", grouped(operations), grouped(stats.energy.counted_sum())});
-  std::string out = stats.name + ": types by the rules of " + stats.rules + ", energy of process " +
-                    stats.process + "\n\n" + table.to_string(width);
+  std::string out = title + "\n\n" + table.to_string(width);
   const qtools::Roofline& r = stats.roofline;
   const auto bytes = [](double n) { return grouped(static_cast<int64_t>(n)) + " bytes"; };
   out += join_text("\nweights      ", bytes(static_cast<double>(r.weight_bytes)), ", as float32 ",
@@ -169,14 +171,14 @@ std::string to_text(const ModelStats& stats, size_t width) {
 
 std::string energy_text(const ModelStats& stats, size_t width) {
   Table table({"layer", "inputs", "outputs", "parameters", "operations", "counted"});
-  for (const qtools::LayerEnergy& e : stats.energy.layers) {
+  const qtools::EnergyReport& energy = stats.sound ? stats.sound->energy : stats.energy;
+  for (const qtools::LayerEnergy& e : energy.layers) {
     const std::array<double, 4> v = e.rounded();
     table.add({e.name, picojoules(v[0]), picojoules(v[1]), picojoules(v[2]), picojoules(v[3]),
                picojoules(e.counted())});
   }
   table.add_rule();
-  table.add(
-      {"all", "", "", "", grouped(stats.energy.total_cost()), grouped(stats.energy.counted_sum())});
+  table.add({"all", "", "", "", grouped(energy.total_cost()), grouped(energy.counted_sum())});
   return "pJ a sample: reads of inputs, writes of outputs, reads of parameters, arithmetic\n\n" +
          table.to_string(width);
 }
@@ -250,6 +252,12 @@ Json to_json(const ModelStats& stats, bool qstats) {
              {"weight_in_bytes_float", r.weight_bytes_float},
              {"activation_in_bytes_float", r.activation_bytes_float}}},
            {"passed_through", stats.map.passed_through}};
+  if (stats.sound) {
+    out["sound"] = to_json(*stats.sound);
+    Json sound_energy = to_json(stats.sound->energy);
+    sound_energy["counted_sum"] = stats.sound->energy.counted_sum();
+    out["sound"]["energy"] = sound_energy;
+  }
   std::vector<qtools::Refusal> refusals = all_refusals(stats);
   if (qstats) {
     const qtools::Estimate estimate = estimate_operations(stats.unfolded);

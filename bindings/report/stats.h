@@ -12,7 +12,11 @@ namespace qloom::report {
 /// "relu_po2(4)": powers of two; "ternary", "±1", "0/1", "f32".
 [[nodiscard]] std::string short_text(const qtools::QtoolsType& type);
 
-/// A row for each layer, totals, and what QTools would refuse. `width`: see Table::to_string.
+/// pJ with two decimals and grouped thousands.
+[[nodiscard]] std::string picojoules(double value);
+
+/// By the rules that were chosen: a row for each layer, totals, and what QTools would refuse.
+/// `width`: see Table::to_string.
 [[nodiscard]] std::string to_text(const ModelStats& stats, size_t width = 0);
 /// The four costs of each layer in pJ.
 [[nodiscard]] std::string energy_text(const ModelStats& stats, size_t width = 0);
@@ -20,7 +24,8 @@ namespace qloom::report {
 [[nodiscard]] std::string qstats_text(const ModelStats& stats);
 /// What each layer of a pipeline gets.
 [[nodiscard]] std::string to_text(const qtools::Parallelism& parallelism, size_t width = 0);
-/// All of it: QTools's map and energies, roofline numbers, refusals; with `qstats` the older
+/// All of it: the rules' own report under "sound" where these were chosen; QTools's map and
+/// energies, roofline numbers, refusals; with `qstats` the older
 /// statistics, which quantize all weights.
 [[nodiscard]] nlohmann::ordered_json to_json(const ModelStats& stats, bool qstats = false);
 

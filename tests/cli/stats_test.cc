@@ -36,13 +36,40 @@ size_t widest_line(const std::string& text) {
 }
 
 TEST(Stats, ThePageShowsWhatIsPrinted) {
-  const Finished f = run_program("qloom", {"stats", model()});
-  ASSERT_EQ(f.exit_code, 0) << f.err;
   const std::string page = text_of(source_dir() / "passes/analysis/qtools/README.md");
-  EXPECT_NE(page.find("```text\n" + f.out + "```\n"), std::string::npos)
-      << "passes/analysis/qtools/README.md shows another table than\n"
-      << f.out;
-  EXPECT_LE(widest_line(f.out), 80U);
+  for (const char* rules : {"", "qkeras"}) {
+    std::vector<std::string> arguments{"stats", model()};
+    if (*rules != 0) arguments.insert(arguments.end(), {"--rules", rules});
+    const Finished f = run_program("qloom", arguments);
+    ASSERT_EQ(f.exit_code, 0) << f.err;
+    EXPECT_NE(page.find("```text\n" + f.out + "```\n"), std::string::npos)
+        << "passes/analysis/qtools/README.md shows another table than\n"
+        << f.out;
+    EXPECT_LE(widest_line(f.out), 80U);
+  }
+}
+
+TEST(Stats, RulesAreSoundWhereTheyCanBe) {
+  const auto json = [](std::vector<std::string> options) {
+    options.insert(options.begin(), {"stats", model(), "--json"});
+    const Finished f = run_program("qloom", options);
+    EXPECT_EQ(f.exit_code, 0) << f.err;
+    return Json::parse(f.out);
+  };
+  const Json sound = json({});
+  EXPECT_EQ(sound["rules"], "sound");
+  const Json conv1 = sound["sound"]["layers"][2];
+  EXPECT_EQ(conv1["layer"], "conv1");
+  EXPECT_EQ(conv1["sums"][0]["by"], "mul");
+  EXPECT_EQ(conv1["sums"][0]["sum"]["bits"], 15);
+  EXPECT_EQ(conv1["sums"][0]["exact"]["bits"], 14);
+  EXPECT_GT(sound["sound"]["energy"]["total_cost"], 0);
+  EXPECT_EQ(json({"--rules", "qkeras"}).count("sound"), 0U);
+  // An option that only QTools has asks for its rules.
+  EXPECT_EQ(json({"--reference"})["rules"], "qkeras");
+  const Finished both = run_program("qloom", {"stats", model(), "--reference", "--rules", "sound"});
+  EXPECT_EQ(both.exit_code, 2);
+  EXPECT_NE(both.err.find("a reference without quantizers"), std::string::npos) << both.err;
 }
 
 TEST(Stats, EveryPartFitsEightyColumns) {
@@ -65,7 +92,7 @@ TEST(Stats, FileAndJsonHoldTheMap) {
   EXPECT_EQ(file["source_quantizers"][0]["int_bits"], 3);
   EXPECT_EQ(file["conv1"]["multiplier"]["op_type"], "mul");
   EXPECT_EQ(file["conv1"]["operation_count"], 9216);
-  EXPECT_EQ(out["rules"], "qkeras");
+  EXPECT_EQ(out["sound"]["layers"][0]["output"]["type"], "s8.3");  // the input, quantized
   EXPECT_TRUE(out["refusals"].empty());
 }
 

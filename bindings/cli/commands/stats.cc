@@ -76,9 +76,10 @@ std::function<int()> add(CLI::App& app) {
                  "int32 (default: quantized_bits(8,0,1))")
       ->expected(1)
       ->take_all();
-  app.add_option("--rules", a->options.rules, "which rules give the types")
-      ->check(CLI::IsMember(names_of(qtools::rule_sets())))
-      ->capture_default_str();
+  app.add_option("--rules", a->options.rules,
+                 "which rules give the types: sound, true for every run and read off the graph, or "
+                 "qkeras, as QTools has them (default: sound, else qkeras)")
+      ->check(CLI::IsMember(names_of(qtools::rule_sets())));
   app.add_option("--process", a->options.process, "technology that energies are counted in")
       ->check(CLI::IsMember(names_of(qtools::processes())))
       ->capture_default_str();

@@ -5,9 +5,9 @@
 namespace qloom::qtools {
 namespace {
 
-constexpr RuleSet kRuleSets[] = {{.name = "qkeras",
-                                  .doc = "what QTools says, to the last field, its faults included",
-                                  .map = map_types}};
+constexpr RuleSet kRuleSets[] = {
+    {.name = "sound", .doc = "types that hold every value of every run, read off the graph"},
+    {.name = "qkeras", .doc = "what QTools says, to the last field, its faults included"}};
 
 }  // namespace
 

@@ -4,17 +4,14 @@
 #include <span>
 #include <string_view>
 
-#include "passes/analysis/qtools/data_map.h"
-
 namespace qloom::qtools {
 
 struct RuleSet {
   std::string_view name;
   std::string_view doc;
-  DataMap (*map)(const QtoolsModel& model, const MapOptions& options) = nullptr;
 };
 
-/// All sets; the first is the default.
+/// "sound" (`sound_report`) and "qkeras" (`map_types`); the first is the default.
 [[nodiscard]] std::span<const RuleSet> rule_sets();
 /// Throws UserError that lists the names.
 [[nodiscard]] const RuleSet& find_rules(std::string_view name);
