@@ -30,8 +30,8 @@ void add_layer(Table& table, const SoundLayer& layer) {
   for (size_t k = 0; k < layer.sums.size(); ++k) {
     const SoundSum& s = layer.sums[k];
     table.add({k == 0 ? layer.name : "", short_text(s.input), short_text(s.weight),
-               short_text(s.product), short_text(s.sum), short_text(s.exact),
-               k == 0 ? output : "", k == 0 ? operations : "", grouped(s.ebops)});
+               short_text(s.product), short_text(s.sum), short_text(s.exact), k == 0 ? output : "",
+               k == 0 ? operations : "", grouped(s.ebops)});
   }
 }
 
@@ -64,13 +64,11 @@ std::string short_text(const Numeric& numeric) {
 }
 
 std::string to_text(const qtools::SoundReport& report, const std::string& title, size_t width) {
-  Table table(
-      {"layer", "input", "weights", "product", "sum", "exact", "output", "ops", "EBOPs"});
+  Table table({"layer", "input", "weights", "product", "sum", "exact", "output", "ops", "EBOPs"});
   for (const SoundLayer& layer : report.layers)
     if (!layer.inputs.empty() || layer.operations > 0) add_layer(table, layer);
   table.add_rule();
-  table.add({"all", "", "", "", "", "", "", grouped(report.operations()),
-             grouped(report.ebops())});
+  table.add({"all", "", "", "", "", "", "", grouped(report.operations()), grouped(report.ebops())});
   return title + "\n\n" + table.to_string(width) +
          join_text("\nweights      ", bytes_text(report.weight_bits()), "\nactivations  ",
                    bytes_text(report.activation_bits), "\nBOPs         ", grouped(report.bops()),

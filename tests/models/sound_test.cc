@@ -213,14 +213,12 @@ std::optional<Cut> cut_out(const Graph& whole, const SoundSum& s) {
   return cut;
 }
 
-/// The kernel's codes, or their signs as floats, [taps…, inputs of a group, channels].
-std::vector<int64_t> signs_of_weights(const Graph& folded, const SoundSum& s) {
+/// The kernel's codes, [taps…, inputs of a group, channels]; empty where it has none.
+std::vector<int64_t> codes_of_weights(const Graph& folded, const SoundSum& s) {
   const Node* kernel = folded.constant_of(folded.find(s.node)->operands[1]);
   if (kernel == nullptr) return {};
-  std::vector<int64_t> out;
-  if (kernel->constant->dtype() == DType::i64)
-    out.assign(kernel->constant->i64().begin(), kernel->constant->i64().end());
-  return out;
+  if (kernel->constant->dtype() != DType::i64) return {};
+  return {kernel->constant->i64().begin(), kernel->constant->i64().end()};
 }
 
 /// For each channel the sample that makes its sum largest and the one that makes it smallest, at
@@ -230,9 +228,9 @@ std::vector<int64_t> extreme_codes(const Graph& graph, const SoundSum& s, const 
                                    const std::vector<int64_t>& channels) {
   const Node& node = *graph.find(s.node);
   const auto grid = *x.numeric.grid();
-  const Extents extents = bind(x.shape, 1);
+  const Extents extents = qloom::bind(x.shape, 1);
   const int64_t size = element_count(extents);
-  const TensorType &w = graph.type(node.operands[1]), &y = graph.type(node.results[0]);
+  const TensorType& w = graph.type(node.operands[1]);
   const int64_t outputs = w.shape.back().extent();
   std::vector<int64_t> out;
   for (const int64_t k : channels)
@@ -270,7 +268,6 @@ std::vector<int64_t> extreme_codes(const Graph& graph, const SoundSum& s, const 
       }
       out.insert(out.end(), sample.begin(), sample.end());
     }
-  (void)y;
   return out;
 }
 
@@ -283,7 +280,7 @@ void drive(const Recorded& model, const SoundSum& s, const Graph& folded, int64_
            Driven& driven) {
   const std::string what = model.name + ", " + s.node;
   std::optional<Cut> cut = cut_out(model.graph, s);
-  const std::vector<int64_t> weights = signs_of_weights(folded, s);
+  const std::vector<int64_t> weights = codes_of_weights(folded, s);
   if (!cut || weights.empty()) {
     ++driven.not_cut;
     return;
@@ -315,15 +312,14 @@ void drive(const Recorded& model, const SoundSum& s, const Graph& folded, int64_
   const auto samples = static_cast<int64_t>(channels.size()) * 2;
   std::vector<Tensor> inputs;
   for (const ValueId input : model.graph.inputs()) {
-    const Extents extents = bind(model.graph.type(input).shape, samples);
+    const Extents extents = qloom::bind(model.graph.type(input).shape, samples);
     inputs.emplace_back(extents, std::vector<float>(static_cast<size_t>(element_count(extents))));
   }
   std::vector<float> values;
   for (const int64_t code : codes)
     values.push_back(static_cast<float>(static_cast<double>(code) * step));
-  inputs.emplace_back(bind(cut->x.shape, samples), std::move(values));
+  inputs.emplace_back(qloom::bind(cut->x.shape, samples), std::move(values));
   const Quantized again = cut->quantizer.forward(inputs.back());
-  if (!(again.q ? *again.q : again.y).f32().size()) return;
   const Tensor& kept = again.q ? *again.q : again.y;
   if (!std::ranges::equal(kept.f32(), inputs.back().f32())) {  // a tanh, a sigmoid
     ++driven.not_cut;
