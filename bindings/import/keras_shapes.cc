@@ -431,7 +431,7 @@ constexpr KerasClass kClasses[] = {
     {"Concatenate", concatenated},
     {"Dot", dotted},
     {"Activation", unchanged},
-    {"AdaptiveActivation", unchanged},
+    {"AdaptiveActivation", unchanged, true},
     {"ReLU", unchanged},
     {"LeakyReLU", unchanged},
     {"ThresholdedReLU", unchanged},

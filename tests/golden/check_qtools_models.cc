@@ -186,12 +186,19 @@ std::string check_run(const QtoolsModel& model, const Json& run) {
   return "";
 }
 
-/// The variables under the name of the layer that they begin with.
+/// The variables under the name of the layer that they begin with; one whose name has no layer (the
+/// step of QAdaptiveActivation) belongs to the layer of the next.
 std::vector<KerasWeightGroup> groups_of(const Bundle& bundle, const Json& weights) {
   std::vector<KerasWeightGroup> groups;
-  for (const Json& w : weights) {
+  for (auto w_at = weights.begin(); w_at != weights.end(); ++w_at) {
+    const Json& w = *w_at;
     const auto name = w.at("name").get<std::string>();
-    const std::string layer = name.substr(0, name.find('/'));
+    auto of_layer = w_at;
+    while (of_layer + 1 != weights.end() &&
+           of_layer->at("name").get<std::string>().find('/') == std::string::npos)
+      ++of_layer;
+    const auto named = of_layer->at("name").get<std::string>();
+    const std::string layer = named.substr(0, named.find('/'));
     auto group = std::ranges::find(groups, layer, &KerasWeightGroup::name);
     if (group == groups.end()) group = groups.insert(groups.end(), {layer, {}});
     const Tensor value = bundle.f32(w.at("value"));

@@ -236,8 +236,27 @@ class Analysis {
     const Node* folded = folded_.find(sum->name);
     qloom_assert(folded != nullptr, sum->name, " is gone after folding");
     out.exact = y.has_codes() ? folded_.type(folded->results[0]).numeric : Numeric::float32();
+    if (sum != &node && y.has_codes()) add_actual_bias(out, *folded, node);
     count_bits(out, node, x, w, y);
     return out;
+  }
+
+  /// The products' interval and the bias's least and greatest value, where the bias is known.
+  void add_actual_bias(SoundSum& out, const Node& add, const Node& node) const {
+    const Node& bias = folded_.producer(add.operands[1]);
+    const TensorType& products = folded_.type(folded_.find(node.name)->results[0]);
+    const TensorType& biases = folded_.type(add.operands[1]);
+    if (!bias.constant || bias.constant->dtype() != DType::i64 || !products.has_codes() ||
+        !biases.has_codes() || products.scale != biases.scale || bias.constant->i64().empty())
+      return;
+    const auto grid = *products.numeric.grid(), steps = *biases.numeric.grid(),
+               all = *out.exact.grid();
+    const auto [least, greatest] = std::ranges::minmax(bias.constant->i64());
+    const auto at = [&](int64_t code, int fraction) { return code << (all.fraction - fraction); };
+    if (all.fraction < grid.fraction || all.fraction < steps.fraction) return;
+    out.exact =
+        Numeric::integers(at(grid.lo, grid.fraction) + at(least, steps.fraction),
+                          at(grid.hi, grid.fraction) + at(greatest, steps.fraction), all.fraction);
   }
 
   void count_bits(SoundSum& out, const Node& node, const TensorType& x, const TensorType& w,
