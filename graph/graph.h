@@ -38,7 +38,7 @@ struct Node {
   std::vector<Origin> origins;     ///< several after fusion, in data-flow order
   std::optional<Tensor> constant;  ///< op `constant`: f32 values, or i64 codes where the type
                                    ///< has_codes(); op `variable`: its initial value
-  std::unique_ptr<Graph> body;  ///< ops with `has_body`: region, scan
+  std::unique_ptr<Graph> body;     ///< ops with `has_body`: region, scan
   [[nodiscard]] bool is(const OpDef& def) const { return op == &def; }
 };
 

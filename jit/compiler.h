@@ -36,8 +36,8 @@ struct CompiledObject {
 class Compiler {
  public:
   virtual ~Compiler() = default;
-  /// Emits, optimises and assembles; functions that came out equal share one code. Throws InternalError with the function's name and LLVM's
-  /// message.
+  /// Emits, optimises and assembles; functions that came out equal share one code. Throws
+  /// InternalError with the function's name and LLVM's message.
   [[nodiscard]] virtual CompiledObject compile(std::span<const FunctionSource> functions,
                                                const Target& target,
                                                const CompilerFlags& flags) = 0;

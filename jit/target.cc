@@ -312,8 +312,8 @@ std::string Target::to_string() const {
   // The rates choose kernels, and so decide what is compiled.
   const PortRates& r = rates;
   out << " rates=";
-  for (double v : {r.vector_alu, r.shuffle, r.multiply, r.load, r.store, r.store_width, r.scalar, r.total,
-                   r.clock_ghz, r.l1_bytes, r.l2_bytes, r.l3_bytes, r.memory_bytes}) {
+  for (double v : {r.vector_alu, r.shuffle, r.multiply, r.load, r.store, r.store_width, r.scalar,
+                   r.total, r.clock_ghz, r.l1_bytes, r.l2_bytes, r.l3_bytes, r.memory_bytes}) {
     out << v << ',';
   }
   return out.str();

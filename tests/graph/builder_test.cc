@@ -95,7 +95,8 @@ TEST(BuilderErrors, SayWhatIsWrong) {
   starts(refused([](Builder& b, ValueId x) {
            return b.reduce(x, {.kind = ops::ReduceKind::sum, .axes = {0}});
          }),
-         "reduce 'reduce' (here): axis 0 is the batch axis, which is reduced only where over_batch says so");
+         "reduce 'reduce' (here): axis 0 is the batch axis, which is reduced only where over_batch "
+         "says so");
   starts(refused([](Builder& b, ValueId x) {
            return b.concat({x, b.input("z", {Dim::batch(), 8, 7, 4})}, -1);
          }),

@@ -21,8 +21,8 @@ struct RandomGraphOptions {
 };
 
 /// A verified graph: chains of conv and conv_transpose (padding, strides, dilation, groups, 1-D),
-/// dense, pool, resize, slice, quantize, batch norm, elementwise, concat, pad, … on odd shapes and widths. Equal seeds give
-/// equal graphs.
+/// dense, pool, resize, slice, quantize, batch norm, elementwise, concat, pad, … on odd shapes and
+/// widths. Equal seeds give equal graphs.
 [[nodiscard]] Graph random_graph(uint64_t seed, const RandomGraphOptions& options = {});
 
 /// One tensor per graph input: multiples of 2^-6 within ±4 mixed with other floats, so that
