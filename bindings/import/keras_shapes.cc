@@ -1,7 +1,6 @@
 #include "bindings/import/keras_shapes.h"
 
 #include <algorithm>
-#include <numeric>
 
 #include "graph/support/error.h"
 
@@ -9,6 +8,28 @@ namespace qloom::keras {
 namespace {
 
 using Inputs = std::span<const Extents>;
+
+/// Far beyond any use; the product of two stays in 64 bits.
+constexpr int64_t kMaxExtent = int64_t{1} << 31;
+
+/// An integer of a configuration that sizes are computed from.
+int64_t bounded(const ConfigView& v, int64_t fallback) {
+  const int64_t n = v.integer_or(fallback);
+  if (n < -kMaxExtent || n > kMaxExtent)
+    v.fail_expected(join_text("an integer of at most ", kMaxExtent));
+  return n;
+}
+
+int64_t bounded(const ConfigView& v) { return bounded(v, v.as_integer()); }
+
+int64_t positive(const ConfigView& v) {
+  if (v.as_positive() > kMaxExtent) v.fail_expected(join_text("at most ", kMaxExtent));
+  return v.as_positive();
+}
+
+int64_t positive(const ConfigView& v, int64_t fallback) {
+  return v.exists() ? positive(v) : fallback;
+}
 
 /// A layer's configuration with its inputs: what a rule works with.
 struct Layer {
@@ -28,7 +49,10 @@ struct Layer {
   /// As many positive numbers as there are spatial axes; `fallback` where the key is absent.
   [[nodiscard]] Extents sizes(std::string_view key, int64_t fallback) const {
     const ConfigView v = config[key];
-    return v.is_none() ? Extents(spatial_axes(), fallback) : v.as_positives(spatial_axes());
+    if (v.is_none()) return Extents(spatial_axes(), fallback);
+    const Extents out = v.as_positives(spatial_axes());
+    if (std::ranges::max(out) > kMaxExtent) v.fail_expected(join_text("at most ", kMaxExtent));
+    return out;
   }
   [[nodiscard]] std::string padding() const {
     std::string word = config["padding"].text_or("valid");
@@ -51,7 +75,7 @@ bool is_open(int64_t extent) { return extent == kOpenExtent; }
 
 int64_t product_of(std::span<const int64_t> extents) {
   if (std::ranges::any_of(extents, is_open)) return kOpenExtent;
-  return std::accumulate(extents.begin(), extents.end(), int64_t{1}, std::multiplies<>());
+  return element_count(extents);
 }
 
 int64_t windows(int64_t extent, int64_t size, int64_t stride, const std::string& padding) {
@@ -77,10 +101,10 @@ Extents convolve(const Layer& l, int64_t channels) {
                channels);
 }
 
-Extents convolution(const Layer& l) { return convolve(l, l.config["filters"].as_positive()); }
+Extents convolution(const Layer& l) { return convolve(l, positive(l.config["filters"])); }
 
 Extents depthwise(const Layer& l) {
-  return convolve(l, l.channels() * l.config["depth_multiplier"].integer_or(1));
+  return convolve(l, l.channels() * positive(l.config["depth_multiplier"], 1));
 }
 
 // Source: Keras 2.15 keras/src/utils/conv_utils.py, deconv_output_length.
@@ -99,8 +123,7 @@ Extents upscale(const Layer& l, int64_t channels) {
       extent = same ? extent * strides[k]
                     : extent * strides[k] + std::max<int64_t>(size - strides[k], 0);
     } else {
-      const int64_t add =
-          extra.value().array() != nullptr ? extra[k].as_integer() : extra.as_integer();
+      const int64_t add = extra.value().array() != nullptr ? bounded(extra[k]) : bounded(extra);
       extent = (extent - 1) * strides[k] + size - (same ? 2 * (size / 2) : 0) + add;
     }
   }
@@ -108,12 +131,12 @@ Extents upscale(const Layer& l, int64_t channels) {
   return out;
 }
 
-Extents transposed(const Layer& l) { return upscale(l, l.config["filters"].as_positive()); }
+Extents transposed(const Layer& l) { return upscale(l, positive(l.config["filters"])); }
 
 Extents transposed_depthwise(const Layer& l) {
   const ConfigView filters = l.config["filters"];
-  return upscale(l, filters.is_none() ? l.channels() * l.config["depth_multiplier"].integer_or(1)
-                                      : filters.as_positive());
+  return upscale(l, filters.is_none() ? l.channels() * positive(l.config["depth_multiplier"], 1)
+                                      : positive(filters));
 }
 
 Extents pooled(const Layer& l) {
@@ -136,7 +159,7 @@ Extents unchanged(const Layer& l) { return l.input(); }
 
 Extents dense(const Layer& l) {
   Extents out = l.input();
-  out.back() = l.config["units"].as_positive();
+  out.back() = positive(l.config["units"]);
   return out;
 }
 
@@ -149,13 +172,15 @@ Extents reshaped(const Layer& l) {
   Extents out{l.input()[0]};
   size_t open = 0;
   for (size_t k = 0; k < target.size(); ++k) {
-    out.push_back(target[k].as_integer());
+    out.push_back(bounded(target[k]));
     if (out.back() == -1) open = k + 1;
   }
   if (open > 0) {
     const int64_t all = product_of(std::span(l.input()).subspan(1));
     out[open] = 1;
-    out[open] = is_open(all) ? kOpenExtent : all / product_of(std::span(out).subspan(1));
+    const int64_t rest = product_of(std::span(out).subspan(1));
+    if (rest <= 0) target.fail_expected("positive extents, and -1 once at most");
+    out[open] = is_open(all) ? kOpenExtent : all / rest;
   }
   return out;
 }
@@ -164,12 +189,12 @@ Extents permuted(const Layer& l) {
   const ConfigView dims = l.config["dims"];
   Extents out{l.input()[0]};
   for (size_t k = 0; k < dims.size(); ++k)
-    out.push_back(l.input().at(static_cast<size_t>(dims[k].as_positive())));
+    out.push_back(l.input().at(static_cast<size_t>(positive(dims[k]))));
   return out;
 }
 
 Extents repeated(const Layer& l) {
-  return {l.input()[0], l.config["n"].as_positive(), l.input().back()};
+  return {l.input()[0], positive(l.config["n"]), l.input().back()};
 }
 
 /// Pairs (before, after) for each spatial axis, from the forms that Keras writes.
@@ -179,13 +204,13 @@ std::vector<std::pair<int64_t, int64_t>> pairs(const Layer& l, std::string_view 
   std::vector<std::pair<int64_t, int64_t>> out;
   for (size_t k = 0; k < axes; ++k) {
     if (v.value().array() == nullptr) {
-      out.emplace_back(v.as_integer(), v.as_integer());
+      out.emplace_back(bounded(v), bounded(v));
     } else if (axes == 1) {
-      out.emplace_back(v[size_t{0}].as_integer(), v[size_t{1}].as_integer());
+      out.emplace_back(bounded(v[size_t{0}]), bounded(v[size_t{1}]));
     } else if (v[k].value().array() == nullptr) {
-      out.emplace_back(v[k].as_integer(), v[k].as_integer());
+      out.emplace_back(bounded(v[k]), bounded(v[k]));
     } else {
-      out.emplace_back(v[k][size_t{0}].as_integer(), v[k][size_t{1}].as_integer());
+      out.emplace_back(bounded(v[k][size_t{0}]), bounded(v[k][size_t{1}]));
     }
   }
   return out;
@@ -233,7 +258,7 @@ Extents merged(const Layer& l) {
 }
 
 size_t axis_of(const ConfigView& v, int64_t fallback, size_t rank) {
-  const int64_t axis = v.integer_or(fallback);
+  const int64_t axis = bounded(v, fallback);
   const int64_t index = axis < 0 ? axis + static_cast<int64_t>(rank) : axis;
   if (index < 0 || index >= static_cast<int64_t>(rank)) v.fail_expected("an axis of the input");
   return static_cast<size_t>(index);
@@ -255,8 +280,7 @@ Extents dotted(const Layer& l) {
   Extents out;
   for (size_t input = 0; input < 2; ++input) {
     Extents shape = l.inputs[input];
-    const int64_t axis =
-        axes.value().array() != nullptr ? axes[input].as_integer() : axes.as_integer();
+    const int64_t axis = axes.value().array() != nullptr ? bounded(axes[input]) : bounded(axes);
     const auto at = static_cast<std::ptrdiff_t>(axis < 0 ? axis + std::ssize(shape) : axis);
     if (at < 1 || at >= std::ssize(shape)) axes.fail_expected("axes of the inputs");
     shape.erase(shape.begin() + at);
@@ -267,13 +291,13 @@ Extents dotted(const Layer& l) {
 
 Extents embedded(const Layer& l) {
   Extents out = l.input();
-  out.push_back(l.config["output_dim"].as_positive());
+  out.push_back(positive(l.config["output_dim"]));
   return out;
 }
 
 Extents recurrent(const Layer& l) {
   l.require_rank(3);
-  const int64_t units = l.config["units"].as_positive();
+  const int64_t units = positive(l.config["units"]);
   return l.flag("return_sequences", false) ? Extents{l.input()[0], l.input()[1], units}
                                            : Extents{l.input()[0], units};
 }
@@ -281,7 +305,7 @@ Extents recurrent(const Layer& l) {
 // Both directions side by side, unless their results are merged otherwise.
 Extents bidirectional(const Layer& l) {
   const auto units = [&](std::string_view key) {
-    return l.config[key]["config"]["units"].as_positive();
+    return positive(l.config[key]["config"]["units"]);
   };
   const ConfigView inner = l.config["layer"];
   const ConfigView config = inner["config"];
@@ -299,7 +323,7 @@ Extents around_cells(const Layer& l) {
   ConfigView cell = l.config["cell"];
   if (const ConfigView cells = cell["config"]["cells"]; cells.exists())
     cell = cells[cells.size() - 1];
-  const int64_t units = cell["config"]["units"].as_positive();
+  const int64_t units = positive(cell["config"]["units"]);
   return l.flag("return_sequences", false) ? Extents{l.input()[0], l.input()[1], units}
                                            : Extents{l.input()[0], units};
 }
@@ -320,15 +344,13 @@ Extents given(const Layer& l) {
   const ConfigView shape = old.exists() ? old : l.config["batch_shape"];
   Extents out;
   for (size_t k = 0; k < shape.size(); ++k)
-    out.push_back(shape[k].is_none() ? kOpenExtent : shape[k].as_integer());
+    out.push_back(shape[k].is_none() ? kOpenExtent : bounded(shape[k]));
   return out;
 }
 
 // ---- variables ----
 
-Extents kernel_of_dense(const Layer& l) {
-  return {l.input().back(), l.config["units"].as_positive()};
-}
+Extents kernel_of_dense(const Layer& l) { return {l.input().back(), positive(l.config["units"])}; }
 
 Extents with_size(const Layer& l, int64_t in, int64_t out) {
   Extents shape = l.sizes("kernel_size", 1);
@@ -337,16 +359,16 @@ Extents with_size(const Layer& l, int64_t in, int64_t out) {
 }
 
 Extents kernel_of_convolution(const Layer& l) {
-  return with_size(l, l.channels() / l.config["groups"].integer_or(1),
-                   l.config["filters"].as_positive());
+  return with_size(l, l.channels() / positive(l.config["groups"], 1),
+                   positive(l.config["filters"]));
 }
 
 Extents kernel_of_depthwise(const Layer& l) {
-  return with_size(l, l.channels(), l.config["depth_multiplier"].integer_or(1));
+  return with_size(l, l.channels(), positive(l.config["depth_multiplier"], 1));
 }
 
 Extents kernel_of_transposed(const Layer& l) {
-  return with_size(l, l.config["filters"].as_positive(), l.channels());
+  return with_size(l, positive(l.config["filters"]), l.channels());
 }
 
 Extents parameters_of_norm(const Layer& l) {
@@ -465,6 +487,13 @@ std::vector<Extents> seen_inputs(const KerasLayer& layer, Inputs inputs) {
   return out;
 }
 
+void check_extents(const ConfigView& config, const Extents& shape) {
+  if (shape.empty()) config.fail("its output has no axis, not even for the batch");
+  for (const int64_t n : shape)
+    if (!is_open(n) && (n < 0 || n > kMaxExtent))
+      config.fail(join_text("its output has an axis of ", n, ", expected 0 to ", kMaxExtent));
+}
+
 }  // namespace
 
 Extents output_shape(const KerasModel& model, const KerasLayer& layer, Inputs inputs) {
@@ -473,8 +502,13 @@ Extents output_shape(const KerasModel& model, const KerasLayer& layer, Inputs in
   if (known == nullptr) config.fail("this class is not known, so neither is its output's shape");
   if (inputs.empty() && known->output != given) config.fail("it has no input");
   const std::vector<Extents> seen = seen_inputs(layer, inputs);
+  for (const Extents& shape : seen)
+    if (shape.size() < 2)
+      config.fail(join_text("an input has ", shape.size(),
+                            " axes, expected 2 at least, the batch axis included"));
   Extents out = known->output({layer.class_name, config, seen});
   if (layer.time_distributed) out.insert(out.begin() + 1, inputs.front().at(1));
+  check_extents(config, out);
   return out;
 }
 

@@ -1,6 +1,7 @@
 #include "bindings/report/stats.h"
 
 #include <array>
+#include <cmath>
 #include <cstdio>
 
 #include "bindings/report/qtools_json.h"
@@ -122,6 +123,11 @@ std::string short_text(const qtools::QtoolsType& t) {
 }
 
 std::string picojoules(double value) {
+  if (!(value < 1e15)) {  // of sizes that no hardware has
+    char text[32];
+    std::snprintf(text, sizeof text, "%.4g", value);
+    return text;
+  }
   const std::string text = format("%.2f", value);
   const size_t point = text.find('.');
   return grouped(std::stoll(text.substr(0, point))) + text.substr(point);

@@ -4,6 +4,7 @@
 #include <cmath>
 #include <cstdio>
 #include <cstdlib>
+#include <limits>
 
 #include "graph/support/error.h"
 #include "passes/analysis/qtools/layer_classes.h"
@@ -33,7 +34,12 @@ double to_cents(double value) {
   return std::strtod(text.data(), nullptr);
 }
 
-int64_t truncated(double value) { return static_cast<int64_t>(value); }
+/// As int() does; what 64 bits do not hold becomes their largest number.
+int64_t truncated(double value) {
+  constexpr double kLimit = 9.2e18;
+  return std::fabs(value) < kLimit ? static_cast<int64_t>(value)
+                                   : std::numeric_limits<int64_t>::max();
+}
 
 class LayerCosts {
  public:
@@ -150,7 +156,7 @@ class LayerCosts {
 
 /// Bytes of `elements` numbers, cut as int(elements * bits / 8.0).
 int64_t bytes_of(int64_t elements, int64_t bits) {
-  return truncated(static_cast<double>(elements * bits) / 8.0);
+  return truncated(static_cast<double>(checked_product({elements, bits})) / 8.0);
 }
 
 }  // namespace
@@ -213,8 +219,9 @@ Roofline roofline_of(const QtoolsModel& model, const DataMap& map, bool include_
     }
     const Part* weight = l.find("weight_quantizer");
     if (weight == nullptr) continue;
-    out.ace += l.operation_count * l.inputs.at(0).exported_bits() * weight->type.exported_bits();
-    out.ace_float += l.operation_count * float_bits * float_bits;
+    out.ace += checked_product(
+        {l.operation_count, l.inputs.at(0).exported_bits(), weight->type.exported_bits()});
+    out.ace_float += checked_product({l.operation_count, float_bits, float_bits});
     const int64_t elements = element_count(*weight->shape);
     out.weight_bytes += bytes_of(elements, weight->type.exported_bits());
     out.weight_bytes_float += bytes_of(elements, float_bits);

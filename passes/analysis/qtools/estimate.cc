@@ -95,12 +95,6 @@ constexpr CountedClass kCounted[] = {{"QDense", 1, false, true},
                                      {"QSeparableConv1D", 2, true},
                                      {"QSeparableConv2D", 2, true}};
 
-int64_t product(std::span<const int64_t> extents) {
-  int64_t out = 1;
-  for (const int64_t n : extents) out *= n;
-  return out;
-}
-
 /// The one axis that is longer than 1.
 int64_t only_extent(const Extents& shape, const Context& context) {
   if (std::count_if(shape.begin() + 1, shape.end(), [](int64_t n) { return n > 1; }) != 1)
@@ -115,24 +109,25 @@ void count(LayerEstimate& out, const ModelLayer& layer, const CountedClass& kind
   const Extents& in = layer.input_shapes.at(0);
   const Extents& result = layer.output_shape;
   if (kind.is_dense) {
-    out.operations = only_extent(in, context) * only_extent(result, context);
+    out.operations = checked_product({only_extent(in, context), only_extent(result, context)});
     out.weight_counts = {out.operations};
   } else {
-    const int64_t window = product(layer.kernel_size), cin = in.back(), cout = result.back();
-    const int64_t positions = product(std::span(result).subspan(1, result.size() - 2));
+    const int64_t window = checked_product(std::span(layer.kernel_size));
+    const int64_t cin = in.back(), cout = result.back();
+    const int64_t positions = checked_product(std::span(result).subspan(1, result.size() - 2));
     if (!kind.is_depthwise) {
-      out.operations = window * positions * cin * cout;
-      out.weight_counts = {window * cin * cout};
+      out.operations = checked_product({window, positions, cin, cout});
+      out.weight_counts = {checked_product({window, cin, cout})};
     } else {
-      out.operations = window * positions * cin;
-      out.weight_counts = {window * cin};
+      out.operations = checked_product({window, positions, cin});
+      out.weight_counts = {checked_product({window, cin})};
       // The pointwise part of a separable layer, with its input channels forgotten; a depthwise
       // layer alone counts each filter for every output channel.
-      if (kind.kernels == 2) out.operations += positions * cout;
+      if (kind.kernels == 2) out.operations += checked_product({positions, cout});
       if (kind.kernels == 2)
-        out.weight_counts.push_back(cout * cin);
+        out.weight_counts.push_back(checked_product({cout, cin}));
       else
-        out.weight_counts[0] *= cout;
+        out.weight_counts[0] = checked_product({out.weight_counts[0], cout});
     }
   }
   const auto bias = static_cast<size_t>(kind.kernels);
@@ -197,8 +192,9 @@ std::map<std::string, int64_t> Estimate::operation_totals() const {
 int64_t Estimate::weight_bits() const {
   int64_t bits = 0;
   for (const LayerEstimate& l : layers) {
-    for (size_t k = 0; k < l.weights.size(); ++k) bits += l.weight_counts[k] * l.weights[k].bits;
-    bits += l.bias_count * l.bias.bits;
+    for (size_t k = 0; k < l.weights.size(); ++k)
+      bits += checked_product({l.weight_counts[k], l.weights[k].bits});
+    bits += checked_product({l.bias_count, l.bias.bits});
   }
   return bits;
 }

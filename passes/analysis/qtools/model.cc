@@ -1,5 +1,7 @@
 #include "passes/analysis/qtools/model.h"
 
+#include "graph/support/error.h"
+
 namespace qloom::qtools {
 
 const QuantizerOrFunction& ModelLayer::quantizer(size_t index) const {
@@ -14,11 +16,20 @@ int64_t QtoolsModel::keras_index(size_t layer) const {
   return index;
 }
 
-int64_t elements_per_sample(const Extents& shape) {
+int64_t checked_product(std::span<const int64_t> extents) {
   int64_t product = 1;
-  for (size_t axis = 1; axis < shape.size(); ++axis)
-    product *= shape[axis] == kUnknownExtent ? 1 : shape[axis];
+  for (const int64_t n : extents)
+    qloom_check(!__builtin_mul_overflow(product, n == kUnknownExtent ? 1 : n, &product),
+                "shapes of a layer are so large that 64 bits do not hold a product of them");
   return product;
+}
+
+int64_t checked_product(std::initializer_list<int64_t> factors) {
+  return checked_product(std::span(factors.begin(), factors.size()));
+}
+
+int64_t elements_per_sample(const Extents& shape) {
+  return shape.empty() ? 1 : checked_product(std::span(shape).subspan(1));
 }
 
 }  // namespace qloom::qtools

@@ -3,7 +3,9 @@
 // graph can be built of them.
 #pragma once
 
+#include <initializer_list>
 #include <optional>
+#include <span>
 #include <string>
 #include <string_view>
 #include <vector>
@@ -60,6 +62,10 @@ struct QtoolsModel {
   [[nodiscard]] int64_t keras_index(size_t layer) const;
 };
 
+/// Product of numbers that a file gives. Throws UserError where 64 bits do not hold it.
+[[nodiscard]] int64_t checked_product(std::initializer_list<int64_t> factors);
+/// Of extents; open ones count 1.
+[[nodiscard]] int64_t checked_product(std::span<const int64_t> extents);
 /// Product of all extents but the first; open ones count 1.
 [[nodiscard]] int64_t elements_per_sample(const Extents& shape);
 

@@ -7,12 +7,6 @@
 namespace qloom::qtools {
 namespace {
 
-int64_t product(std::span<const int64_t> extents) {
-  int64_t out = 1;
-  for (const int64_t n : extents) out *= n == kUnknownExtent ? 1 : n;
-  return out;
-}
-
 int64_t merged(const ModelLayer&, const Extents& in, const Context&) {
   return elements_per_sample(in);
 }
@@ -23,21 +17,23 @@ int64_t written(const ModelLayer& layer, const Extents&, const Context&) {
 
 // Additions of one output position; QTools leaves out how many positions there are.
 int64_t averaged(const ModelLayer& layer, const Extents& in, const Context&) {
-  const int64_t window = layer.pool_size.empty() ? product(std::span(in).subspan(1, in.size() - 2))
-                                                 : product(layer.pool_size);
-  return layer.output_shape.back() * window;
+  const int64_t window = layer.pool_size.empty()
+                             ? checked_product(std::span(in).subspan(1, in.size() - 2))
+                             : checked_product(std::span(layer.pool_size));
+  return checked_product({layer.output_shape.back(), window});
 }
 
 // Also transposed ones, by output positions; groups are not looked at.
 int64_t convolved(const ModelLayer& layer, const Extents& in, const Context&) {
   const Extents& kernel = layer.weights.at(0).shape;
-  return elements_per_sample(layer.output_shape) *
-         product(std::span(kernel).first(kernel.size() - 2)) * in.back();
+  return checked_product({elements_per_sample(layer.output_shape),
+                          checked_product(std::span(kernel).first(kernel.size() - 2)), in.back()});
 }
 
 int64_t depthwise(const ModelLayer& layer, const Extents& in, const Context&) {
   const Extents& kernel = layer.weights.at(0).shape;
-  return kernel[0] * kernel[1] * layer.output_shape[1] * layer.output_shape[2] * in.back();
+  return checked_product(
+      {kernel[0], kernel[1], layer.output_shape[1], layer.output_shape[2], in.back()});
 }
 
 bool has_several_extents(const Extents& shape) {
@@ -50,10 +46,10 @@ int64_t dense(const ModelLayer& layer, const Extents& in, const Context& context
     context.refuse("AssertionError",
                    "QTools counts a dense layer only where one axis at most is longer than 1; "
                    "counted for every position");
-    return elements_per_sample(in) * out.back();
+    return checked_product({elements_per_sample(in), out.back()});
   }
-  return *std::max_element(in.begin() + 1, in.end()) *
-         *std::max_element(out.begin() + 1, out.end());
+  return checked_product(
+      {*std::max_element(in.begin() + 1, in.end()), *std::max_element(out.begin() + 1, out.end())});
 }
 
 struct CountRule {

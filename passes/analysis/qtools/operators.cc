@@ -234,7 +234,7 @@ Operation multiply(const QtoolsType& w, const QtoolsType& x) {
       const int64_t int_bits = w.int_bits + x.int_bits;
       const int64_t bits = int_bits + w.fraction() + x.fraction() + (is_signed ? 1 : 0);
       return {Implementation::mul, QtoolsType::fixed(bits, int_bits, is_signed),
-              Gates{1, std::sqrt(static_cast<double>(w.bits * x.bits))}};
+              Gates{1, std::sqrt(static_cast<double>(w.bits) * static_cast<double>(x.bits))}};
     }
     case Multiplier::shifter: {
       const QtoolsType& p = w.is_po2() ? w : x;

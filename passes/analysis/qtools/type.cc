@@ -17,9 +17,13 @@ struct Listed {
 };
 
 int64_t integer(const Attributes& a, std::string_view key) {
+  constexpr int64_t kMost = int64_t{1} << 24;  // far beyond any hardware; sums of these stay exact
   const AttributeValue& v = a[key];  // QTools reads a tensor of one element as its element
-  return v.is_list() && v.as_reals().size() == 1 ? static_cast<int64_t>(v.as_reals()[0])
-                                                 : v.as_integer();
+  const int64_t n = v.is_list() && v.as_reals().size() == 1 ? static_cast<int64_t>(v.as_reals()[0])
+                                                            : v.as_integer();
+  qloom_check(std::abs(n) <= kMost, "a quantizer has ", key, "=", n, ", at most ", kMost,
+              " is possible");
+  return n;
 }
 
 double max_value(const Attributes& a) {
