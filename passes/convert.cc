@@ -39,6 +39,10 @@ Tail conversion_tail(const TensorType& type, Storage from, Storage to, int64_t c
 
 std::vector<Choice> conversion_choices(const TensorType& type, Storage from, Storage to,
                                        const std::string& name, const CompileOptions& options) {
+  // Codes of more bits than a float32 holds cannot be read back.
+  if (from.kind == Storage::Kind::f32 && to.kind != Storage::Kind::f32 &&
+      !kernels::fits(type, from))
+    return {};
   auto query = std::make_shared<Query>();
   query->name = name;
   query->input = type;

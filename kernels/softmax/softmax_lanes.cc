@@ -33,7 +33,8 @@ Verdict match(const Query& q) {
                        q.root == nullptr ? std::string_view("elementwise") : q.root->name,
                        ", this kernel computes softmax");
   if (q.tail == nullptr) return Verdict::no("the tail is not lowered");
-  if (!fits(q.input, Storage::f32()))
+  // It reads values, never codes: those of wide codes times a power of two are rounded once.
+  if (!fits(q.input, Storage::f32()) && !(q.input.has_codes() && q.input.scale.is_power_of_two()))
     return Verdict::no("input is ", q.input, ", this kernel reads float32");
   return Verdict::yes();
 }

@@ -4,6 +4,7 @@
 
 #include <algorithm>
 #include <cmath>
+#include <map>
 #include <random>
 #include <set>
 
@@ -117,6 +118,36 @@ TEST(Models, WhatRunsOnReferenceKernelsIsKnown) {
     EXPECT_EQ(reference_layers(c, allowed), layers) << name;
     for (const passes::RegionReport& region : c.regions)
       EXPECT_NE(region.op, "quantize") << name << ": " << region.name;
+  }
+}
+
+/// Calls within a loop, and those of layers with more than a hundredth of the products.
+TEST(Models, FoldedAndRecurrentModelsRunOnEmittedKernelsWhereItMatters) {
+  QLOOM_NEEDS_SHARED();
+  for (const char* name : {"digits_rnn", "digits_folded", "ad08", "rn06", "svhn_folded"}) {
+    const ModelFile file = shared_model(name);
+    const passes::Compilation c = passes::compile(load_graph(file.path, file.weights));
+    int64_t total = 0, emitted = 0;
+    std::map<std::string, int64_t> of_layer;
+    for (const passes::RegionReport& region : c.regions) {
+      total += region.macs;
+      emitted += region.emitted ? 1 : 0;
+      for (const std::string& layer : region.layers) of_layer[layer] += region.macs;
+    }
+    EXPECT_GT(total, 20000) << name;
+    EXPECT_GE(emitted, 5) << name;
+    for (const passes::RegionReport& region : c.regions)
+      for (const std::string& layer : region.layers)
+        EXPECT_TRUE(region.emitted || 100 * of_layer[layer] <= total)
+            << name << ": " << region.name << " of layer " << layer << " runs on " << region.kernel;
+    EXPECT_EQ(c.program.loops.size(), std::string(name) == "digits_rnn" ? 2U : 0U) << name;
+    for (const runtime::Loop& loop : c.program.loops)
+      for (int i = loop.first; i < loop.last; ++i) {
+        const runtime::Call& call = c.program.calls[static_cast<size_t>(i)];
+        EXPECT_LT(call.reference, 0) << name << ": " << call.node << " runs on " << call.kernel;
+      }
+    // Nor anything else, as it is.
+    EXPECT_EQ(reference_layers(c, {}), std::set<std::string>{}) << name;
   }
 }
 
