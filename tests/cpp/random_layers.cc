@@ -5,81 +5,14 @@
 #include <functional>
 
 #include "bindings/cpp/layers.h"
+#include "bindings/import/keras_import.h"
 #include "graph/support/error.h"
-#include "tests/support/random_graph.h"
+#include "tests/cpp/random_draw.h"
 
 namespace qloom::test {
 namespace {
 
 using testing::Random;
-using Object = ConfigValue::Object;
-
-constexpr const char* kWeights[] = {"quantized_bits(4,0,1,alpha=1.0)",
-                                    "quantized_bits(8,1,1,alpha=1.0)",
-                                    "quantized_bits(2,0,1,alpha=1.0)",
-                                    "quantized_bits(4,0,1)",
-                                    "quantized_bits(5,0,1,alpha='auto')",
-                                    "quantized_bits(4,0,1,alpha='auto_po2')",
-                                    "quantized_linear(4,1,alpha=1.0)",
-                                    "binary(alpha=1.0)",
-                                    "binary()",
-                                    "ternary(alpha=1.0)",
-                                    "ternary(alpha=2.0,threshold=0.4)",
-                                    "quantized_po2(4,1)",
-                                    "quantized_po2(3)"};
-constexpr const char* kBiases[] = {"quantized_bits(6,2,1)", "quantized_bits(4,1,1)",
-                                   "quantized_po2(4)"};
-constexpr const char* kActivations[] = {
-    "quantized_relu(4,2)",   "quantized_relu(2,1)", "quantized_relu(8,3)",
-    "quantized_bits(4,1,1)", "quantized_bits(8,3)", "quantized_bits(6,2,0)",
-    "binary(alpha=1.0)",     "ternary(alpha=1.0)",  "quantized_relu(6,3,negative_slope=0.25)",
-    "quantized_tanh(4)",     "quantized_po2(4,4)",  "quantized_linear(5,2)"};
-constexpr const char* kFunctions[] = {"relu", "relu6", "hard_sigmoid"};
-
-/// What a maker of configurations works with.
-struct Draw {
-  Random random;
-  std::vector<Extents> inputs;  ///< of one sample
-  Object config;
-
-  explicit Draw(uint64_t seed) : random(seed) {}
-  /// Made in place: GCC 12 sees a moved variant as uninitialized.
-  template <class T>
-  void set(std::string key, T value) {
-    config.emplace_back(std::move(key), std::move(value));
-  }
-  void none(std::string key) { config.emplace_back(std::move(key), std::monostate()); }
-  void text(std::string key, const char* value) { set(std::move(key), std::string(value)); }
-  void number(std::string key, int64_t value) { set(std::move(key), value); }
-  void list(std::string key, const std::vector<int64_t>& values) {
-    ConfigValue::Array array;
-    for (const int64_t v : values) array.emplace_back(v);
-    set(std::move(key), std::move(array));
-  }
-  template <class List>
-  void maybe(std::string key, const List& list, int percent) {
-    if (random.chance(percent))
-      text(std::move(key), random.pick(list));
-    else
-      none(std::move(key));
-  }
-  void flag(std::string key, int percent) { set(std::move(key), random.chance(percent)); }
-  /// An image [H, W, C] or a sequence [T, C].
-  Extents image(int spatial_axes) {
-    Extents e;
-    for (int i = 0; i < spatial_axes; ++i) e.push_back(random.integer(3, 9));
-    e.push_back(random.integer(1, 6));
-    return e;
-  }
-  Extents any_shape() {
-    const int64_t rank = random.integer(1, 3);
-    Extents e;
-    for (int64_t i = 0; i < rank; ++i) e.push_back(random.integer(2, 6));
-    return e;
-  }
-};
-
-bool is_quantized(std::string_view name) { return name.starts_with('Q'); }
 
 void bias_and_activation(Draw& d, std::string_view name) {
   d.flag("use_bias", 70);
@@ -340,10 +273,6 @@ void real_parameter(Draw& d, std::string_view name) {
   }
 }
 
-struct Maker {
-  std::string_view class_name;
-  void (*make)(Draw&, std::string_view);
-};
 constexpr Maker kMakers[] = {
     {"Activation", activation},
     {"Add", merge},
@@ -427,29 +356,71 @@ std::vector<float> values_for(const WeightInfo& weight, Random& random) {
   return values;
 }
 
+std::vector<Maker> all_makers() {
+  std::vector<Maker> out(std::begin(kMakers), std::end(kMakers));
+  const auto more = sequence_makers();
+  out.insert(out.end(), more.begin(), more.end());
+  return out;
+}
+
 }  // namespace
 
 std::vector<std::string> random_layer_classes() {
   std::vector<std::string> out;
-  for (const Maker& maker : kMakers) out.emplace_back(maker.class_name);
+  for (const Maker& maker : all_makers()) out.emplace_back(maker.class_name);
   return out;
+}
+
+Graph RandomLayer::graph() const {
+  KerasModel model = network.description();
+  for (size_t i = 0; i < more_outputs; ++i)
+    model.outputs.push_back({.layer = "t", .tensor = static_cast<int64_t>(i + 1)});
+  return import_keras(model);
+}
+
+std::vector<Tensor> RandomLayer::inputs(const Graph& graph, int64_t samples, uint64_t seed) const {
+  std::vector<Tensor> out = testing::random_inputs(graph, samples, seed);
+  Tensor& x = out[0];
+  std::vector<float> values(x.f32().begin(), x.f32().end());
+  Random random(seed);
+  if (rows > 0)
+    for (float& v : values) v = static_cast<float>(random.integer(0, rows - 1));
+  if (masks) {
+    const int64_t features = x.extents().back();
+    for (auto step = values.begin(); step != values.end(); step += features)
+      if (random.chance(40)) std::fill_n(step, features, 0.0F);
+  }
+  x = Tensor(x.extents(), std::move(values));
+  return out;
+}
+
+std::string random_layer_class(uint64_t seed) {
+  return std::string(Random(seed).pick(all_makers()).class_name);
 }
 
 RandomLayer random_layer(uint64_t seed) {
   Draw d(seed);
-  const Maker& maker = d.random.pick(kMakers);
+  const Maker maker = d.random.pick(all_makers());
   maker.make(d, maker.class_name);
-  RandomLayer out{Network("random" + std::to_string(seed)), std::string(maker.class_name), ""};
-  out.text = join_text(maker.class_name, " ", ConfigValue(d.config).to_string(1000));
+  RandomLayer out{.network = Network("random" + std::to_string(seed)),
+                  .class_name = std::string(maker.class_name),
+                  .text = join_text(maker.class_name, " ", ConfigValue(d.config).to_string(1000)),
+                  .more_outputs = d.more_outputs,
+                  .rows = d.rows,
+                  .masks = d.masks};
   std::vector<Symbol> inputs;
   for (size_t i = 0; i < d.inputs.size(); ++i) {
     const Extents& extents = d.inputs[i];
     Symbol x = out.network.input(extents, "x" + std::to_string(i));
     out.text += join_text(" on ", to_string(Shape(extents.begin(), extents.end())));
-    if (d.random.chance(75)) {
+    if (d.rows == 0 && d.random.chance(75)) {
       const char* quantizer = d.random.pick(kActivations);
       x = out.network.add(qkeras::QActivation{quantizer}, x);
       out.text += join_text(" of ", quantizer);
+    }
+    if (d.masks && i == 0) {
+      x = out.network.add(Layer{"Masking", {{"mask_value", 0.0}}}, x);
+      out.text += " behind Masking";
     }
     inputs.push_back(x);
   }
