@@ -89,7 +89,9 @@ Numeric tightest_numeric(std::span<const float> values) {
     int e = 0;
     const double fraction = std::frexp(std::abs(static_cast<double>(v)), &e);
     const auto mantissa = static_cast<uint64_t>(std::ldexp(fraction, 24));
-    e += __builtin_ctzll(mantissa) - 24;
+    const int zeros = __builtin_ctzll(mantissa);
+    if (zeros < 24 - 17) return Numeric::float32();  // this value alone takes more than 16 bits
+    e += zeros - 24;
     exponent = any ? std::min(exponent, e) : e;
     any = true;
   }

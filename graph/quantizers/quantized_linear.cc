@@ -58,10 +58,10 @@ struct Grid {
 /// Codes of x under the scale S; halves in sign mode.
 std::vector<float> codes_of(const std::vector<float>& x, const Broadcast& scale, const Grid& g) {
   std::vector<float> codes(x.size());
-  for (size_t i = 0; i < x.size(); ++i) {
-    const float u = clip(x[i] / scale[static_cast<int64_t>(i)], g.lo, g.hi);
+  scale.for_each([&](size_t i, float step) {
+    const float u = clip(x[i] / step, g.lo, g.hi);
     codes[i] = round_through(u - g.offset) + g.offset;
-  }
+  });
   return codes;
 }
 
@@ -112,11 +112,13 @@ Quantized forward(const Attributes& a, const Tensor& x, const QuantizeOptions& o
   const double noise = s.real("qnoise_factor");
   Outcome out;
   out.codes = codes_of(values, step, g);
-  for (size_t i = 0; i < values.size(); ++i) {
-    out.q.push_back(out.codes[i] * step[static_cast<int64_t>(i)]);
-    out.y.push_back(straight_through(values[i], out.q[i], noise));
+  out.q.resize(values.size());
+  out.y.resize(values.size());
+  step.for_each([&](size_t i, float width) {
+    out.q[i] = out.codes[i] * width;
+    out.y[i] = straight_through(values[i], out.q[i], noise);
     if (g.sign_mode) out.codes[i] *= 2;
-  }
+  });
   std::vector<float> relative;
   for (const float v : scale.f32()) relative.push_back(v / g.unit);
   return assemble(x, std::move(out), scaled(scale, g.sign_mode ? 0.5 : 1.0),

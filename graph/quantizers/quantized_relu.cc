@@ -96,9 +96,11 @@ Quantized forward(const Attributes& a, const Tensor& x, const QuantizeOptions& o
   const double noise = s.real("qnoise_factor");
   const bool use_ste = s.flag("use_ste");
   Outcome out;
-  for (size_t i = 0; i < values.size(); ++i) {
+  out.q.resize(values.size());
+  out.codes.resize(values.size());
+  out.y.resize(values.size());
+  factor.for_each([&](size_t i, float mi) {
     const float v = values[i];
-    const float mi = factor[static_cast<int64_t>(i)];
     const float leaky = v > 0 ? v : std::isnan(v) ? v : slope * v;
     const float limit = quantized_clip ? mi - mi * pow2(static_cast<float>(-n)) : bound;
     const float base = (quantized_clip || bounded) && !(v <= limit) ? limit : leaky;
@@ -110,10 +112,10 @@ Quantized forward(const Attributes& a, const Tensor& x, const QuantizeOptions& o
       q += mi * slope * clip(sigmoid ? 2.0f * below - 1.0f : below, -1.0f, 0.0f);
     }
     if (bounded && bound != 0 && !(q <= bound)) q = std::isnan(q) ? q : bound;
-    out.q.push_back(q);
-    out.codes.push_back(q / mi * grid);
-    out.y.push_back(straight_through(base, q, noise, use_ste));
-  }
+    out.q[i] = q;
+    out.codes[i] = q / mi * grid;
+    out.y[i] = straight_through(base, q, noise, use_ste);
+  });
   const double unit = std::exp2(-static_cast<double>(n + extra_bits(s)));
   const bool on_grid = std::ranges::all_of(out.codes, [](float c) { return c == std::rint(c); });
   if (!on_grid) out.codes.clear();  // a bound between two codes, or NaN

@@ -24,16 +24,29 @@ inline constexpr float kLn2 = 0x1.62e43p-1f;  ///< ln 2, 0x3F317218
   return below < lo ? lo : below;
 }
 
+// Written without branches, so that compilers make vectors of loops over them.
+
 /// -1, 0, +1; NaN for NaN.
 [[nodiscard]] inline float sign(float v) {
-  return v > 0 ? 1.0f : v < 0 ? -1.0f : v == 0 ? 0.0f : v;
+  const float s = (v > 0 ? 1.0f : 0.0f) - (v < 0 ? 1.0f : 0.0f);
+  return v == v ? s : v;
 }
 
 /// As sign, but +1 at 0.
-[[nodiscard]] inline float sign_or_one(float v) { return v < 0 ? -1.0f : v >= 0 ? 1.0f : v; }
+[[nodiscard]] inline float sign_or_one(float v) {
+  const float s = v < 0 ? -1.0f : 1.0f;
+  return v == v ? s : v;
+}
+
+/// rint(v), ties to even, but for the sign of a zero: from 2^23 on floats are integers, and adding
+/// 2^23 leaves no bits behind the point.
+[[nodiscard]] inline float nearest_integer(float v) {
+  const float large = std::copysign(0x1p23f, v), rounded = (v + large) - large;
+  return std::fabs(v) < 0x1p23f ? rounded : v;
+}
 
 /// p + (rint(p) - p): rint(p), ties to even, but +0 for -0 and NaN for an infinity.
-[[nodiscard]] inline float round_through(float p) { return flush(p + (std::rint(p) - p)); }
+[[nodiscard]] inline float round_through(float p) { return flush(p + (nearest_integer(p) - p)); }
 
 /// v / c for a constant c, as TensorFlow divides eagerly or in a compiled graph.
 [[nodiscard]] inline float divide(float v, float c, Division how) {

@@ -40,10 +40,17 @@ std::vector<float> auto_codes(const std::vector<float>& t, const Tensor& scale,
                               const Extents& extents, float top) {
   const Broadcast s(scale, extents, "quantized_bits: scale");
   std::vector<float> codes(t.size());
-  for (size_t i = 0; i < t.size(); ++i) {
-    const float v = std::floor(std::fabs(t[i]) / s[static_cast<int64_t>(i)] + 0.5f);
-    codes[i] = sign(t[i]) * (v < top ? v : top);
-  }
+  // Where int32 holds all codes, floor is one instruction: it cuts numbers that are not negative.
+  if (top < 0x1p31f && std::ranges::none_of(scale.f32(), [](float v) { return std::signbit(v); }))
+    s.for_each([top, from = t.data(), to = codes.data()](size_t i, float step) {
+      const float v = std::fabs(from[i]) / step + 0.5f, clipped = v < top ? v : top;
+      to[i] = sign(from[i]) * static_cast<float>(static_cast<int32_t>(clipped));
+    });
+  else
+    s.for_each([&](size_t i, float step) {
+      const float v = std::floor(std::fabs(t[i]) / step + 0.5f);
+      codes[i] = sign(t[i]) * (v < top ? v : top);
+    });
   return codes;
 }
 
@@ -65,14 +72,18 @@ Tensor scale_from_data(const Settings& s, const std::vector<float>& t, const Ext
     if (power_of_two) v = nearest_power_of_two(v + kEpsilon, division);
   }
   Tensor result = map.tensor(scale);
-  for (int round = 0; power_of_two && round < 5; ++round)
-    result = least_squares_scale(true, t, auto_codes(t, result, extents, top), extents,
-                                 {.quantizer = s.quantizer(),
-                                  .scale_axis = s["scale_axis"],
-                                  .elements_per_scale = s["elements_per_scale"],
-                                  .min_po2_exponent = s["min_po2_exponent"],
-                                  .max_po2_exponent = s["max_po2_exponent"],
-                                  .division = division});
+  for (int round = 0; power_of_two && round < 5; ++round) {
+    Tensor next = least_squares_scale(true, t, auto_codes(t, result, extents, top), extents,
+                                      {.quantizer = s.quantizer(),
+                                       .scale_axis = s["scale_axis"],
+                                       .elements_per_scale = s["elements_per_scale"],
+                                       .min_po2_exponent = s["min_po2_exponent"],
+                                       .max_po2_exponent = s["max_po2_exponent"],
+                                       .division = division});
+    const bool stays = equal_values(next, result);
+    result = std::move(next);
+    if (stays) break;  // the following rounds would repeat this one
+  }
   return result;
 }
 
@@ -85,7 +96,7 @@ Quantized forward_auto(const Settings& s, const Tensor& x, const QuantizeOptions
   const Broadcast mi(factor, x.extents(), "quantized_bits: integer");
   const std::vector<float> values = flushed(x);
   std::vector<float> t(values.size());
-  for (size_t i = 0; i < t.size(); ++i) t[i] = values[i] / mi[static_cast<int64_t>(i)];
+  mi.for_each([&](size_t i, float f) { t[i] = values[i] / f; });
   // The attribute `scale` is s × m, or the given value, unchanged.
   const bool frozen = !s.is_none("post_training_scale");
   Tensor scale = frozen ? s.array("post_training_scale") : Tensor();
@@ -106,11 +117,16 @@ Quantized forward_auto(const Settings& s, const Tensor& x, const QuantizeOptions
   const bool use_ste = s.flag("use_ste");
   Outcome out;
   out.codes = auto_codes(t, small, x.extents(), top);
-  for (size_t i = 0; i < t.size(); ++i) {
-    const auto at = static_cast<int64_t>(i);
-    out.q.push_back(by[at] * (mi[at] * out.codes[i] / m));
-    out.y.push_back(straight_through(mi[at] * t[i], out.q[i], noise, use_ste));
-  }
+  out.q.resize(t.size());
+  out.y.resize(t.size());
+  mi.for_each([&](size_t i, float f) {
+    out.q[i] = f * out.codes[i] / m;
+    out.y[i] = f * t[i];
+  });
+  by.for_each([&](size_t i, float step) {
+    out.q[i] = step * out.q[i];
+    out.y[i] = straight_through(out.y[i], out.q[i], noise, use_ste);
+  });
   std::optional<Tensor> step;
   if (factor.size() == 1) step = scaled(large, static_cast<double>(factor.f32()[0]) / m);
   return assemble(x, std::move(out), std::move(step), std::move(scale));
@@ -157,21 +173,23 @@ Quantized forward(const Settings& s, const Tensor& x, const QuantizeOptions& opt
   const double noise = s.real("qnoise_factor");
   const bool use_ste = s.flag("use_ste");
   Outcome out;
-  for (size_t i = 0; i < values.size(); ++i) {
-    const auto at = static_cast<int64_t>(i);
-    float q = 0;
-    if (n > 0) {
-      const float r = clip(round_through(values[i] * m / mi[at]), lo, m - 1.0f);
-      out.codes.push_back(r);
-      q = mi[at] * r / m;
-    } else {
-      q = sign_or_one(values[i]);
-      if (!keep_negative) q = (q + 1.0f) / 2.0f;
-      out.codes.push_back(q);
+  out.codes.resize(values.size());
+  out.q.resize(values.size());
+  out.y.resize(values.size());
+  if (n > 0)
+    mi.for_each([&](size_t i, float f) {
+      out.codes[i] = clip(round_through(values[i] * m / f), lo, m - 1.0f);
+      out.q[i] = f * out.codes[i] / m;
+    });
+  else
+    for (size_t i = 0; i < values.size(); ++i) {
+      const float q = sign_or_one(values[i]);
+      out.q[i] = out.codes[i] = keep_negative ? q : (q + 1.0f) / 2.0f;
     }
-    out.q.push_back(scale[at] * q);
-    out.y.push_back(straight_through(values[i], out.q[i], noise, use_ste));
-  }
+  scale.for_each([&](size_t i, float a) {
+    out.q[i] = a * out.q[i];
+    out.y[i] = straight_through(values[i], out.q[i], noise, use_ste);
+  });
   std::optional<Tensor> step;
   if (n <= 0) {
     step = scaled(alpha, 1.0);

@@ -40,10 +40,7 @@ Fit::Fit(const Settings& s, const Tensor& x)
 }
 
 std::vector<float> Fit::spread(const std::vector<float>& scale) const {
-  const Broadcast by(map_.tensor(scale), extents_, "scale");
-  std::vector<float> result(values_.size());
-  for (size_t i = 0; i < result.size(); ++i) result[i] = by[static_cast<int64_t>(i)];
-  return result;
+  return Broadcast(map_.tensor(scale), extents_, "scale").spread();
 }
 
 std::vector<float> Fit::maximum_magnitude() const {

@@ -13,24 +13,6 @@ std::string text_of(const Extents& extents) {
   return AttributeValue(AttributeValue::Integers(extents)).to_string();
 }
 
-/// Row-major index of each element of `extents` into a tensor of extents `small`, where position p
-/// on axis a is position p / divisor[a] there.
-std::vector<int32_t> indices(const Extents& extents, const std::vector<int64_t>& divisor,
-                             const std::vector<int64_t>& strides) {
-  std::vector<int32_t> index(static_cast<size_t>(element_count(extents)));
-  std::vector<int64_t> position(extents.size(), 0);
-  for (int32_t& entry : index) {
-    int64_t at = 0;
-    for (size_t a = 0; a < extents.size(); ++a) at += position[a] / divisor[a] * strides[a];
-    entry = static_cast<int32_t>(at);
-    for (size_t a = extents.size(); a-- > 0;) {
-      if (++position[a] < extents[a]) break;
-      position[a] = 0;
-    }
-  }
-  return index;
-}
-
 /// Elements that share a scale on each axis, from scale_axis and elements_per_scale; 0 = reduced.
 std::vector<int64_t> group_elements(const Extents& extents, const ScaleOptions& o) {
   const std::string_view name = o.quantizer;
@@ -86,9 +68,40 @@ Tensor array_argument(const AttributeValue& value, std::string_view quantizer,
       join_text(quantizer, ": ", argument, " must be a number or an array, found ", value));
 }
 
+Runs::Runs(const Extents& extents, const std::vector<int64_t>& divisors,
+           const std::vector<int64_t>& strides)
+    : size_(element_count(extents)) {
+  // Axes from the inside; an axis goes together with the one inside of it where it continues it.
+  std::vector<Axis> axes;
+  const auto add = [&](int64_t extent, int64_t stride) {
+    if (extent == 1) return;
+    if (!axes.empty() && stride == axes.back().stride * axes.back().extent)
+      axes.back().extent *= extent;
+    else
+      axes.push_back({extent, stride});
+  };
+  for (size_t a = extents.size(); a-- > 0;) {
+    if (divisors[a] >= extents[a]) {
+      add(extents[a], 0);
+    } else {
+      add(divisors[a], 0);
+      add(extents[a] / divisors[a], strides[a]);
+    }
+  }
+  if (axes.empty()) return;
+  // A small tensor is dense, so neighbours go with one element or with neighbours.
+  count_ = axes[0].extent;
+  step_ = axes[0].stride;
+  outer_.assign(axes.rbegin(), axes.rend() - 1);
+}
+
 Broadcast::Broadcast(const Tensor& values, const Extents& extents, std::string_view what)
-    : values_(values) {
-  if (values.size() == 1) return;
+    : values_(values), size_(element_count(extents)) {
+  const std::vector<int64_t> ones(extents.size(), 1);
+  if (values.size() == 1) {
+    runs_ = Runs(extents, ones, std::vector<int64_t>(extents.size(), 0));
+    return;
+  }
   const Extents& small = values.extents();
   bool fits = small.size() <= extents.size();
   for (size_t a = 0; fits && a < small.size(); ++a) {
@@ -97,8 +110,13 @@ Broadcast::Broadcast(const Tensor& values, const Extents& extents, std::string_v
   }
   qloom_check(fits, what, " has shape ", text_of(small), ", which does not broadcast against ",
               text_of(extents));
-  index_ =
-      indices(extents, std::vector<int64_t>(extents.size(), 1), broadcast_strides(small, extents));
+  runs_ = Runs(extents, ones, broadcast_strides(small, extents));
+}
+
+std::vector<float> Broadcast::spread() const {
+  std::vector<float> all(static_cast<size_t>(size_));
+  for_each([&](size_t i, float v) { all[i] = v; });
+  return all;
 }
 
 ScaleMap::ScaleMap(const Extents& extents, const std::vector<bool>& reduced)
@@ -124,26 +142,38 @@ void ScaleMap::build(const Extents& extents) {
   std::vector<int64_t> strides(extents.size(), 1);
   for (size_t a = extents.size(); a-- > 1;) strides[a - 1] = strides[a] * scales_[a];
   for (const int64_t n : elements_) count_ *= n;
-  index_ = indices(extents, elements_, strides);
+  runs_ = Runs(extents, elements_, strides);
 }
 
 std::vector<float> ScaleMap::maximum(std::span<const float> v) const {
   std::vector<float> result(static_cast<size_t>(element_count(scales_)),
                             -std::numeric_limits<float>::infinity());
-  for (size_t i = 0; i < v.size(); ++i) {
-    float& top = result[static_cast<size_t>(index_[i])];
-    if (v[i] > top || std::isnan(v[i])) top = v[i];
-  }
+  runs_.for_each([&](int64_t i, int64_t at) {
+    const float value = v[static_cast<size_t>(i)];
+    float& top = result[static_cast<size_t>(at)];
+    if (value > top || std::isnan(value)) top = value;
+  });
+  return result;
+}
+
+template <class Value>
+std::vector<float> ScaleMap::mean_of(Value&& value) const {
+  std::vector<double> sums(static_cast<size_t>(element_count(scales_)), 0.0);
+  double* sum = sums.data();
+  runs_.for_each([&](int64_t i, int64_t at) { sum[at] += static_cast<double>(value(i)); });
+  std::vector<float> result;
+  for (const double s : sums) result.push_back(static_cast<float>(s) / static_cast<float>(count_));
   return result;
 }
 
 std::vector<float> ScaleMap::mean(std::span<const float> v) const {
-  std::vector<double> sums(static_cast<size_t>(element_count(scales_)), 0.0);
-  for (size_t i = 0; i < v.size(); ++i) sums[static_cast<size_t>(index_[i])] += v[i];
-  std::vector<float> result;
-  for (const double sum : sums)
-    result.push_back(static_cast<float>(sum) / static_cast<float>(count_));
-  return result;
+  return mean_of([v](int64_t i) { return v[static_cast<size_t>(i)]; });
+}
+
+std::vector<float> ScaleMap::mean_of_products(std::span<const float> a,
+                                              std::span<const float> b) const {
+  return mean_of(
+      [a, b](int64_t i) { return a[static_cast<size_t>(i)] * b[static_cast<size_t>(i)]; });
 }
 
 Tensor ScaleMap::tensor(const std::vector<float>& values) const {
@@ -156,9 +186,10 @@ Tensor ScaleMap::tensor(const std::vector<float>& values) const {
     full.push_back(repeated_[a] ? scales_[a] * elements_[a] : 1);
     divisor.push_back(elements_[a]);
   }
-  std::vector<float> repeated;
-  for (const int32_t i : indices(full, divisor, strides))
-    repeated.push_back(values[static_cast<size_t>(i)]);
+  std::vector<float> repeated(static_cast<size_t>(element_count(full)));
+  Runs(full, divisor, strides).for_each([&](int64_t i, int64_t at) {
+    repeated[static_cast<size_t>(i)] = values[static_cast<size_t>(at)];
+  });
   return Tensor(full, std::move(repeated));
 }
 
@@ -183,18 +214,12 @@ std::vector<bool> reduced_axes(const AttributeValue& scale_axis, int rank,
 Tensor least_squares_scale(bool power_of_two, std::span<const float> x, std::span<const float> q,
                            const Extents& extents, const ScaleOptions& o) {
   const auto rank = static_cast<int>(extents.size());
-  std::vector<float> xq(x.size());
-  std::vector<float> qq(x.size());
-  for (size_t i = 0; i < x.size(); ++i) {
-    xq[i] = x[i] * q[i];
-    qq[i] = q[i] * q[i];
-  }
   const ScaleMap map = rank <= 1 ? ScaleMap(extents, std::vector<bool>(extents.size(), false))
                        : o.elements_per_scale.is_none()
                            ? ScaleMap(extents, reduced_axes(o.scale_axis, rank, o.quantizer))
                            : ScaleMap(extents, group_elements(extents, o));
-  std::vector<float> s = map.mean(xq);
-  const std::vector<float> denominator = map.mean(qq);
+  std::vector<float> s = map.mean_of_products(x, q);
+  const std::vector<float> denominator = map.mean_of_products(q, q);
   for (size_t i = 0; i < s.size(); ++i) s[i] /= denominator[i] + kEpsilon;
   if (power_of_two) {
     const bool bounded = !o.min_po2_exponent.is_none() || !o.max_po2_exponent.is_none();

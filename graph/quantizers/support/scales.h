@@ -16,19 +16,70 @@ namespace qloom::quantizers {
 [[nodiscard]] Tensor array_argument(const AttributeValue& value, std::string_view quantizer,
                                     std::string_view argument);
 
+/// Which element of a small tensor goes with each element of a large one: runs of neighbours that
+/// go with one element, or with neighbours.
+class Runs {
+ public:
+  Runs() = default;  ///< no element
+  /// Position p on axis a of the large tensor is position p / divisors[a] of the small one, which
+  /// has these strides in elements.
+  Runs(const Extents& extents, const std::vector<int64_t>& divisors,
+       const std::vector<int64_t>& strides);
+
+  /// each(first, count, at, step): the large tensor's elements first, first + 1, … go with the
+  /// small one's at, at + step, …; step is 0 or 1. In ascending order.
+  template <class Each>
+  void for_each_run(Each&& each) const {
+    std::vector<int64_t> position(outer_.size(), 0);
+    int64_t at = 0;
+    for (int64_t first = 0; first < size_; first += count_) {
+      each(first, count_, at, step_);
+      for (size_t a = outer_.size(); a-- > 0;) {
+        at += outer_[a].stride;
+        if (++position[a] < outer_[a].extent) break;
+        at -= outer_[a].stride * outer_[a].extent;
+        position[a] = 0;
+      }
+    }
+  }
+  /// each(i, at): element i of the large tensor goes with element `at` of the small one.
+  template <class Each>
+  void for_each(Each&& each) const {
+    for_each_run([&](int64_t first, int64_t count, int64_t at, int64_t step) {
+      if (step == 0)
+        for (int64_t k = 0; k < count; ++k) each(first + k, at);
+      else
+        for (int64_t k = 0; k < count; ++k) each(first + k, at + k);
+    });
+  }
+
+ private:
+  struct Axis {
+    int64_t extent = 1, stride = 0;
+  };
+  std::vector<Axis> outer_;
+  int64_t size_ = 0, count_ = 1, step_ = 0;
+};
+
 /// Elements of a small tensor as elements of a large one that it broadcasts against.
 class Broadcast {
  public:
   /// Throws UserError when the shapes do not broadcast; `what` names the small tensor.
   Broadcast(const Tensor& values, const Extents& extents, std::string_view what);
-  /// Value for the element with row-major index i of the large tensor.
-  [[nodiscard]] float operator[](int64_t i) const {
-    return index_.empty() ? values_.f32()[0] : values_.f32()[static_cast<size_t>(index_[i])];
+  /// each(i, v): v goes with the element of row-major index i of the large tensor. In ascending
+  /// order.
+  template <class Each>
+  void for_each(Each&& each) const {
+    const float* values = values_.f32().data();
+    runs_.for_each([&](int64_t i, int64_t at) { each(static_cast<size_t>(i), values[at]); });
   }
+  /// All of them.
+  [[nodiscard]] std::vector<float> spread() const;
 
  private:
   Tensor values_;
-  std::vector<int32_t> index_;  // empty: one value for all
+  Runs runs_;
+  int64_t size_ = 0;
 };
 
 /// Which elements of a tensor share a scale.
@@ -43,15 +94,20 @@ class ScaleMap {
   [[nodiscard]] std::vector<float> maximum(std::span<const float> v) const;
   /// Mean of each scale's elements: the sum in double precision, rounded, over the count.
   [[nodiscard]] std::vector<float> mean(std::span<const float> v) const;
+  /// As mean, of products that are rounded before they are added.
+  [[nodiscard]] std::vector<float> mean_of_products(std::span<const float> a,
+                                                    std::span<const float> b) const;
   /// One value per scale as a tensor that broadcasts; values of groups are repeated.
   [[nodiscard]] Tensor tensor(const std::vector<float>& values) const;
 
  private:
   void build(const Extents& extents);
+  template <class Value>
+  [[nodiscard]] std::vector<float> mean_of(Value&& value) const;
   Extents scales_;                 // number of scales on each axis
   std::vector<int64_t> elements_;  // elements sharing one on each axis
   std::vector<bool> repeated_;     // axes on which tensor() repeats
-  std::vector<int32_t> index_;
+  Runs runs_;
   int64_t count_ = 1;  // elements per scale
 };
 

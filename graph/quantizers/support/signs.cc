@@ -15,13 +15,15 @@ Quantized result(const Settings& s, const Tensor& x, const std::vector<float>& v
   const Broadcast by(scale, x.extents(), join_text(s.quantizer(), ": alpha"));
   const bool no_alpha = s.is_none("alpha");
   Outcome out;
-  out.q.reserve(values.size());
-  out.y.reserve(values.size());
-  for (size_t i = 0; i < values.size(); ++i) {
-    out.q.push_back(by[static_cast<int64_t>(i)] * codes[i]);
-    const float base = no_alpha ? real_tanh(values[i]) : values[i];
-    out.y.push_back(straight_through(base, out.q[i], 1.0));
-  }
+  out.q.resize(values.size());
+  out.y.resize(values.size());
+  by.for_each([&](size_t i, float step) { out.q[i] = step * codes[i]; });
+  if (no_alpha)
+    for (size_t i = 0; i < values.size(); ++i)
+      out.y[i] = straight_through(real_tanh(values[i]), out.q[i], 1.0);
+  else
+    for (size_t i = 0; i < values.size(); ++i)
+      out.y[i] = straight_through(values[i], out.q[i], 1.0);
   out.codes = std::move(codes);
   return assemble(x, std::move(out), scaled(scale, 1.0), scale);
 }
@@ -37,10 +39,9 @@ Quantized binary(const Settings& s, const Tensor& x, const QuantizeOptions& opti
   const std::vector<float> values = flushed(x);
   std::vector<float> codes = values;
   const bool use_01 = s.flag("use_01");
-  for (float& v : codes) {
-    v = sign_or_one(v);
-    if (use_01) v = (v + 1.0f) / 2.0f;
-  }
+  for (float& v : codes) v = sign_or_one(v);
+  if (use_01)
+    for (float& v : codes) v = (v + 1.0f) / 2.0f;
   const Tensor scale =
       data ? least_squares_scale(s.text("alpha") == "auto_po2", values, codes, x.extents(),
                                  {.quantizer = s.quantizer(),
@@ -86,11 +87,10 @@ Quantized ternary(const Settings& s, const Tensor& x, const QuantizeOptions& opt
   Tensor scale = map.tensor(start);
   for (int64_t round = 0; round < unrolls; ++round) {
     const Broadcast by(scale, extents, s.quantizer());
-    for (size_t i = 0; i < codes.size(); ++i) {
-      const float step = by[static_cast<int64_t>(i)];
+    by.for_each([&](size_t i, float step) {
       const float v = step * round_through(values[i] / step);
       codes[i] = std::fabs(v) >= step / 2.0f ? sign(values[i]) : 0.0f;
-    }
+    });
     Tensor next = least_squares_scale(power_of_two, values, codes, extents,
                                       {.quantizer = s.quantizer(), .division = options.division});
     const bool stays = equal_values(next, scale);

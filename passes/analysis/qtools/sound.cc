@@ -265,15 +265,21 @@ class Analysis {
     const Node& kernel = folded_.producer(folded_.find(node.name)->operands[1]);
     const int64_t per_tap = out.weights / static_cast<int64_t>(uses.size());
     const int64_t input_bits = x.numeric.bits();
+    std::span<const int64_t> codes;
+    std::span<const float> floats;
+    if (kernel.constant && kernel.constant->dtype() == DType::i64)
+      codes = kernel.constant->i64();
+    else if (kernel.constant)
+      floats = kernel.constant->f32();
     for (size_t tap = 0; tap < uses.size(); ++tap) {
       int64_t bits = 0, not_zero = 0;
       for (int64_t i = 0; i < per_tap; ++i) {
         int64_t effective = kFloatBits;  // of a kernel that is computed while running, too
         const auto at = tap * static_cast<size_t>(per_tap) + static_cast<size_t>(i);
-        if (kernel.constant && kernel.constant->dtype() == DType::i64)
-          effective = effective_bits(kernel.constant->i64()[at]);
-        else if (kernel.constant)
-          effective = kernel.constant->f32()[at] == 0 ? 0 : kFloatBits;
+        if (!codes.empty())
+          effective = effective_bits(codes[at]);
+        else if (!floats.empty())
+          effective = floats[at] == 0 ? 0 : kFloatBits;
         bits += effective;
         not_zero += effective == 0 ? 0 : 1;
       }
