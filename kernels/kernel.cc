@@ -49,6 +49,10 @@ int64_t work_items(const KernelDef& kernel, const Query& query, const Variant& v
   return items;
 }
 
+double OverCounted::on(const jit::Target& target) const {
+  return target.rates.source.starts_with("Zen 5") ? zen5 : zen4;
+}
+
 double predicted_ns(const KernelDef& kernel, const Query& query, const Variant& variant,
                     const jit::Target& target, int64_t count) {
   if (kernel.is_reference()) return kernel.reference_ns(query);
@@ -64,7 +68,8 @@ double predicted_ns(const KernelDef& kernel, const Query& query, const Variant& 
   if (query.weight_codes != nullptr)
     bytes += static_cast<int64_t>(static_cast<double>(query.weight_codes->size()) *
                                   kernel.weight_bits / 8);
-  return kernel.over_counted * jit::predicted_ns(counts, target, bytes) /
+  if (query.weight_values) bytes += query.weight_values->size() * int64_t{sizeof(double)};
+  return kernel.over_counted.on(target) * jit::predicted_ns(counts, target, bytes) /
          static_cast<double>(count);
 }
 

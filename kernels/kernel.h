@@ -104,6 +104,14 @@ struct ReferenceSpec {
   Attributes options;
 };
 
+/// Measured time over counted time, the middle of many layers (qloom-bench-choice): what the
+/// counter does not see, such as chains of dependent operations. With vectors of 64 bytes, by the
+/// processor that measured it; others take Zen 4's.
+struct OverCounted {
+  double zen4 = 1, zen5 = 1;
+  [[nodiscard]] double on(const jit::Target&) const;
+};
+
 /// An algorithm. One constant per file, one line in the list. It fills `emit`, or `pipeline`, or
 /// `primitive`, or `reference`. Buffers of the emitted function, in order: input, [tail operands…],
 /// constants (what pack made), outputs in the order of tail.outputs, scratch. Of a reference call
@@ -128,9 +136,7 @@ struct KernelDef {
   /// than it has written itself, and writes nothing of other items. Null: 1, a sample is not cut
   /// and emit need not look at the range. See Split (conv/geometry.h).
   int64_t (*work_items)(const Query&, const Variant&, const jit::Target&) = nullptr;
-  /// Measured time over counted time, the middle of many layers: what the counter does not see,
-  /// such as chains of dependent operations. Measured on Zen 5, with vectors of 64 bytes.
-  double over_counted = 1;
+  OverCounted over_counted = {};
   double weight_bits = 8;  ///< of a weight in what pack makes, for the cache that it is read from
   /// Reference kernels instead: the op it stands for, and how to prepare a call. Their cost is a
   /// constant per element or MAC, far above any emitted kernel's.

@@ -15,23 +15,18 @@
 #include "graph/support/float_environment.h"
 #include "runtime/fork_cost.h"
 #include "runtime/loop_steps.h"
+#include "runtime/memory.h"
 
 namespace qloom::runtime {
 namespace {
 
 using kernels::kSlackBytes;
-constexpr std::align_val_t kAlignment{64};
 // A thread of a pool that was just made needs up to 0.15 ms until it is there, on an idle machine;
 // on a busy one a time slice.
 constexpr int64_t kForkPatienceNs = 5'000'000, kForkRetryPatienceNs = 300'000;
 constexpr double kSlowForkNs = 2000;  // threads that wait for each other take a tenth of that
 constexpr int64_t kRarestForkRuns = 1 << 16;
 constexpr int64_t kLargestTile = 256;  // longer tiles amortise nothing more and split worse
-
-struct Free {
-  void operator()(uint8_t* p) const { ::operator delete(p, kAlignment); }
-};
-using Arena = std::unique_ptr<uint8_t, Free>;
 
 int64_t l2_bytes() {
   const long bytes = sysconf(_SC_LEVEL2_CACHE_SIZE);
@@ -71,7 +66,7 @@ struct BadValue {
 
 /// What one thread works with.
 struct alignas(64) Worker {
-  Arena arena;
+  Memory arena;
   std::atomic<bool> busy{false};
   std::vector<void*> pointers;  ///< of all calls, one after the other
   std::vector<void*> of_part;   ///< of a part of a sample of one call
@@ -160,8 +155,7 @@ struct Executor::State {
         __builtin_add_overflow(bytes, program.arena_bytes_fixed + 2 * kSlackBytes, &bytes))
       return false;
     for (Worker& worker : workers) {
-      Arena arena(static_cast<uint8_t*>(
-          ::operator new(static_cast<size_t>(bytes), kAlignment, std::nothrow)));
+      Memory arena = allocate_memory(static_cast<size_t>(bytes));
       if (arena == nullptr) return false;
       worker.arena = std::move(arena);
       size_t at = 0;

@@ -1,6 +1,7 @@
 #include "runtime/model.h"
 
 #include <algorithm>
+#include <new>
 
 #include "graph/support/error.h"
 #include "graph/support/float_environment.h"
@@ -39,11 +40,12 @@ Model::Model(Program program, std::shared_ptr<const jit::Code> code)
     bound_.push_back(std::move(bound));
   }
   constexpr size_t kSlack = kernels::kSlackBytes;
-  storage_.assign(program_.constants.size() + 2 * kSlack + 63, 0);
-  const auto address = reinterpret_cast<uintptr_t>(storage_.data());
-  uint8_t* aligned = storage_.data() + (64 - address % 64) % 64;
-  std::copy(program_.constants.begin(), program_.constants.end(), aligned + kSlack);
-  constants_ = aligned;
+  const size_t bytes = program_.constants.size();
+  constants_ = allocate_memory(bytes + 2 * kSlack);
+  if (constants_ == nullptr) throw std::bad_alloc();
+  std::fill_n(constants_.get(), kSlack, uint8_t{0});
+  std::copy(program_.constants.begin(), program_.constants.end(), constants_.get() + kSlack);
+  std::fill_n(constants_.get() + kSlack + bytes, kSlack, uint8_t{0});
 }
 
 }  // namespace qloom::runtime

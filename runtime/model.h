@@ -3,6 +3,7 @@
 #include <memory>
 
 #include "jit/code.h"
+#include "runtime/memory.h"
 #include "runtime/program.h"
 
 namespace qloom::runtime {
@@ -19,7 +20,7 @@ class Model {
   };
   [[nodiscard]] const std::vector<Bound>& bound() const { return bound_; }
   /// Program::constants at a 64-byte boundary, with kSlackBytes of zeros before and after.
-  [[nodiscard]] const uint8_t* constants() const { return constants_ + kernels::kSlackBytes; }
+  [[nodiscard]] const uint8_t* constants() const { return constants_.get() + kernels::kSlackBytes; }
   Model(const Model&) = delete;
   Model& operator=(const Model&) = delete;
 
@@ -27,8 +28,7 @@ class Model {
   Program program_;
   std::shared_ptr<const jit::Code> code_;
   std::vector<Bound> bound_;
-  std::vector<uint8_t> storage_;  // where constants_ points into
-  const uint8_t* constants_ = nullptr;
+  Memory constants_;
 };
 
 }  // namespace qloom::runtime

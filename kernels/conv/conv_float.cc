@@ -217,6 +217,6 @@ extern constinit const KernelDef conv_float{
     .scratch_bytes = scratch_bytes,
     .emit = emit,
     .work_items = work_items,
-    .over_counted = 3};
+    .over_counted = {.zen4 = 1.15, .zen5 = 3}};
 
 }  // namespace qloom::kernels

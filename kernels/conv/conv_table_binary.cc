@@ -486,7 +486,7 @@ extern constinit const KernelDef conv_table_binary{
     .scratch_bytes = scratch_bytes,
     .emit = emit,
     .work_items = work_items,
-    .over_counted = 1.15,
+    .over_counted = {.zen4 = 1.05, .zen5 = 1.15},
     .weight_bits = 2};
 
 }  // namespace qloom::kernels

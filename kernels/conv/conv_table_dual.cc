@@ -52,7 +52,7 @@ extern constinit const KernelDef conv_table_dual{
     .scratch_bytes = scratch_bytes,
     .emit = emit,
     .work_items = work_items,
-    .over_counted = 1.15,
+    .over_counted = {.zen4 = 1.05, .zen5 = 1.15},
     .weight_bits = 4};
 
 }  // namespace qloom::kernels

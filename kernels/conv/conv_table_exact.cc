@@ -43,7 +43,7 @@ extern constinit const KernelDef conv_table_exact{
     .scratch_bytes = scratch_bytes,
     .emit = emit,
     .work_items = work_items,
-    .over_counted = 1.25,
+    .over_counted = {.zen4 = 1.08, .zen5 = 1.25},
     .weight_bits = 4};
 
 }  // namespace qloom::kernels
