@@ -492,4 +492,9 @@ double predicted_ns(const Counts& counts, const Target& target, int64_t working_
   return cycles / r.clock_ghz;
 }
 
+double streamed_ns(const Target& target, int64_t bytes, int64_t working_set_bytes) {
+  return static_cast<double>(bytes) * cycles_per_byte(target, working_set_bytes) /
+         target.rates.clock_ghz;
+}
+
 }  // namespace qloom::jit

@@ -32,4 +32,7 @@ struct Counts {
 [[nodiscard]] double predicted_ns(const Counts& counts, const Target& target,
                                   int64_t working_set_bytes);
 
+/// Nanoseconds that `bytes` take between the core and the caches that hold `working_set_bytes`.
+[[nodiscard]] double streamed_ns(const Target& target, int64_t bytes, int64_t working_set_bytes);
+
 }  // namespace qloom::jit

@@ -26,7 +26,10 @@ WeightFacts weight_facts(const Tensor& codes) {
   for (const int64_t code : codes.i64()) {
     facts.lo = std::min(facts.lo, code);
     facts.hi = std::max(facts.hi, code);
-    if (levels.size() > 4) continue;
+  }
+  for (const int64_t code : codes.i64()) {
+    if (levels.size() > 4) break;
+    if (!levels.empty() && (code == levels.front() || code == levels.back())) continue;
     const auto at = std::ranges::lower_bound(levels, code);
     if (at == levels.end() || *at != code) levels.insert(at, code);
   }
@@ -59,18 +62,22 @@ double predicted_ns(const KernelDef& kernel, const Query& query, const Variant& 
   const jit::Counts counts =
       jit::count_operations(source_of(kernel, query, variant, "count"), target, count,
                             work_items(kernel, query, variant, target));
-  // Bytes that a call touches: its constants, and a sample's input and outputs.
   const Window& w = query.window;
-  int64_t bytes = kernel.scratch_bytes ? kernel.scratch_bytes(query, variant, target) : 0;
-  bytes += w.h * w.w * run_bytes(query.input_storage, w.c);
+  // Activations of all samples go through the caches: another kernel wrote, another will read them.
+  int64_t activations = w.h * w.w * run_bytes(query.input_storage, w.c);
   for (const TailOutput& output : query.tail->outputs)
-    bytes += w.out_h * w.out_w * run_bytes(output.storage, w.n);
+    activations += w.out_h * w.out_w * run_bytes(output.storage, w.n);
+  const double streamed = jit::streamed_ns(target, activations, activations * count);
+  // A sample's are swept again and again, as are constants.
+  int64_t swept = activations;
+  if (kernel.scratch_bytes != nullptr) swept += kernel.scratch_bytes(query, variant, target);
   if (query.weight_codes != nullptr)
-    bytes += static_cast<int64_t>(static_cast<double>(query.weight_codes->size()) *
+    swept += static_cast<int64_t>(static_cast<double>(query.weight_codes->size()) *
                                   kernel.weight_bits / 8);
-  if (query.weight_values) bytes += query.weight_values->size() * int64_t{sizeof(double)};
-  return kernel.over_counted.on(target) * jit::predicted_ns(counts, target, bytes) /
-         static_cast<double>(count);
+  if (query.weight_values) swept += query.weight_values->size() * int64_t{sizeof(double)};
+  return std::max(streamed, kernel.over_counted.on(target) *
+                                jit::predicted_ns(counts, target, swept) /
+                                static_cast<double>(count));
 }
 
 const KernelDef* find_kernel(std::string_view name) {

@@ -87,17 +87,17 @@ std::vector<TensorType> infer(const InferContext& c) {
   const auto k = static_cast<size_t>(g.outputs);
   SumInterval all;
   if (c.constants[1]) {
-    const std::vector<uint64_t> codes = s->w_codes(*c.constants[1]->constant);
-    std::vector<SumInterval> sums(k);
-    size_t at = 0;
+    std::vector<int64_t> storage;
+    const auto codes = s->signed_w_codes(*c.constants[1]->constant, storage);
+    ChannelSums sums(k, s->w);
+    const size_t tap_size = static_cast<size_t>(g.inputs) * k;
     for (int64_t r = 0; r < g.rows.taps; ++r)
       for (int64_t t = 0; t < g.columns.taps; ++t) {
         const auto [lo, hi] = range(r, t);
-        for (int64_t i = 0; i < g.inputs; ++i)
-          for (size_t o = 0; o < k; ++o) sums[o].add(static_cast<int64_t>(codes[at++]), lo, hi);
+        sums.add(codes.subspan(static_cast<size_t>(r * g.columns.taps + t) * tap_size, tap_size),
+                 lo, hi);
       }
-    all = sums[0];
-    for (const SumInterval& one : sums) all = {std::min(all.lo, one.lo), std::max(all.hi, one.hi)};
+    all = sums.hull();
   } else {
     for (int64_t r = 0; r < g.rows.taps; ++r)
       for (int64_t t = 0; t < g.columns.taps; ++t) {

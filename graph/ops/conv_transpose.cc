@@ -97,12 +97,14 @@ std::vector<TensorType> infer(const InferContext& c) {
   };
   const auto k = static_cast<size_t>(g.outputs);
   SumInterval all;
-  std::vector<uint64_t> codes;
-  if (c.constants[1]) codes = s->w_codes(*c.constants[1]->constant);
+  std::vector<int64_t> storage;
+  std::span<const int64_t> codes;
+  if (c.constants[1]) codes = s->signed_w_codes(*c.constants[1]->constant, storage);
   for (int64_t first = 0; first < std::min(g.rows.stride, g.rows.taps * g.rows.dilation); ++first)
     for (int64_t second = 0;
          second < std::min(g.columns.stride, g.columns.taps * g.columns.dilation); ++second) {
-      std::vector<SumInterval> sums(codes.empty() ? 1 : k);
+      ChannelSums sums(codes.empty() ? 0 : k, s->w);
+      SumInterval any;
       for (int64_t r = 0; r < g.rows.taps; ++r)
         for (int64_t t = 0; t < g.columns.taps; ++t) {
           if (phase(g.rows, r) != first || phase(g.columns, t) != second) continue;
@@ -110,16 +112,16 @@ std::vector<TensorType> infer(const InferContext& c) {
             SumInterval low, high;
             low.add(s->w.lo, lo, hi);
             high.add(s->w.hi, lo, hi);
-            sums[0].lo += std::min(low.lo, high.lo) * g.inputs;
-            sums[0].hi += std::max(low.hi, high.hi) * g.inputs;
+            any.lo += std::min(low.lo, high.lo) * g.inputs;
+            any.hi += std::max(low.hi, high.hi) * g.inputs;
             continue;
           }
-          auto at = static_cast<size_t>((r * g.columns.taps + t) * g.inputs) * k;
-          for (int64_t i = 0; i < g.inputs; ++i)
-            for (size_t o = 0; o < k; ++o) sums[o].add(static_cast<int64_t>(codes[at++]), lo, hi);
+          const size_t tap_size = static_cast<size_t>(g.inputs) * k;
+          sums.add(codes.subspan(static_cast<size_t>(r * g.columns.taps + t) * tap_size, tap_size),
+                   lo, hi);
         }
-      for (const SumInterval& one : sums)
-        all = {std::min(all.lo, one.lo), std::max(all.hi, one.hi)};
+      const SumInterval one = codes.empty() ? any : sums.hull();
+      all = {std::min(all.lo, one.lo), std::max(all.hi, one.hi)};
     }
   return {s->type(std::move(shape), all.lo, all.hi)};
 }

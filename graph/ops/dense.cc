@@ -25,13 +25,10 @@ std::vector<TensorType> infer(const InferContext& c) {
   if (!s) return {{shape, Numeric::float32(), {}}};
   SumInterval all;
   if (c.constants[1]) {
-    const std::vector<uint64_t> codes = s->w_codes(*c.constants[1]->constant);
-    for (int64_t u = 0; u < units; ++u) {
-      SumInterval one;
-      for (int64_t i = 0; i < inputs; ++i)
-        one.add(static_cast<int64_t>(codes[static_cast<size_t>(i * units + u)]), s->x.lo, s->x.hi);
-      all = u == 0 ? one : SumInterval{std::min(all.lo, one.lo), std::max(all.hi, one.hi)};
-    }
+    std::vector<int64_t> storage;
+    ChannelSums sums(static_cast<size_t>(units), s->w);
+    sums.add(s->signed_w_codes(*c.constants[1]->constant, storage), s->x.lo, s->x.hi);
+    all = sums.hull();
   } else {
     SumInterval low, high;
     low.add(s->w.lo, s->x.lo, s->x.hi);

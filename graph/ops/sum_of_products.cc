@@ -20,6 +20,14 @@ std::vector<uint64_t> SumOfProducts::w_codes(const Tensor& codes) const {
   return out;
 }
 
+std::span<const int64_t> SumOfProducts::signed_w_codes(const Tensor& codes,
+                                                       std::vector<int64_t>& storage) const {
+  if (w_factors.empty()) return codes.i64();
+  const std::vector<uint64_t> scaled = w_codes(codes);
+  storage.assign(scaled.begin(), scaled.end());
+  return storage;
+}
+
 TensorType SumOfProducts::type(Shape shape, __int128 lo, __int128 hi) const {
   const __int128 limit = static_cast<__int128>(1) << 62;
   TensorType out{std::move(shape), Numeric::float32(), {}};
@@ -81,6 +89,42 @@ std::optional<SumOfProducts> sum_of_products(const TensorType& x, const TensorTy
   s.w.lo = std::min(s.w.lo, s.w.lo * top);
   s.w.hi = std::max(s.w.hi, s.w.hi * top);
   return s;
+}
+
+ChannelSums::ChannelSums(size_t channels, const Numeric::Grid& w)
+    : sums_(channels), positive_(channels), negative_(channels) {
+  const uint64_t reach =
+      std::max({uint64_t{1}, static_cast<uint64_t>(std::max(w.hi, int64_t{0})),
+                uint64_t{0} - static_cast<uint64_t>(std::min(w.lo, int64_t{0}))});
+  block_ = std::max<size_t>(1, (uint64_t{1} << 62) / reach);
+}
+
+void ChannelSums::add(std::span<const int64_t> codes, int64_t x_lo, int64_t x_hi) {
+  const size_t channels = sums_.size();
+  if (channels == 0) return;
+  while (!codes.empty()) {
+    const size_t rows = std::min(codes.size() / channels, block_);
+    std::ranges::fill(positive_, 0);
+    std::ranges::fill(negative_, 0);
+    for (size_t row = 0; row < rows; ++row)
+      for (size_t o = 0; o < channels; ++o) {
+        const int64_t w = codes[row * channels + o];
+        positive_[o] += std::max<int64_t>(w, 0);
+        negative_[o] += std::min<int64_t>(w, 0);
+      }
+    for (size_t o = 0; o < channels; ++o) {
+      sums_[o].add(positive_[o], x_lo, x_hi);
+      sums_[o].add(negative_[o], x_lo, x_hi);
+    }
+    codes = codes.subspan(rows * channels);
+  }
+}
+
+SumInterval ChannelSums::hull() const {
+  if (sums_.empty()) return {};
+  SumInterval all = sums_[0];
+  for (const SumInterval& one : sums_) all = {std::min(all.lo, one.lo), std::max(all.hi, one.hi)};
+  return all;
 }
 
 }  // namespace qloom::ops

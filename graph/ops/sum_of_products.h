@@ -1,6 +1,7 @@
 #pragma once
 
 #include <optional>
+#include <span>
 #include <vector>
 
 #include "graph/ops/common.h"
@@ -29,6 +30,9 @@ struct SumOfProducts {
   /// The codes that are summed.
   [[nodiscard]] std::vector<uint64_t> x_codes(const RuntimeValue& x) const;
   [[nodiscard]] std::vector<uint64_t> w_codes(const Tensor& codes) const;
+  /// The same, signed: `codes` themselves or, where they have factors, what `storage` is set to.
+  [[nodiscard]] std::span<const int64_t> signed_w_codes(const Tensor& codes,
+                                                        std::vector<int64_t>& storage) const;
   /// Result type for sums within [lo, hi]; float32 when they leave ±2^62.
   [[nodiscard]] TensorType type(Shape shape, __int128 lo, __int128 hi) const;
 };
@@ -48,6 +52,22 @@ struct SumInterval {
     lo += a < b ? a : b;
     hi += a < b ? b : a;
   }
+};
+
+/// Intervals of the sums of all output channels, which see the same taps.
+class ChannelSums {
+ public:
+  /// Weights within `w`.
+  ChannelSums(size_t channels, const Numeric::Grid& w);
+  /// Adds products of x in [x_lo, x_hi] with `codes`, whose last axis is the channel.
+  void add(std::span<const int64_t> codes, int64_t x_lo, int64_t x_hi);
+  /// What all channels lie in.
+  [[nodiscard]] SumInterval hull() const;
+
+ private:
+  std::vector<SumInterval> sums_;
+  std::vector<int64_t> positive_, negative_;  ///< sums of the codes of either sign
+  size_t block_ = 1;                          ///< values of one channel whose sum is an int64_t
 };
 
 }  // namespace qloom::ops

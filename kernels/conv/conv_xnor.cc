@@ -151,41 +151,58 @@ std::vector<uint8_t> pack(const Query& q, const Variant& v, const jit::Target& t
   const Plan plan = plan_of(q, v, target);
   const Window& w = q.window;
   const auto codes = q.weight_codes->i64();
-  auto code_of = [&](int64_t tap, int64_t c, int64_t n) {
-    return codes[static_cast<size_t>((tap * w.c + c) * w.n + n)];
-  };
-  std::vector<uint64_t> packed;
-  auto vector = [&](int64_t step, int64_t first, auto bit_of) {
-    for (int64_t n = first; n < first + plan.lanes; ++n) {
-      const int64_t tap = step / plan.words, begin = step % plan.words * 64;
-      uint64_t word = 0;
-      for (int64_t c = begin; n < w.n && c < std::min(w.c, begin + 64); ++c)
-        word |= uint64_t{bit_of(code_of(tap, c, n))} << (c - begin);
-      packed.push_back(word);
+  // Weights are read in their order: [tap][channel][output].
+  std::vector<uint64_t> packed, words(static_cast<size_t>(plan.pitch));
+  auto words_of = [&](int64_t step, auto bit_of) {
+    std::ranges::fill(words, 0);
+    const int64_t tap = step / plan.words, begin = step % plan.words * 64;
+    for (int64_t c = begin; c < std::min(w.c, begin + 64); ++c) {
+      const int64_t* row = codes.data() + (tap * w.c + c) * w.n;
+      for (int64_t n = 0; n < w.n; ++n)
+        words[static_cast<size_t>(n)] |= uint64_t{bit_of(row[n])} << (c - begin);
     }
   };
+  // [step][plane][output], then as the channel tiles read it.
+  std::vector<uint64_t> all;
+  for (int64_t step = 0; step < plan.steps; ++step) {
+    words_of(step, [](int64_t code) { return code > 0; });
+    all.insert(all.end(), words.begin(), words.end());
+    if (plan.planes != 2) continue;
+    words_of(step, [](int64_t code) { return code != 0; });
+    all.insert(all.end(), words.begin(), words.end());
+  }
+  packed.reserve(all.size());
   plan.tiles.for_each([&](int64_t, int64_t first, int columns) {
     for (int64_t step = 0; step < plan.steps; ++step)
-      for (int c = 0; c < columns; ++c) {
-        vector(step, first + int64_t{c} * plan.lanes, [](int64_t code) { return code > 0; });
-        if (plan.planes == 2)
-          vector(step, first + int64_t{c} * plan.lanes, [](int64_t code) { return code != 0; });
-      }
+      for (int c = 0; c < columns; ++c)
+        for (int plane = 0; plane < plan.planes; ++plane)
+          for (int64_t n = 0; n < plan.lanes; ++n)
+            packed.push_back(all[static_cast<size_t>((step * plan.planes + plane) * plan.pitch +
+                                                     first + int64_t{c} * plan.lanes + n)]);
   });
   std::vector<uint8_t> out;
   qloom_assert(append(out, packed) == plan.weights, q.name, ": weights misplaced");
 
   std::vector<int32_t> initial, rows, steps;
+  // Of each tap, by output: how often a code is not 0, and how often it is positive, twice.
+  const int64_t taps = w.kernel_h * w.kernel_w;
+  std::vector<int32_t> inside_sum(static_cast<size_t>(taps * w.n)),
+      outside_sum(static_cast<size_t>(taps * w.n));
+  for (int64_t tap = 0; tap < taps; ++tap)
+    for (int64_t c = 0; c < w.c; ++c) {
+      const int64_t* row = codes.data() + (tap * w.c + c) * w.n;
+      for (int64_t n = 0; n < w.n; ++n) {
+        inside_sum[static_cast<size_t>(tap * w.n + n)] += row[n] != 0 ? 1 : 0;
+        outside_sum[static_cast<size_t>(tap * w.n + n)] += row[n] > 0 ? 2 : 0;
+      }
+    }
   for (const std::vector<bool>& inside : plan.borders.classes)
     for (int64_t n = 0; n < plan.pitch; ++n) {
-      int64_t sum = 0;
-      for (size_t tap = 0; n < w.n && tap < inside.size(); ++tap) {
-        for (int64_t c = 0; c < w.c; ++c) {
-          const int64_t code = code_of(static_cast<int64_t>(tap), c, n);
-          sum += inside[tap] ? (code != 0 ? 1 : 0) : (code > 0 ? 2 : 0);
-        }
-      }
-      initial.push_back(static_cast<int32_t>(sum));
+      int32_t sum = 0;
+      for (size_t tap = 0; n < w.n && tap < inside.size(); ++tap)
+        sum += (inside[tap] ? inside_sum
+                            : outside_sum)[tap * static_cast<size_t>(w.n) + static_cast<size_t>(n)];
+      initial.push_back(sum);
     }
   qloom_assert(append(out, initial) == plan.initial, q.name, ": initial sums misplaced");
   if (plan.borders.classes.size() > 1)

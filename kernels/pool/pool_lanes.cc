@@ -288,6 +288,6 @@ extern constinit const KernelDef pool_lanes{
     .scratch_bytes = scratch_bytes,
     .emit = emit,
     .work_items = work_items,
-    .over_counted = {.zen4 = 1.4, .zen5 = 1.45}};
+    .over_counted = {.zen4 = 1.15, .zen5 = 1.45}};
 
 }  // namespace qloom::kernels

@@ -21,11 +21,12 @@ Interval accumulator_interval(const Graph& body, const Node& root) {
     grid.hi = std::max<int64_t>(grid.hi, 0);
   }
   Interval out{.lo = std::vector<int64_t>(channels, 0), .hi = std::vector<int64_t>(channels, 0)};
-  for (size_t i = 0; i < codes.size(); ++i) {
-    const int64_t a = codes[i] * grid.lo, b = codes[i] * grid.hi;
-    out.lo[i % channels] += std::min(a, b);
-    out.hi[i % channels] += std::max(a, b);
-  }
+  for (size_t row = 0; row < codes.size(); row += channels)
+    for (size_t n = 0; n < channels; ++n) {
+      const int64_t a = codes[row + n] * grid.lo, b = codes[row + n] * grid.hi;
+      out.lo[n] += std::min(a, b);
+      out.hi[n] += std::max(a, b);
+    }
   return out;
 }
 
