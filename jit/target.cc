@@ -5,33 +5,32 @@
 
 #include <algorithm>
 #include <array>
+#include <optional>
 #include <span>
 #include <sstream>
 #include <string_view>
 
 #include "graph/support/error.h"
 #include "jit/environment.h"
+#include "jit/processors.h"
 
 #if defined(__x86_64__)
 #include <cpuid.h>
+#elif defined(__aarch64__)
+#include <sys/auxv.h>
 #endif
 
 namespace qloom::jit {
 namespace {
 
-constexpr std::array<std::string_view, 3> kLoweringNames = {"avx512", "avx2", "portable"};
+constexpr std::array<std::string_view, 4> kLoweringNames = {"avx512", "avx2", "neon", "portable"};
 
-#if defined(__x86_64__)
+/// Names of targets that use nothing beyond their architecture.
+constexpr std::string_view kAnyX86 = "x86-64", kAnyArm = "aarch64";
 
 struct Registers {
   uint32_t eax = 0, ebx = 0, ecx = 0, edx = 0;
 };
-
-Registers cpuid(uint32_t leaf, uint32_t subleaf = 0) {
-  Registers r;
-  if (!__get_cpuid_count(leaf, subleaf, &r.eax, &r.ebx, &r.ecx, &r.edx)) return {};
-  return r;
-}
 
 /// One of the features that x86-64-v3 consists of, and where cpuid says so.
 struct Feature {
@@ -62,6 +61,80 @@ constexpr Feature kV4[] = {
     {"+avx512vpopcntdq", 7, &Registers::ecx, 14}, {"+gfni", 7, &Registers::ecx, 8},
 };
 
+std::vector<std::string> names_of(std::span<const Feature> features) {
+  std::vector<std::string> names;
+  for (const Feature& f : features) names.emplace_back(f.name);
+  return names;
+}
+
+void set_caches(Target& t, const Caches& caches) {
+  t.l1_bytes = caches.l1_bytes;
+  t.l2_bytes = caches.l2_bytes;
+  t.l3_bytes = caches.l3_bytes;
+}
+
+/// Any x86-64; with the rates of a family.
+Target x86_baseline(const X86Processor& row) {
+  Target t;
+  t.triple = "x86_64-unknown-linux-gnu";
+  t.cpu = "x86-64";
+  t.tune = row.tune[0] ? row.tune : "x86-64";
+  t.rates = row.rates;
+  set_caches(t, row.caches);
+  return t;
+}
+
+void use_avx2(Target& t) {
+  t.features = names_of(kV3);
+  t.cpu = "x86-64-v3";
+  if (t.tune == "x86-64") t.tune = "haswell";
+  t.lowering = Lowering::avx2;
+  t.vector_bytes = 32;
+}
+
+/// On top of use_avx2.
+void use_avx512(Target& t, const X86Processor& row) {
+  for (std::string& name : names_of(kV4)) t.features.push_back(std::move(name));
+  std::sort(t.features.begin(), t.features.end());
+  t.cpu = "x86-64-v4";
+  // Schedules of processors without 64-byte vectors would split them.
+  t.tune = row.vendor == 'a' ? "znver4" : "icelake-server";
+  t.lowering = Lowering::avx512;
+  t.vector_bytes = 64;
+  if (*row.wide.source != 0) t.rates.source = row.wide.source;
+  t.rates.vector_alu = row.wide.vector_alu;
+  t.rates.shuffle = row.wide.shuffle;
+  t.rates.multiply = row.wide.multiply;
+  t.rates.load = row.wide.load;
+  t.rates.store = row.wide.store;
+  t.rates.store_width = row.wide.store_width;
+  t.rates.l1_bytes = row.wide.l1_bytes;
+  t.rates.l2_bytes = row.wide.l2_bytes;
+}
+
+/// Any AArch64, scheduled for one processor; `dots`: it has FEAT_DotProd.
+Target arm_target(const ArmProcessor& row, bool dots) {
+  Target t;
+  t.triple = "aarch64-unknown-linux-gnu";
+  t.cpu = "generic";
+  t.tune = row.name;
+  t.rates = row.rates;
+  set_caches(t, row.caches);
+  if (dots) {
+    t.features = {"+dotprod"};
+    t.lowering = Lowering::neon;
+  }
+  return t;
+}
+
+#if defined(__x86_64__)
+
+Registers cpuid(uint32_t leaf, uint32_t subleaf = 0) {
+  Registers r;
+  if (!__get_cpuid_count(leaf, subleaf, &r.eax, &r.ebx, &r.ecx, &r.edx)) return {};
+  return r;
+}
+
 /// The operating system saves the registers that these bits of XCR0 stand for.
 bool saves(uint32_t bits) {
   if (!(cpuid(1).ecx >> 27 & 1)) return false;  // OSXSAVE: xgetbv exists
@@ -71,14 +144,10 @@ bool saves(uint32_t bits) {
 }
 constexpr uint32_t kSavesAvx = 0x06, kSavesAvx512 = 0xe6;
 
-/// All of the features, or none of them.
-std::vector<std::string> all_or_none(std::span<const Feature> features, uint32_t saved) {
-  std::vector<std::string> found;
-  for (const Feature& f : features) {
-    if (!(cpuid(f.leaf).*f.word >> f.bit & 1)) return {};
-    found.emplace_back(f.name);
-  }
-  return saves(saved) ? found : std::vector<std::string>{};
+bool has_all(std::span<const Feature> features, uint32_t saved) {
+  return saves(saved) && std::ranges::all_of(features, [](const Feature& f) {
+           return (cpuid(f.leaf).*f.word >> f.bit & 1) != 0;
+         });
 }
 
 struct Processor {
@@ -99,75 +168,16 @@ Processor processor() {
   return p;
 }
 
-/// What changes in the rates for vectors of 64 bytes.
-struct Wide {
-  const char* source = "";
-  double vector_alu = 2, shuffle = 1, multiply = 1, load = 2, store = 1, store_width = 64,
-         l1_bytes = 110, l2_bytes = 48;
-};
-
-/// Rates and scheduling model of processors; the first row that fits is taken. A row fits when the
-/// vendor is its own and family and model lie in its ranges. What a row does not say is Zen 3's.
-/// README.md says how they were made.
-struct Row {
-  char vendor;  ///< 'a' AMD, 'i' Intel, '*' any
-  int family_low, family_high, model_low, model_high;
-  const char* tune;
-  PortRates rates;
-  Wide wide = {};
-};
-// clang-format off: a row is easier to read as a row
-const std::vector<Row>& rows() {
-  static const PortRates zen4{
-      .source = "Zen 4, measured (family 25 model 17)",
-      .clock_ghz = 3.7, .l1_bytes = 58, .l2_bytes = 32, .l3_bytes = 27, .memory_bytes = 4.5};
-  static const Wide zen4_wide{
-      .source = "Zen 4, 64 bytes, measured (family 25 model 17): two halves of 32",
-      .vector_alu = 1.8, .store_width = 32, .l1_bytes = 58, .l2_bytes = 32};
-  static const std::vector<Row> kRows = {
-      {'a', 0x17, 0x17, 0x00, 0x2f, "znver1",
-       {.source = "Zen 1, computed: an operation of 256 bits is two of 128",
-        .vector_alu = 1.7, .shuffle = 1, .multiply = 0.5, .load = 1, .store = 0.5, .total = 4.5,
-        .clock_ghz = 3.0, .l1_bytes = 30, .l2_bytes = 20, .l3_bytes = 12, .memory_bytes = 5}},
-      {'a', 0x17, 0x17, 0x30, 0xff, "znver2",
-       {.source = "Zen 2, computed from Zen 3: one pipe for multiply-add pairs",
-        .vector_alu = 3.0, .multiply = 1, .total = 5}},
-      {'a', 0x19, 0x19, 0x10, 0x1f, "znver3", zen4, zen4_wide},  // Genoa, Storm Peak
-      {'a', 0x19, 0x19, 0x60, 0x7f, "znver3", zen4, zen4_wide},  // Raphael, Phoenix
-      {'a', 0x19, 0x19, 0xa0, 0xaf, "znver3", zen4, zen4_wide},  // Bergamo
-      {'a', 0x19, 0x19, 0x00, 0xff, "znver3",
-       {.source = "Zen 3, measured (family 25 model 1)"}},
-      {'a', 0x1a, 0xff, 0x00, 0xff, "znver3",
-       {.source = "Zen 5, measured (family 26 model 2); bytes per cycle computed",
-        .vector_alu = 3.9, .store = 2, .scalar = 5, .total = 7,
-        .clock_ghz = 4.2, .l1_bytes = 60, .l2_bytes = 32},
-       {.source = "Zen 5, 64 bytes, measured (family 26 model 2); bytes per cycle computed",
-        .vector_alu = 3.9, .shuffle = 2, .multiply = 2, .l1_bytes = 120, .l2_bytes = 60}},
-      {'i', 6, 6, 0x7d, 0xff, "icelake-client",
-       {.source = "Ice Lake and later, computed: three vector ports, two of them shuffle",
-        .vector_alu = 2.7, .shuffle = 1.5, .store = 2, .total = 4.8, .clock_ghz = 3.4},
-       {.source = "Ice Lake and later, 64 bytes, computed: two vector ports, one of them shuffles"}},
-      {'i', 6, 6, 0x00, 0x7c, "skylake",
-       {.source = "Haswell to Skylake, computed: three vector ports, one of them shuffles",
-        .vector_alu = 2.7, .shuffle = 1, .multiply = 1.5, .total = 3.8, .clock_ghz = 3.4}},
-      {'*', 0, 0xffff, 0x00, 0xffff, "",
-       {.source = "unknown processor, computed: three vector ports, one of them shuffles",
-        .vector_alu = 2.7, .shuffle = 1, .multiply = 1, .total = 3.8, .clock_ghz = 3.0}},
-  };
-  return kRows;
-}
-// clang-format on
-
-const Row& row_of(const Processor& p) {
+const X86Processor& row_of(const Processor& p) {
   const char vendor = p.amd ? 'a' : p.intel ? 'i' : '*';
-  for (const Row& row : rows()) {
+  for (const X86Processor& row : x86_processors()) {
     if ((row.vendor == vendor || row.vendor == '*') && p.family >= row.family_low &&
         p.family <= row.family_high && p.model >= row.model_low && p.model <= row.model_high) {
       return row;
     }
   }
   qloom_assert(false, "the last row of the port table fits everything");
-  return rows().back();
+  return x86_processors().back();
 }
 
 /// Bytes of the data cache of `level`; 0 when cpuid does not say. Leaf 4 is Intel's, 0x8000001d
@@ -188,12 +198,7 @@ int64_t cache_bytes(const Processor& p, uint32_t level) {
 
 Target baseline() {
   const Processor p = processor();
-  const Row& row = row_of(p);
-  Target t;
-  t.triple = "x86_64-unknown-linux-gnu";
-  t.cpu = "x86-64";
-  t.tune = row.tune[0] ? row.tune : "x86-64";
-  t.rates = row.rates;
+  Target t = x86_baseline(row_of(p));
   if (const int64_t n = cache_bytes(p, 1)) t.l1_bytes = n;
   if (const int64_t n = cache_bytes(p, 2)) t.l2_bytes = n;
   if (const int64_t n = cache_bytes(p, 3)) t.l3_bytes = n;
@@ -202,61 +207,39 @@ Target baseline() {
 
 Target with_avx2() {
   Target t = baseline();
-  t.features = all_or_none(kV3, kSavesAvx);
-  if (t.features.empty()) return t;
-  t.cpu = "x86-64-v3";
-  if (t.tune == "x86-64") t.tune = "haswell";
-  t.lowering = Lowering::avx2;
-  t.vector_bytes = 32;
+  if (has_all(kV3, kSavesAvx)) use_avx2(t);
   return t;
 }
 
 Target best() {
   Target t = with_avx2();
-  const std::vector<std::string> more = all_or_none(kV4, kSavesAvx512);
-  if (t.features.empty() || more.empty()) return t;
-  t.features.insert(t.features.end(), more.begin(), more.end());
-  std::sort(t.features.begin(), t.features.end());
-  t.cpu = "x86-64-v4";
-  // Schedules of processors without 64-byte vectors would split them.
-  const Processor p = processor();
-  t.tune = p.amd ? "znver4" : "icelake-server";
-  t.lowering = Lowering::avx512;
-  t.vector_bytes = 64;
-  const Wide& wide = row_of(p).wide;
-  if (*wide.source != 0) t.rates.source = wide.source;
-  t.rates.vector_alu = wide.vector_alu;
-  t.rates.shuffle = wide.shuffle;
-  t.rates.multiply = wide.multiply;
-  t.rates.load = wide.load;
-  t.rates.store = wide.store;
-  t.rates.store_width = wide.store_width;
-  t.rates.l1_bytes = wide.l1_bytes;
-  t.rates.l2_bytes = wide.l2_bytes;
+  if (t.lowering == Lowering::avx2 && has_all(kV4, kSavesAvx512))
+    use_avx512(t, row_of(processor()));
   return t;
 }
 
 #elif defined(__aarch64__)
 
-Target baseline() {
-  Target t;
-  t.triple = "aarch64-unknown-linux-gnu";
-  t.cpu = t.tune = "generic";
-  t.rates = {.source = "AArch64, computed: two 128-bit pipes",
-             .vector_alu = 2,
-             .shuffle = 2,
-             .multiply = 1,
-             .load = 2,
-             .store = 1,
-             .total = 4,
-             .clock_ghz = 2.5,
-             .l1_bytes = 32,
-             .l2_bytes = 20};
-  return t;
+/// MIDR_EL1, where the system lets programs read it.
+std::optional<uint64_t> main_id() {
+  if (!(getauxval(AT_HWCAP) & HWCAP_CPUID)) return std::nullopt;
+  uint64_t id = 0;
+  __asm__("mrs %0, MIDR_EL1" : "=r"(id));
+  return id;
 }
 
+const ArmProcessor& arm_row() {
+  const std::optional<uint64_t> id = main_id();
+  for (const ArmProcessor& row : arm_processors()) {
+    if (id && (*id >> 24 & 255) == 0x41 && static_cast<int>(*id >> 4 & 4095) == row.part)
+      return row;
+  }
+  return arm_processors().front();
+}
+
+Target baseline() { return arm_target(arm_row(), false); }
 Target with_avx2() { return baseline(); }
-Target best() { return baseline(); }
+Target best() { return arm_target(arm_row(), (getauxval(AT_HWCAP) & HWCAP_ASIMDDP) != 0); }
 
 #else
 
@@ -301,6 +284,38 @@ Target Target::portable() {
   t.lowering = Lowering::portable;
   t.vector_bytes = 16;
   return t;
+}
+
+Target Target::named(std::string_view name) {
+  for (const X86Processor& row : x86_processors()) {
+    if (name.empty() || row.name != name) continue;
+    Target t = x86_baseline(row);
+    use_avx2(t);
+    if (row.avx512) use_avx512(t, row);
+    return t;
+  }
+  for (const ArmProcessor& row : arm_processors())
+    if (row.name == name) return arm_target(row, true);
+  if (name == kAnyX86) return x86_baseline(x86_processors().back());
+  if (name == kAnyArm) return arm_target(arm_processors().front(), false);
+  std::string known;
+  for (const std::string_view other : names()) known += join_text(known.empty() ? "" : ", ", other);
+  throw UserError(join_text("there is no target '", name, "'; there are ", known));
+}
+
+std::vector<std::string_view> Target::names() {
+  std::vector<std::string_view> out;
+  for (const X86Processor& row : x86_processors())
+    if (!row.name.empty()) out.push_back(row.name);
+  for (const ArmProcessor& row : arm_processors()) out.push_back(row.name);
+  out.push_back(kAnyX86);
+  out.push_back(kAnyArm);
+  return out;
+}
+
+bool Target::runs_here() const {
+  static const Target here = best();  // asking the processor takes long on virtual machines
+  return triple == here.triple && std::ranges::includes(here.features, features);
 }
 
 std::string Target::to_string() const {

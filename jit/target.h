@@ -2,6 +2,7 @@
 
 #include <cstdint>
 #include <string>
+#include <string_view>
 #include <vector>
 
 namespace qloom::jit {
@@ -10,11 +11,12 @@ namespace qloom::jit {
 ///   avx512    x86-64 with AVX-512 as Ice Lake and Zen 4 have it: byte dot products (VNNI), byte
 ///             population counts, GFNI
 ///   avx2      x86-64 with AVX2
-///   portable  plain vector operations that any target has; also what AVX2's absence gets
-enum class Lowering : uint8_t { avx512, avx2, portable };
+///   neon      AArch64 with dot products of bytes (FEAT_DotProd)
+///   portable  plain vector operations that any target has; also what the absence of those gets
+enum class Lowering : uint8_t { avx512, avx2, neon, portable };
 
 /// Rates of one core, in operations of one full vector per cycle, for the cost model. Data with its
-/// source, per processor family; "computed" tables are public port tables, not measurements.
+/// source, per processor family: "measured", or "computed" from public port tables.
 struct PortRates {
   std::string source;
   double vector_alu = 3.35;  ///< all vector operations together: the pipes are shared
@@ -40,7 +42,9 @@ struct Target {
   PortRates rates;
 
   /// Dot products of four bytes are one exact instruction.
-  [[nodiscard]] bool has_dot() const { return lowering == Lowering::avx512; }
+  [[nodiscard]] bool has_dot() const {
+    return lowering == Lowering::avx512 || lowering == Lowering::neon;
+  }
 
   /// This machine, without loading LLVM (cpuid). Code is made for x86-64-v4 with VNNI, VBMI,
   /// BITALG, VPOPCNTDQ and GFNI where the machine has all of them, else for x86-64-v3, else for the
@@ -52,6 +56,14 @@ struct Target {
   [[nodiscard]] static Target avx2();
   /// Same machine, no vector extension used beyond the architecture's baseline.
   [[nodiscard]] static Target portable();
+  /// Any machine of a kind, as jit/processors.h knows it: "zen3", "icelake", "neoverse-n1", …, and
+  /// "x86-64" and "aarch64" with nothing beyond the architecture. Code is made for it and kernels
+  /// are chosen by its rates; this machine need not be able to run it. Throws UserError listing all
+  /// names where there is none such.
+  [[nodiscard]] static Target named(std::string_view name);
+  [[nodiscard]] static std::vector<std::string_view> names();
+  /// This machine can run code that is made for it.
+  [[nodiscard]] bool runs_here() const;
   [[nodiscard]] std::string to_string() const;  ///< stable: part of cache keys
 };
 

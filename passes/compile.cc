@@ -168,8 +168,12 @@ std::shared_ptr<const jit::Code> load_in_memory(std::span<const std::vector<uint
 
 Compilation compile(Graph graph, const CompileOptions& options) {
   check_keeps_no_state(graph);
+  qloom_check(!options.in_memory || options.target.runs_here(), "code for ", options.target.triple,
+              " with ", options.target.features.size(), " features beyond ", options.target.cpu,
+              "'s baseline cannot be loaded: this machine does not run it");
   const FloatEnvironment environment;  // constants are folded and tails verified as they will run
   Compilation out;
+  out.target = options.target;
   out.certificates = certificates(graph);
   out.passes = run_passes(graph, inference_pipeline(), options.passes, &out.notes);
   // Kernels are chosen and calls planned without scans: the nodes of a step between those of a

@@ -21,6 +21,8 @@ namespace qloom::passes {
 enum class FloatMode : uint8_t { reproducible, fast };
 
 struct CompileOptions {
+  /// What code is made for and kernels are chosen for. Any other than this machine's needs
+  /// `in_memory` off.
   jit::Target target = jit::Target::host();
   FloatMode float_mode = FloatMode::reproducible;
   /// The graph's own options() carry the evaluation switches (division, batch norm rounding).
@@ -70,7 +72,8 @@ struct RegionReport {
 };
 
 struct Compilation {
-  Graph graph;  ///< after the passes
+  jit::Target target;  ///< that it is for
+  Graph graph;         ///< after the passes
   runtime::Program program;
   std::shared_ptr<const runtime::Model> model;  ///< null when in_memory is false
   std::vector<std::vector<uint8_t>> objects;    ///< relocatable objects

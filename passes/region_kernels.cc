@@ -55,6 +55,8 @@ std::string ruled_out(const KernelDef& kernel, const std::string& node,
   const std::string* pinned = pin_of(node, options);
   if (pinned != nullptr && pinned_kernel(*pinned) != kernel.name)
     return "an option pins " + *pinned;
+  if (kernel.primitive != nullptr && !options.target.runs_here())
+    return "its library makes code for this machine, not for the target";
   if (kernel.experimental && pinned == nullptr) return "experimental: chosen only when asked for";
   return {};
 }

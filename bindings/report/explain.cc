@@ -89,7 +89,10 @@ std::string to_text(const passes::RegionReport& r, size_t width,
 
 std::string to_text(const passes::Compilation& c, size_t width,
                     const measure::ChoiceReport* measured) {
-  std::string out;
+  std::string out = lines(join_text("code for ", c.target.cpu, " (", c.target.triple,
+                                    "); times predicted by the rates of ", c.target.rates.source),
+                          width) +
+                    "\n";
   for (const passes::RegionReport& region : c.regions)
     out += to_text(region, width, choice_of(region, measured));
   if (measured != nullptr)

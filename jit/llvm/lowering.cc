@@ -8,7 +8,8 @@ namespace qloom::jit {
 namespace {
 
 /// In the order of Lowering.
-constexpr std::array kLowerings = {&avx512_lowering, &avx2_lowering, &portable_lowering};
+constexpr std::array kLowerings = {&avx512_lowering, &avx2_lowering, &neon_lowering,
+                                   &portable_lowering};
 
 }  // namespace
 

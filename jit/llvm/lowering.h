@@ -30,6 +30,7 @@ struct LoweringDef {
 
 extern constinit const LoweringDef avx512_lowering;
 extern constinit const LoweringDef avx2_lowering;
+extern constinit const LoweringDef neon_lowering;
 extern constinit const LoweringDef portable_lowering;
 
 [[nodiscard]] const LoweringDef& lowering_of(const Target& target);

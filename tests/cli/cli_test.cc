@@ -179,6 +179,25 @@ TEST(Cli, ExplainNamesKernelsReasonsAndProofs) {
   EXPECT_GT(refused_with_reason, 3);
 }
 
+TEST(Cli, ExplainForAnotherProcessor) {
+  const Finished f = qloom({"explain", model(), "--target", "neoverse-n1", "--wide"});
+  ASSERT_EQ(f.exit_code, 0) << f.err;
+  EXPECT_TRUE(
+      f.out.starts_with("code for generic (aarch64-unknown-linux-gnu); times predicted by "
+                        "the rates of two vector pipes of 16 bytes, computed from"))
+      << f.out.substr(0, 300);
+  const Json here = Json::parse(qloom({"explain", model(), "--json"}).out);
+  const Json there = Json::parse(qloom({"explain", model(), "--target", "zen1", "--json"}).out);
+  EXPECT_EQ(there["target"]["cpu"], "x86-64-v3");
+  ASSERT_EQ(here["nodes"].size(), there["nodes"].size());
+  for (size_t i = 0; i < here["nodes"].size(); ++i)
+    EXPECT_NE(here["nodes"][i]["predicted_ns"], there["nodes"][i]["predicted_ns"]);
+  const Finished wrong = qloom({"explain", model(), "--target", "z80"});
+  EXPECT_EQ(wrong.exit_code, 2);
+  EXPECT_NE(wrong.err.find("no target 'z80'; there are zen1"), std::string::npos) << wrong.err;
+  EXPECT_EQ(qloom({"explain", model(), "--target", "zen3", "--measure"}).exit_code, 2);
+}
+
 TEST(Cli, ExplainMeasuresEachCandidate) {
   const Finished f = qloom({"explain", model(), "--measure", "--seconds", "0.05", "--json"});
   ASSERT_EQ(f.exit_code, 0) << f.err;

@@ -34,13 +34,10 @@ ScratchFolder::~ScratchFolder() {
   std::filesystem::remove_all(path_, ignored);
 }
 
-Finished run_program(const std::string& name, const std::vector<std::string>& arguments,
-                     const std::vector<std::string>& environment) {
+Finished run_command(std::vector<std::string> words, const std::vector<std::string>& environment) {
   const ScratchFolder scratch;
-  const std::string out = scratch / "out", err = scratch / "err",
-                    program = library_folder() + "/" + name;
-  std::vector<std::string> words{program}, variables;
-  words.insert(words.end(), arguments.begin(), arguments.end());
+  const std::string out = scratch / "out", err = scratch / "err", program = words.front();
+  std::vector<std::string> variables;
   for (char** entry = environ; *entry != nullptr; ++entry) {
     const std::string variable = *entry;
     bool replaced = false;
@@ -62,13 +59,20 @@ Finished run_program(const std::string& name, const std::vector<std::string>& ar
   posix_spawn_file_actions_addopen(&actions, 2, err.c_str(), O_WRONLY | O_CREAT, 0600);
   pid_t child = 0;
   const int failed =
-      posix_spawn(&child, program.c_str(), &actions, nullptr, argv.data(), envp.data());
+      posix_spawnp(&child, program.c_str(), &actions, nullptr, argv.data(), envp.data());
   posix_spawn_file_actions_destroy(&actions);
   if (failed != 0) throw std::runtime_error(program + " cannot be started");
   int status = 0;
   waitpid(child, &status, 0);
   return {WIFEXITED(status) ? WEXITSTATUS(status) : 128 + WTERMSIG(status), text_of(out),
           text_of(err)};
+}
+
+Finished run_program(const std::string& name, const std::vector<std::string>& arguments,
+                     const std::vector<std::string>& environment) {
+  std::vector<std::string> words{library_folder() + "/" + name};
+  words.insert(words.end(), arguments.begin(), arguments.end());
+  return run_command(std::move(words), environment);
 }
 
 std::string data_file(const std::string& name) {

@@ -11,6 +11,11 @@ struct Finished {
   std::string out, err;
 };
 
+/// Runs a program, by its path or found in $PATH, with extra environment ("NAME=value"), no
+/// standard input. Throws std::runtime_error when it cannot be started.
+[[nodiscard]] Finished run_command(std::vector<std::string> words,
+                                   const std::vector<std::string>& environment = {});
+
 /// Runs build/<preset>/bin/NAME with arguments and extra environment ("NAME=value"), no standard
 /// input.
 [[nodiscard]] Finished run_program(const std::string& name,

@@ -18,7 +18,7 @@ class Control : public ::testing::TestWithParam<size_t> {
 };
 
 std::string name_of_target(const ::testing::TestParamInfo<size_t>& info) {
-  constexpr const char* kNames[] = {"avx512", "avx2", "portable"};
+  constexpr const char* kNames[] = {"avx512", "avx2", "neon", "portable"};
   return kNames[static_cast<int>(testing::runnable_targets()[info.param].lowering)];
 }
 

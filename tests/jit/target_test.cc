@@ -2,6 +2,7 @@
 
 #include <gtest/gtest.h>
 
+#include <algorithm>
 #include <cstdlib>
 
 #include "graph/support/error.h"
@@ -37,11 +38,52 @@ TEST(Target, HostIsWhatTheProcessorHas) {
                 __builtin_cpu_supports("avx512bitalg") && __builtin_cpu_supports("avx512vbmi") &&
                 __builtin_cpu_supports("avx512vl") && __builtin_cpu_supports("gfni"));
 #endif
-  constexpr int kBytes[] = {64, 32, 16};
+  constexpr int kBytes[] = {64, 32, 16, 16};
   EXPECT_EQ(t.vector_bytes, kBytes[static_cast<int>(t.lowering)]);
   EXPECT_GE(t.l1_bytes, 8192);
   EXPECT_GE(t.l2_bytes, t.l1_bytes);
   EXPECT_FALSE(t.rates.source.empty());
+}
+
+TEST(Target, ByName) {
+  for (const std::string_view name : Target::names()) {
+    const Target t = Target::named(name);
+    const bool arm = name == "aarch64" || name == "neoverse-n1" || name == "cortex-a76";
+    EXPECT_EQ(t.triple.starts_with("aarch64"), arm) << name;
+    const bool measured = t.rates.source.find("measured") != std::string::npos;
+    EXPECT_NE(measured, t.rates.source.find("computed from") != std::string::npos ||
+                            t.rates.source.find("computed:") != std::string::npos)
+        << name << ": " << t.rates.source;
+    EXPECT_TRUE(std::ranges::is_sorted(t.features)) << name;
+  }
+  EXPECT_EQ(Target::named("zen3").lowering, Lowering::avx2);
+  EXPECT_EQ(Target::named("zen3").rates.vector_alu, PortRates().vector_alu);
+  EXPECT_EQ(Target::named("icelake").lowering, Lowering::avx512);
+  EXPECT_EQ(Target::named("icelake").vector_bytes, 64);
+  EXPECT_EQ(Target::named("neoverse-n1").lowering, Lowering::neon);
+  EXPECT_TRUE(Target::named("cortex-a76").has_dot());
+  EXPECT_EQ(Target::named("aarch64").lowering, Lowering::portable);
+  EXPECT_NE(Target::named("cortex-a76").to_string(), Target::named("neoverse-n1").to_string());
+  try {
+    static_cast<void>(Target::named("z80"));
+    FAIL();
+  } catch (const UserError& error) {
+    EXPECT_NE(std::string(error.what()).find("'z80'; there are zen1, zen2, zen4"),
+              std::string::npos)
+        << error.what();
+  }
+}
+
+TEST(Target, RunsHereWhatThisMachineHas) {
+  EXPECT_TRUE(Target::portable().runs_here());
+  EXPECT_TRUE(Target::avx2().runs_here());
+#if defined(__x86_64__)
+  EXPECT_TRUE(Target::named("x86-64").runs_here());
+  EXPECT_FALSE(Target::named("aarch64").runs_here());
+  EXPECT_EQ(Target::named("zen3").runs_here(), Target::avx2().lowering == Lowering::avx2);
+  const Setting none("QLOOM_TARGET", "");
+  EXPECT_EQ(Target::named("icelake").runs_here(), Target::host().lowering == Lowering::avx512);
+#endif
 }
 
 TEST(Target, PortableOnRequest) {

@@ -43,4 +43,18 @@ void add_shuffle_cases(std::vector<Case>& cases);  ///< lanes in other places
 /// All of them, each with a name of its own.
 [[nodiscard]] const std::vector<Case>& all_cases();
 
+/// Buffers 0… hold the operands of `count` calls one after the other, the last takes the results.
+[[nodiscard]] FunctionSource function_of(const Case& c);
+
+inline constexpr int kCaseRounds = 24;
+/// Random operands of so many rounds, and what must come out.
+struct CaseMemory {
+  std::vector<std::vector<uint8_t>> buffers;  ///< of function_of
+  std::vector<std::vector<Lanes>> operands;   ///< of each round
+  std::vector<Lanes> expected;
+};
+[[nodiscard]] CaseMemory memory_of(const Case& c, std::mt19937_64& random);
+/// What is wrong with the results in the last buffer, or "".
+[[nodiscard]] std::string difference(const Case& c, const CaseMemory& memory);
+
 }  // namespace qloom::jit::testing

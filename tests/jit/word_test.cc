@@ -10,60 +10,12 @@ namespace {
 
 using testing::all_cases;
 using testing::Case;
-using testing::Lanes;
+using testing::function_of;
 
-/// Buffers 0… hold the operands of `rounds` calls one after the other, the last takes the results.
-FunctionSource function_of(const Case& c) {
-  return {c.name, [&c](Emitter& e) {
-            std::vector<Value> places;
-            for (size_t k = 0; k <= c.operands.size(); ++k)
-              places.push_back(e.buffer(static_cast<int>(k)));
-            e.loop("round", e.integer(0), e.count(), 1, 10, [&](Value round) {
-              std::vector<Value> operands;
-              for (size_t k = 0; k < c.operands.size(); ++k) {
-                const auto [element, lanes] = c.operands[k];
-                const Value at = e.offset(places[k], e.multiply(round, lanes * bytes_of(element)));
-                operands.push_back(e.load(at, element, lanes));
-              }
-              const Value result = c.emit(e, operands);
-              e.store(e.offset(places.back(), e.multiply(round, result.bytes())), result);
-            });
-          }};
-}
-
-void check(const Case& c, KernelFunction run, std::mt19937_64& random) {
-  constexpr int kRounds = 24;
-  std::vector<std::vector<Lanes>> operands(kRounds);
-  std::vector<std::vector<uint8_t>> memory(c.operands.size() + 1);
-  std::vector<Lanes> expected;
-  for (auto& round : operands) {
-    for (size_t k = 0; k < c.operands.size(); ++k) {
-      Lanes v = testing::random_lanes(c.operands[k].first, c.operands[k].second, c.special, random);
-      for (int i = 0; k == 1 && c.and_mask >= 0 && i < v.lanes; ++i)
-        v.set(i, v.get(i) & c.and_mask);
-      memory[k].insert(memory[k].end(), v.bytes.begin(), v.bytes.end());
-      round.push_back(std::move(v));
-    }
-    expected.push_back(c.expected(round));
-  }
-  memory.back().assign(kRounds * expected[0].bytes.size(), 0xee);
-  std::vector<void*> buffers;
-  for (auto& m : memory) buffers.push_back(m.data());
-  run(buffers.data(), kRounds, 0, 1);
-  for (int r = 0; r < kRounds; ++r) {
-    Lanes got(expected[r].element, expected[r].lanes);
-    std::memcpy(got.bytes.data(), memory.back().data() + r * got.bytes.size(), got.bytes.size());
-    if (testing::same(got, expected[r])) continue;
-    std::string text;
-    for (const Lanes& v : operands[r]) text += "\n  operand:  " + testing::print(v);
-    FAIL() << c.name << text << "\n  expected: " << testing::print(expected[r])
-           << "\n  got:      " << testing::print(got);
-  }
-}
-
-/// In groups of functions that one compilation makes.
-void check_all(const Target& target, size_t group) {
-  const std::vector<Case>& cases = all_cases();
+/// Every `step`th case, in groups of functions that one compilation makes.
+void check_all(const Target& target, size_t group, size_t step = 1) {
+  std::vector<Case> cases;
+  for (size_t i = 0; i < all_cases().size(); i += step) cases.push_back(all_cases()[i]);
   std::mt19937_64 random(20240607);
   for (size_t first = 0; first < cases.size(); first += group) {
     const size_t last = std::min(cases.size(), first + group);
@@ -73,7 +25,11 @@ void check_all(const Target& target, size_t group) {
     for (size_t i = first; i < last; ++i) {
       auto* run = reinterpret_cast<KernelFunction>(code->symbol(cases[i].name));
       ASSERT_NE(run, nullptr) << cases[i].name;
-      check(cases[i], run, random);
+      testing::CaseMemory memory = testing::memory_of(cases[i], random);
+      std::vector<void*> buffers;
+      for (auto& m : memory.buffers) buffers.push_back(m.data());
+      run(buffers.data(), testing::kCaseRounds, 0, 1);
+      ASSERT_EQ(testing::difference(cases[i], memory), "");
     }
   }
 }
@@ -88,6 +44,12 @@ TEST(Words, Avx512LoweringEqualsPlainCode) {
 TEST(Words, Avx2LoweringEqualsPlainCode) {
   if (Target::avx2().lowering != Lowering::avx2) GTEST_SKIP() << "this processor has no AVX2";
   check_all(Target::avx2(), 100);
+}
+
+/// Code for other processors whose instructions this one has.
+TEST(Words, NamedTargetsThatRunHereEqualPlainCode) {
+  for (const std::string_view name : Target::names())
+    if (const Target target = Target::named(name); target.runs_here()) check_all(target, 100, 9);
 }
 
 TEST(Words, DotProductsOfAnyBytesAreExactWhereTheTargetHasThem) {

@@ -32,7 +32,7 @@ std::vector<ProblemSpec> layers() {
     spec.weights = weights;
     spec.tail = tail;
     spec.count = 4;
-    spec.dot = jit::Target::host().has_dot();
+    if (jit::Target::host().has_dot()) spec.target = jit::Target::host();
     list.push_back(spec);
   };
   const auto same = Pad::same, valid = Pad::valid;

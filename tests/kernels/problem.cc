@@ -99,10 +99,7 @@ Problem::Problem(const ProblemSpec& spec) : spec_(spec) {
   query_.name = spec_.name;
   query_.root = spec_.elementwise ? nullptr : w.is_dense() ? &ops::dense : &ops::conv;
   query_.window = w;
-  if (spec_.dot) {
-    target_ = target_of(Lowering::interpreted_dot);
-    query_.target = &target_;
-  }
+  if (spec_.target) query_.target = &*spec_.target;
   query_.input = {shape_of(w.h, w.w, w.c), spec_.f32_input ? Numeric::float32() : spec_.input, {}};
   make_input(rng);
   query_.f32_accumulator = spec_.f32_input && !spec_.elementwise;
@@ -319,9 +316,9 @@ double Problem::most_frequent_share() const {
   return worst;
 }
 
-std::string Problem::difference(const Query& query, const std::vector<uint8_t>& constants,
-                                int64_t scratch_bytes, const Run& run, int64_t count,
-                                int64_t items) {
+std::string Problem::walk(const Query& query, const std::vector<uint8_t>& constants,
+                          int64_t scratch_bytes, const Run& run, int64_t count, int64_t items,
+                          bool compares) {
   const Window& w = spec_.window;
   const int64_t slack = kernels::kSlackBytes;
   std::vector<std::vector<uint8_t>> blocks;
@@ -374,7 +371,8 @@ std::string Problem::difference(const Query& query, const std::vector<uint8_t>& 
   add(scratch, scratch_bytes, true);
 
   run(buffers.data(), count, 0, items);
-  if (std::string text = compare(out, count); !text.empty() || items == 1) return text;
+  if (std::string text = compares ? compare(out, count) : ""; !text.empty() || items == 1)
+    return text;
 
   constexpr int64_t kParts = 3;
   for (size_t k = 0; k < out.size(); ++k)
@@ -390,7 +388,7 @@ std::string Problem::difference(const Query& query, const std::vector<uint8_t>& 
         of_sample[i] = static_cast<uint8_t*>(of_sample[i]) + s * pitches[i];
       run(of_sample.data(), 1, part * items / parts, (part + 1) * items / parts);
     }
-  const std::string text = compare(out, count);
+  const std::string text = compares ? compare(out, count) : "";
   return text.empty() ? "" : "computed in parts: " + text;
 }
 

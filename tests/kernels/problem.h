@@ -6,6 +6,7 @@
 #include <functional>
 #include <map>
 #include <memory>
+#include <optional>
 #include <random>
 #include <string>
 #include <vector>
@@ -41,7 +42,8 @@ struct ProblemSpec {
   bool softmax = false;                               ///< root softmax, of f32_input
   int64_t count = 2;
   uint64_t seed = 1;
-  bool dot = false;  ///< asked for a target with dot products and vectors of 64 bytes
+  /// What the query is for, where that decides what a kernel takes.
+  std::optional<jit::Target> target = std::nullopt;
 };
 
 /// Padding as Keras names it.
@@ -77,7 +79,14 @@ class Problem {
   /// computed in parts too, the last one first, with fresh scratch.
   [[nodiscard]] std::string difference(const kernels::Query& query,
                                        const std::vector<uint8_t>& constants, int64_t scratch_bytes,
-                                       const Run& run, int64_t count, int64_t items = 1);
+                                       const Run& run, int64_t count, int64_t items = 1) {
+    return walk(query, constants, scratch_bytes, run, count, items, true);
+  }
+  /// Makes the same calls of `run` with the same memory and compares nothing.
+  void replay(const kernels::Query& query, const std::vector<uint8_t>& constants,
+              int64_t scratch_bytes, const Run& run, int64_t count, int64_t items = 1) {
+    static_cast<void>(walk(query, constants, scratch_bytes, run, count, items, false));
+  }
   /// Expected outputs, for the share of their most frequent value (a test on constants proves
   /// nothing).
   [[nodiscard]] double most_frequent_share() const;
@@ -99,10 +108,12 @@ class Problem {
   void compute_accumulators();
   void make_tail(std::mt19937_64& rng);
   void compute_outputs();
+  [[nodiscard]] std::string walk(const kernels::Query& query, const std::vector<uint8_t>& constants,
+                                 int64_t scratch_bytes, const Run& run, int64_t count,
+                                 int64_t items, bool compares);
   [[nodiscard]] std::string compare(const std::vector<uint8_t*>& out, int64_t count) const;
 
   ProblemSpec spec_;
-  jit::Target target_;  ///< that the query is for, where spec.dot
   kernels::Query query_;
   std::map<const kernels::KernelDef*, kernels::Query> queries_;
   Tensor weight_codes_;
@@ -121,11 +132,18 @@ class Problem {
 /// A random member of a value set, as a code.
 [[nodiscard]] int64_t random_code(const Numeric& numeric, std::mt19937_64& rng);
 
-/// How a kernel is run in tests.
-enum class Lowering : uint8_t { interpreted, interpreted_dot, avx512, avx2, portable };
+/// How a kernel is run in tests; interpreted_dot and interpreted_neon: as for AVX-512 and NEON.
+enum class Lowering : uint8_t {
+  interpreted,
+  interpreted_dot,
+  interpreted_neon,
+  avx512,
+  avx2,
+  portable
+};
 [[nodiscard]] std::string to_string(Lowering);
-/// Lowerings that this build and machine have; `dot`: those with dot products, for
-/// ProblemSpec::dot.
+/// Lowerings that this build and machine have; `dot`: those with dot products and vectors of 64
+/// bytes, for a ProblemSpec::target that has them.
 [[nodiscard]] std::vector<Lowering> lowerings(bool dot = false);
 [[nodiscard]] jit::Target target_of(Lowering);
 
@@ -136,6 +154,8 @@ struct Job {
   kernels::Variant variant;
   [[nodiscard]] std::string name() const;
 };
+/// The function kernel_<index> of a job.
+[[nodiscard]] jit::FunctionSource source_of(const Job& job, size_t index);
 /// Runs all jobs (compiled together) and returns the differences, one line each.
 [[nodiscard]] std::vector<std::string> run_jobs(const std::vector<Job>& jobs, Lowering lowering);
 

@@ -8,8 +8,9 @@
 namespace qloom::testing {
 
 std::string to_string(Lowering lowering) {
-  constexpr const char* kNames[] = {"interpreted", "interpreted with dots", "avx512", "avx2",
-                                    "portable"};
+  constexpr const char* kNames[] = {
+      "interpreted", "interpreted with dots", "interpreted as for NEON", "avx512", "avx2",
+      "portable"};
   return kNames[static_cast<int>(lowering)];
 }
 
@@ -33,6 +34,8 @@ jit::Target target_of(Lowering lowering) {
     case Lowering::interpreted:
     case Lowering::interpreted_dot:
       break;
+    case Lowering::interpreted_neon:
+      return jit::Target::named("neoverse-n1");
   }
   jit::Target target;
   target.vector_bytes = 32;
@@ -45,6 +48,11 @@ jit::Target target_of(Lowering lowering) {
 
 std::string Job::name() const {
   return problem->spec().name + " " + std::string(kernel->name) + " " + variant.to_string();
+}
+
+jit::FunctionSource source_of(const Job& job, size_t index) {
+  return kernels::source_of(*job.kernel, job.problem->query_for(*job.kernel), job.variant,
+                            "kernel_" + std::to_string(index));
 }
 
 namespace {
@@ -76,19 +84,14 @@ std::string run_interpreted(const Job& job, const jit::Target& target) {
 std::vector<std::string> run_jobs(const std::vector<Job>& jobs, Lowering lowering) {
   std::vector<std::string> differences;
   const jit::Target target = target_of(lowering);
-  if (lowering <= Lowering::interpreted_dot) {
+  if (lowering <= Lowering::interpreted_neon) {
     for (const Job& job : jobs)
       if (std::string text = run_interpreted(job, target); !text.empty())
         differences.push_back(job.name() + " " + to_string(lowering) + ": " + text);
     return differences;
   }
   std::vector<jit::FunctionSource> sources;
-  for (size_t i = 0; i < jobs.size(); ++i) {
-    const Job& job = jobs[i];
-    const kernels::Query* q = &job.problem->query_for(*job.kernel);
-    sources.push_back(
-        kernels::source_of(*job.kernel, *q, job.variant, "kernel_" + std::to_string(i)));
-  }
+  for (size_t i = 0; i < jobs.size(); ++i) sources.push_back(source_of(jobs[i], i));
   const jit::CompiledObject object = jit::compiler().compile(sources, target, {});
   const std::shared_ptr<const jit::Code> code = jit::compiler().load(object.elf, "kernel tests");
   for (size_t i = 0; i < jobs.size(); ++i) {

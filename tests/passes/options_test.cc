@@ -99,6 +99,23 @@ TEST(CompileOptions, PortableCodeGivesTheSame) {
   expect_agrees(residual_block("binary(alpha=1)", "binary(alpha=1)"), options);
 }
 
+TEST(CompileOptions, OtherTargetsAreCompiledForButNotLoaded) {
+  passes::CompileOptions options;
+  for (const std::string_view name : jit::Target::names()) {
+    options.target = jit::Target::named(name);
+    options.in_memory = false;
+    const auto compiled = passes::compile(small_cnn(kW4, kRelu), options);
+    EXPECT_FALSE(compiled.objects.empty()) << name;
+    EXPECT_EQ(compiled.model, nullptr);
+    EXPECT_GT(report(compiled, "conv_sum").predicted_ns, 0) << name;
+    options.in_memory = true;
+    if (!options.target.runs_here())
+      EXPECT_NE(message(small_cnn(kW4, kRelu), options).find("this machine does not run it"),
+                std::string::npos)
+          << name;
+  }
+}
+
 TEST(Explain, ListsEveryEmittedKernelWithVerdict) {
   const auto compiled = passes::compile(small_cnn(kW4, kRelu));
   const auto& conv = report(compiled, "conv_sum");

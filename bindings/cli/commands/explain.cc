@@ -24,6 +24,7 @@ struct Arguments {
   bool graph = false, wide = false, measure = false;
   double seconds = 3;
   passes::FloatMode float_mode = passes::FloatMode::reproducible;
+  std::string target;
 };
 
 Json to_json(const passes::RegionReport& r, const measure::NodeChoice* choice) {
@@ -71,12 +72,19 @@ int run(const Arguments& a) {
     const Progress progress(a.measure ? "measuring" : "compiling");
     passes::CompileOptions options;
     options.float_mode = a.float_mode;
+    if (!a.target.empty()) {
+      options.target = jit::Target::named(a.target);
+      options.in_memory = false;
+    }
     if (a.measure) measured = measure::measure_choices(graph, {.seconds = a.seconds}, options);
     c = passes::compile(std::move(graph), options);
   }
   const measure::ChoiceReport* choices = measured ? &*measured : nullptr;
   if (a.model.json) {
+    const jit::Target& target = c.target;
     Json out{{"model", c.program.model},
+             {"target",
+              {{"triple", target.triple}, {"cpu", target.cpu}, {"rates", target.rates.source}}},
              {"nodes", Json::array()},
              {"certificates", Json::array()},
              {"notes", c.notes}};
@@ -99,7 +107,9 @@ int run(const Arguments& a) {
 extern const CommandDef explain{
     .name = "explain",
     .doc = "Show what became of a model: regions, proofs, kernels and why not the others",
-    .example = "qloom explain model.h5\n  qloom explain model.h5 --measure",
+    .example =
+        "qloom explain model.h5\n  qloom explain model.h5 --measure\n  qloom explain model.h5 "
+        "--target neoverse-n1",
     .add = [](CLI::App& app) -> std::function<int()> {
       auto a = std::make_shared<Arguments>();
       add_model_arguments(app, a->model);
@@ -110,6 +120,10 @@ extern const CommandDef explain{
       app.add_option("--seconds", a->seconds, "how long --measure takes, without compiling")
           ->check(CLI::Range(0.0, 3600.0))
           ->capture_default_str();
+      app.add_option("--target", a->target,
+                     "what another processor would get: kernels chosen by its rates, code made for "
+                     "it but not run; zen3, icelake, neoverse-n1, …; a wrong name lists them all")
+          ->excludes("--measure");
       app.add_flag("--graph", a->graph, "print the graph after the passes as well");
       return [a] { return run(*a); };
     }};
