@@ -6,6 +6,7 @@
 #include <array>
 #include <bit>
 #include <optional>
+#include <set>
 
 #include "graph/support/error.h"
 
@@ -49,7 +50,8 @@ enum class Word : uint8_t {
   lookup,
   repeat_table,  // beyond its load
   interleave,
-  move_lanes,  // between the halves of a register, or from a scalar register
+  move_lanes,    // between the halves of a register, or from a scalar register
+  unlike_signs,  // of a byte product, for each of its operands once, however often it is used
   count_
 };
 
@@ -81,9 +83,9 @@ constexpr WordCost kCosts[] = {
     {Word::widen_loaded, {{{0, 1, 0}, {0, 0, 0}, {0, 1, 0}, {0, 0, 0}}}},  // of 64 bytes: 1 a cycle
     {Word::narrow, {{{0, 1, 0}, {1, 2, 0}, {1, 0, 0}, {1, 1, 0}}}},  // mask, pack, order the halves
     {Word::narrow_saturated, {{{0, 1, 0}, {0, 1.25, 0}, {0, 1.5, 0}, {8, 1, 0}}}},  // two packs, ordering
-    {Word::pairs_u8s8, {{{0, 0, 1}, {0, 0, 1}, {2.5, 0.5, 2}, {6, 8, 2}}}},
+    {Word::pairs_u8s8, {{{0, 0, 1}, {0, 0, 1}, {2, 0, 2}, {6, 8, 2}}}},
     {Word::pairs_s16, {{{0, 0, 1}, {0, 0, 1}, {1, 0, 2}, {0, 0, 1}}}},  // LLVM finds pmaddwd in plain IR
-    {Word::dot_u8s8, {{{0, 0, 1}, {1, 0, 2}, {2.5, 0, 0}, {8, 10, 2}}}},
+    {Word::dot_u8s8, {{{0, 0, 1}, {1, 0, 2}, {2, 0, 0}, {8, 10, 2}}}},
     {Word::dot_s16, {{{0, 0, 1}, {1, 0, 1}, {2, 0, 2}, {1, 0, 1}}}},
     {Word::and_xor, {{{1.6, 0, 0}, {2, 0, 0}, {2, 0, 0}, {2, 0, 0}}}},  // beside population counts
     {Word::popcount, {{{0, 1, 0}, {3, 3, 0}, {1, 0, 0}, {8, 3, 0}}}},
@@ -92,6 +94,7 @@ constexpr WordCost kCosts[] = {
     {Word::repeat_table, {{{0, 1, 0}, {0, 0, 0}, {0, 0, 0}, {0, 0, 0}}}},  // 16 bytes to 64: no load alone
     {Word::interleave, {{{0.3, 0.7, 0}, {0, 1, 0}, {1, 0, 0}, {0, 1, 0}}}},  // Zen 4: on a third pipe too
     {Word::move_lanes, {{{0, 2, 0}, {0, 2, 0}, {1, 0, 0}, {0, 1, 0}}}},  // crosses 16-byte lanes: 1 a cycle
+    {Word::unlike_signs, {{{0, 0, 0}, {0, 0, 0}, {1, 0, 0}, {0, 0, 0}}}},  // u − 128; 128 s
 };
 // clang-format on
 constexpr bool complete() {
@@ -207,12 +210,14 @@ class CountEmitter final : public Emitter {
     return make(e, v.bytes() / bytes_of(e), info);
   }
   Value multiply_add_pairs_u8s8(Value u8, Value s8, Pairs) override {
+    unlike_signs({u8, s8});
     return apply(Word::pairs_u8s8, {u8, s8}, Element::i16, u8.lanes / 2);
   }
   Value multiply_add_pairs_s16(Value a, Value b) override {
     return apply(Word::pairs_s16, {a, b}, Element::i32, a.lanes / 2);
   }
   Value add_dot_u8s8(Value sum, Value u8, Value s8) override {
+    unlike_signs({u8, s8});
     return apply(Word::dot_u8s8, {u8, s8, sum}, Element::i32, sum.lanes);
   }
   Value add_dot_s16(Value sum, Value a, Value b) override {
@@ -317,6 +322,11 @@ class CountEmitter final : public Emitter {
     counts_.multiply += n * ops.multiply;
   }
   void vector_once(Word word, int depth) { vector(word, 1, depth); }
+  void unlike_signs(std::initializer_list<Value> operands) {
+    for (const Value v : operands)
+      if (!at(v).free && prepared_.insert(v.id).second)
+        vector(Word::unlike_signs, registers(v.bytes()), at(v).level);
+  }
   /// The word on every register of v; one scalar operation where v is a scalar integer.
   void operate(Word word, Value v, int depth) {
     if (v.lanes == 1 && v.element != Element::f32 && v.element != Element::f64) {
@@ -429,6 +439,7 @@ class CountEmitter final : public Emitter {
   Counts counts_;
   std::vector<double> weights_ = {1};  ///< executions of each enclosing level
   std::vector<Info> infos_;
+  std::set<int32_t> prepared_;  ///< operands of byte products so far
 };
 
 }  // namespace

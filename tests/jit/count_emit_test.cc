@@ -151,6 +151,26 @@ TEST(Count, PortableLookupsCostMore) {
   EXPECT_GT(slow, 10 * fast);
 }
 
+/// NEON multiplies bytes of equal signedness only: what is made of an operand serves all its uses.
+TEST(Count, ProductsOfUnlikeSignsShareWhatTheyPrepare) {
+  const auto dots = [](int rows) {
+    return FunctionSource{"dots", [rows](Emitter& e) {
+                            const Value weights = e.load(e.buffer(0), b, 16);
+                            for (int r = 0; r < rows; ++r) {
+                              const Value x = e.load(e.offset(e.buffer(1), 16 * r), b, 16);
+                              const Value sum =
+                                  e.add_dot_u8s8(e.load(e.buffer(2), Element::i32, 4), x, weights);
+                              e.store(e.offset(e.buffer(3), 16 * r), sum);
+                            }
+                          }};
+  };
+  const Target neon = Target::named("neoverse-n1");
+  const double one = count_operations(dots(1), neon, 1).vector_alu;
+  EXPECT_EQ(one, 4);                                                      // 2, and 1 an operand
+  EXPECT_EQ(count_operations(dots(4), neon, 1).vector_alu, 4 * one - 3);  // the weights once
+  EXPECT_EQ(count_operations(dots(4), Target::named("icelake"), 1).vector_alu, 0);
+}
+
 TEST(Predict, BusiestPortDecides) {
   const Target t = avx2();
   const double ns = 1 / t.rates.clock_ghz;
