@@ -96,6 +96,17 @@ ValueId Builder::quantize(const Quantizer& quantizer, ValueId x, std::string nam
   return add_node(graph_, layer_, ops::quantize, name, {x}, to_attributes(a), where);
 }
 
+ValueId Builder::quantize(const Quantizer& quantizer, ValueId x, ValueId key, std::string name,
+                          Where where) {
+  const ops::Quantize a{std::string(quantizer.name()), quantizer.arguments()};
+  return add_node(graph_, layer_, ops::quantize, name, {x, key}, to_attributes(a), where);
+}
+
+ValueId Builder::random(ValueId counter, int64_t seed, std::string name, Where where) {
+  return add_node(graph_, layer_, ops::random, name, {counter}, to_attributes(ops::Random{seed}),
+                  where);
+}
+
 ValueId Builder::dense(ValueId x, ValueId kernel, std::string name, Where where) {
   return add_node(graph_, layer_, ops::dense, name, {x, kernel}, {}, where);
 }

@@ -39,6 +39,12 @@ class Builder {
   /// result.
   ValueId quantize(const Quantizer& quantizer, ValueId x, std::string name = "",
                    Where where = Where::current());
+  /// The same with draws, from the key of a `random`; for quantizers that draw.
+  ValueId quantize(const Quantizer& quantizer, ValueId x, ValueId key, std::string name = "",
+                   Where where = Where::current());
+  /// The key of stream number `counter` of a seed.
+  ValueId random(ValueId counter, int64_t seed, std::string name = "",
+                 Where where = Where::current());
   ValueId dense(ValueId x, ValueId kernel, std::string name = "", Where where = Where::current());
   ValueId conv(ValueId x, ValueId kernel, ops::Conv conv, std::string name = "",
                Where where = Where::current());
@@ -73,7 +79,7 @@ class Builder {
                   Where where = Where::current());
   /// `axis` may be counted from the end.
   ValueId slice(ValueId x, ops::Slice slice, std::string name = "", Where where = Where::current());
-  /// 1 for the time steps of x [N, T, …] that differ from `mask_value` somewhere.
+  /// 1 for the time steps of x [N, T, F] that differ from `mask_value` somewhere.
   ValueId step_mask(ValueId x, double mask_value, std::string name = "",
                     Where where = Where::current());
   ValueId select(ValueId condition, ValueId a, ValueId b, std::string name = "",

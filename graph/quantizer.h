@@ -9,6 +9,7 @@
 #include <vector>
 
 #include "graph/attributes.h"
+#include "graph/draws.h"
 #include "graph/numeric.h"
 #include "graph/tensor.h"
 
@@ -27,9 +28,13 @@ constexpr std::array<std::string_view, 2> names_of(Division) { return {"divide",
 struct QuantizeOptions {
   InternalSigmoid internal_sigmoid = InternalSigmoid::hard;
   Division division = Division::divide;
+  /// Random numbers of the training phase. Null: values are rounded, not drawn, and bernoulli,
+  /// which draws at inference too, is refused.
+  Draws* draws = nullptr;
 };
 
-/// What a quantizer makes of a tensor x (inference phase).
+/// What a quantizer makes of a tensor x. Drawn values may lie between two codes (half steps): then
+/// there are no codes.
 struct Quantized {
   Tensor y;                 ///< f32, x's extents: QKeras's output, x + (q - x) included
   std::optional<Tensor> q;  ///< f32: value before the straight-through addition (canonical)
@@ -97,6 +102,8 @@ struct QuantizerDef {
   std::vector<float> (*range)(const Attributes&) = nullptr;  ///< QKeras's range(); null: has none
   /// max, min and range are those of scale 1: QKeras multiplies by the scale of the last call.
   bool bounds_times_scale = false;
+  /// True where the training phase draws values instead of rounding. Null: never.
+  bool (*draws)(const Attributes&) = nullptr;
   bool by_name = true;  ///< false: QKeras's strings do not reach this class, only configurations
   /// Arguments that often mean something else than meant, one sentence each ("quantized_relu(8,0,1)
   /// is the sigmoid form", "quantized_bits(8,8,1) has step 2"). Null: none.
@@ -117,6 +124,8 @@ class Quantizer {
   [[nodiscard]] ScaleRule scale() const;
   [[nodiscard]] Quantized forward(const Tensor& x, const QuantizeOptions& o = {}) const;
   [[nodiscard]] bool is_monotone() const;
+  /// True where the training phase draws values instead of rounding.
+  [[nodiscard]] bool draws() const { return def_->draws != nullptr && def_->draws(arguments_); }
   /// Whether some x is uncertain().
   [[nodiscard]] bool has_uncertain_inputs() const { return def_->uncertain != nullptr; }
   /// True where TensorFlow's logarithm may give x another code than the correctly rounded one.

@@ -64,6 +64,8 @@ std::string options_text(const LoadOptions& o) {
   std::ostringstream out;
   const passes::CompileOptions& c = o.compile;
   out << "evaluation " << o.import.evaluation << "\nsplit_softmax " << o.import.split_softmax
+      << "\nphase " << static_cast<int>(o.import.phase) << "\nkeep_state " << o.import.keep_state
+      << "\nrandom_seed " << (o.import.random_seed ? std::to_string(*o.import.random_seed) : "")
       << "\nweights " << !o.weights.empty() << "\nfloat_mode " << static_cast<int>(c.float_mode)
       << "\nstop_after " << c.passes.stop_after << "\nexhaustive_limit " << c.exhaustive_limit
       << "\nexpected_samples " << c.expected_samples << "\nbatch " << c.batch;

@@ -47,15 +47,6 @@ size_t expected_weights(const KerasModel& model, const KerasLayer& layer) {
 
 namespace {
 
-// The layer sees one index of axis 1 at a time.
-void check_time_distributed(const LayerDef& def, const Shape& shape, const std::string& owner) {
-  qloom_check(def.is_per_position, owner,
-              ": TimeDistributed over a layer of this class is not supported yet; it is over "
-              "Dense, QDense and element-wise layers");
-  qloom_check(shape.size() >= 3, owner, ": TimeDistributed on an input of shape ", to_string(shape),
-              ", expected 3 axes or more, the batch axis included");
-}
-
 // Arguments of the call besides the inputs: null ones and training=False say nothing.
 void check_call_arguments(const KerasCall& call, const std::string& owner) {
   for (const auto& [key, value] : *call.kwargs.object()) {
@@ -74,6 +65,40 @@ ValueId common_mask(Builder& builder, std::span<const BuiltValue> inputs, const 
               : *input.mask;
   }
   return *all;
+}
+
+// TimeDistributed over a layer that is not per position: a scan over axis 1, whose body is the
+// layer.
+ValueId build_for_each_step(LayerBuilder& outer, const KerasLayer& layer, const LayerDef& def) {
+  const ValueId x = outer.input();
+  Shape shape = outer.shape(x);
+  shape.erase(shape.begin() + 1);
+  Builder body(outer.name() + "/step");
+  body.graph().set_options(outer.graph.graph().options());
+  body.set_layer(layer.name, layer.class_name);
+  const ValueId step = body.input("x", shape);
+  LayerBuilder inner = outer.part(body, layer, def, {step}, "");
+  DrawCounter draws = outer.step_counter();
+  inner.count_draws(draws);
+  const ValueId y = def.build(inner);
+  std::vector<ValueId> operands{x};
+  outer.add_step_counter(draws, operands, body, outer.name());
+  body.output("y", y);
+  return outer.graph
+      .scan(operands, {.sequences = 1, .states = draws.id ? 1 : 0}, body.finish(), outer.name())
+      .back();
+}
+
+// What TimeDistributed makes of the layer's own mask: without one, that of the time steps.
+std::optional<ValueId> distributed_mask(Builder& builder, std::optional<ValueId> own,
+                                        std::optional<ValueId> given, const std::string& name) {
+  if (own || !given) return own;
+  const int rank = builder.type(*given).rank();
+  if (rank == 2) return given;
+  ops::Reduce any;
+  any.kind = ops::ReduceKind::max;
+  for (int k = 2; k < rank; ++k) any.axes.push_back(k);
+  return builder.reduce(*given, any, name);
 }
 
 }  // namespace
@@ -99,7 +124,12 @@ BuiltValue build_call(Builder& builder, const KerasModel& model, const KerasLaye
   qloom_check(!has_mask || def.mask != MaskUse::refuses, owner,
               ": the mask of a Masking or Embedding layer arrives here and would change the "
               "result, which is not supported yet");
-  if (layer.time_distributed) check_time_distributed(def, builder.type(ids.front()).shape, owner);
+  if (layer.time_distributed) {
+    const Shape& shape = builder.type(ids.front()).shape;
+    qloom_check(shape.size() >= 3 && shape[1].is_static(), owner,
+                ": TimeDistributed on an input of shape ", to_string(shape),
+                ", expected 3 axes or more, the batch axis first");
+  }
 
   // A shared layer: its later calls get names of their own.
   const std::string name =
@@ -111,8 +141,18 @@ BuiltValue build_call(Builder& builder, const KerasModel& model, const KerasLaye
       mask = common_mask(builder, inputs, name + "/mask");
     LayerBuilder layer_builder(builder, model, layer, def, call, std::move(ids), name, fill, mode,
                                mask);
-    BuiltValue built{.id = def.build(layer_builder)};
+    std::vector<std::optional<ValueId>> masks;
+    for (const BuiltValue& input : inputs) masks.push_back(input.mask);
+    layer_builder.set_input_masks(std::move(masks));
+    const bool each = layer.time_distributed && !def.is_per_position;
+    BuiltValue built{.id = each ? build_for_each_step(layer_builder, layer, def)
+                                : def.build(layer_builder)};
     built.mask = layer_builder.mask();
+    if (layer.time_distributed)
+      built.mask = distributed_mask(
+          builder, built.mask,
+          has_mask ? common_mask(builder, inputs, name + "/steps") : std::optional<ValueId>(),
+          name + "/steps_mask");
     built.more = std::move(layer_builder.more);
     return built;
   } catch (const UserError& error) {

@@ -124,7 +124,9 @@ Graph import_keras(const KerasModel& described, const ImportOptions& options) {
     options.notes->insert(options.notes->end(), model.notes.begin(), model.notes.end());
   }
   const bool training = options.phase == Phase::training;
-  return Importer(model, {.training = training, .keep_state = training || options.keep_state})
+  return Importer(model, {.training = training,
+                          .keep_state = training || options.keep_state,
+                          .random_seed = options.random_seed})
       .run(options);
 }
 

@@ -1,6 +1,7 @@
 #pragma once
 
 #include <cstdint>
+#include <optional>
 #include <string>
 #include <vector>
 
@@ -25,6 +26,11 @@ struct ImportOptions {
   /// "layer/variable", that starts as the file has it. Always so in the training phase. Else it is
   /// constant at inference. States of recurrent layers that say `stateful` are kept in any case.
   bool keep_state = false;
+  /// Quantizers that draw (stochastic_*, use_stochastic_rounding) do so in the training phase,
+  /// bernoulli always, from streams of this seed: equal seeds and numbers of calls give equal
+  /// draws (the calls are counted in float32, the state "random/calls": up to 2^24). None: they
+  /// round, as QKeras does until its learning phase is set, and bernoulli is refused.
+  std::optional<int64_t> random_seed = {};
   /// If given, receives what a user should know, a sentence each: weights matched by position,
   /// weights that are not used.
   std::vector<std::string>* notes = nullptr;

@@ -230,6 +230,9 @@ ValueId LayerBuilder::statistic(std::string_view weight_name, const Extents& exp
 }
 
 ValueId LayerBuilder::state(std::string_view variable, Tensor initial, bool per_sample) {
+  if (body_counter_ != nullptr)
+    fail(
+        join_text("its state '", variable, "' within each step of another layer is not supported"));
   return graph.variable(state_name(layer_, variable), std::move(initial), per_sample);
 }
 
@@ -284,7 +287,45 @@ QuantizerOrFunction LayerBuilder::activation(std::string_view key,
 
 ValueId LayerBuilder::quantized(ValueId constant, const QuantizerOrFunction& what,
                                 std::string_view part) {
-  return is_identity(what) ? constant : graph.apply(what, constant, name(part) + "_quantizer");
+  return is_identity(what) ? constant : apply(what, constant, name(part) + "_quantizer");
+}
+
+ValueId LayerBuilder::draw_counter() {
+  if (body_counter_ != nullptr) {
+    if (!body_counter_->id) body_counter_->id = graph.input("draws", {body_counter_->numbers});
+    return *body_counter_->id;
+  }
+  constexpr const char* kCalls = "random/calls";
+  if (const Node* known = graph.graph().find(kCalls)) return known->results[0];
+  const ValueId calls = graph.variable(kCalls, Tensor({1}, std::vector<float>{0}));
+  const ValueId one = graph.constant("random/one", Tensor::scalar(1.0F));
+  graph.assign(kCalls, graph.add(calls, one, "random/next"));
+  return calls;
+}
+
+void LayerBuilder::add_step_counter(const DrawCounter& counter, std::vector<ValueId>& operands,
+                                    Builder& body, const std::string& scan) {
+  if (!counter.id) return;
+  const ValueId first = graph.constant(scan + "/first_step", Tensor({1}, std::vector<float>{0}));
+  operands.push_back(graph.concat({draw_counter(), first}, 0, scan + "/draws"));
+  std::vector<float> next(static_cast<size_t>(counter.numbers), 0);
+  next.back() = 1;
+  const ValueId one = body.constant(scan + "/one_step", Tensor({counter.numbers}, std::move(next)));
+  body.output("draws", body.add(*counter.id, one, scan + "/next_step"));
+}
+
+ValueId LayerBuilder::apply(const QuantizerOrFunction& what, ValueId x,
+                            const std::string& node_name) {
+  const auto* quantizer = std::get_if<Quantizer>(&what);
+  const bool draws = quantizer != nullptr && mode_.random_seed && quantizer->draws() &&
+                     (mode_.training || quantizer->name() == "bernoulli");
+  if (!draws) return graph.apply(what, x, node_name);
+  // Every quantizer its own stream, told apart by the name of its node (FNV-1a).
+  uint64_t own = 0xcbf29ce484222325ULL;
+  for (const char c : node_name) own = (own ^ static_cast<unsigned char>(c)) * 0x100000001b3ULL;
+  const uint64_t seed = Draws::key(static_cast<uint64_t>(*mode_.random_seed), own);
+  const ValueId key = graph.random(draw_counter(), static_cast<int64_t>(seed), node_name + "_key");
+  return graph.quantize(*quantizer, x, key, node_name);
 }
 
 ValueId LayerBuilder::activate(ValueId x, const QuantizerOrFunction& activation,
@@ -292,7 +333,7 @@ ValueId LayerBuilder::activate(ValueId x, const QuantizerOrFunction& activation,
   if (is_identity(activation)) return x;
   const auto* function = std::get_if<ActivationFunction>(&activation);
   if (function == nullptr || function->name != kKeras3HardSigmoid)
-    return graph.apply(activation, x, node_name);
+    return apply(activation, x, node_name);
   // relu6(x + 3) / 6. Source: Keras 3 keras/src/backend/tensorflow/nn.py, hard_sigmoid.
   const ValueId three = graph.constant(name("three"), Tensor::scalar(3.0F));
   const ValueId six = graph.constant(name("six"), Tensor::scalar(6.0F));

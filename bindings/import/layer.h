@@ -22,6 +22,12 @@ enum class MaskUse : uint8_t { drops, passes, refuses, builds };
 
 class LayerBuilder;
 
+/// Where the body of a scan has what its draws are counted by: made when the first is needed.
+struct DrawCounter {
+  int64_t numbers = 0;        ///< how many count
+  std::optional<ValueId> id;  ///< f32 [numbers], an input of the body
+};
+
 /// A family of layers that share a build function.
 struct LayerDef {
   std::span<const std::string_view> class_names;
@@ -37,7 +43,7 @@ struct LayerDef {
   /// True when `build` reads the call's constants and keyword arguments; else they are refused.
   bool has_call_arguments = false;
   /// True when the layer treats all positions of all axes but the last alike, so that
-  /// TimeDistributed changes nothing.
+  /// TimeDistributed changes nothing; or when `build` asks for it.
   bool is_per_position = false;
   /// What the training phase does otherwise than inference, for the README; "": nothing.
   std::string_view training = "";
@@ -64,6 +70,8 @@ using WeightFill = std::function<Tensor(std::string_view name, const Extents& sh
 struct BuildMode {
   bool training = false;    ///< the phase: statistics of the batch, delays, random draws
   bool keep_state = false;  ///< what calls update are variables; else constants, as they are now
+  /// Quantizers that draw do so in the training phase, bernoulli always; none: nobody draws.
+  std::optional<int64_t> random_seed = {};
 };
 
 /// The state that holds a variable of the layer: "layer/moving_mean".
@@ -102,6 +110,9 @@ class LayerBuilder {
   [[nodiscard]] const ConfigView& config() const { return config_; }
   /// "cnn.h5: layer 'conv1' (QConv2D)": how messages begin.
   [[nodiscard]] const std::string& owner() const { return config_.owner(); }
+  /// The layer is applied to each index of axis 1. Seen by recurrent layers only: all others are
+  /// built for one index.
+  [[nodiscard]] bool is_time_distributed() const { return layer_.time_distributed; }
   /// The call that is built. Its tensors are `inputs`.
   [[nodiscard]] const KerasCall& call() const { return call_; }
   [[nodiscard]] const std::vector<ValueId>& inputs() const { return inputs_; }
@@ -111,9 +122,17 @@ class LayerBuilder {
   /// Throws unless the first input has this rank, batch axis included.
   void require_rank(int rank) const;
 
-  /// bit [N, T] of the time steps that count, if Keras sends a mask along.
+  /// bit [N, T] (x without its last axis) of the time steps that count, if Keras sends a mask
+  /// along.
   [[nodiscard]] std::optional<ValueId> mask() const { return mask_; }
-  /// MaskUse::builds: the mask that goes on with the result.
+  /// The mask of each input: `mask` is what they have in common.
+  [[nodiscard]] const std::vector<std::optional<ValueId>>& input_masks() const {
+    return input_masks_;
+  }
+  void set_input_masks(std::vector<std::optional<ValueId>> masks) {
+    input_masks_ = std::move(masks);
+  }
+  /// `passes` and `builds`: the mask that goes on with the result.
   void set_mask(std::optional<ValueId> mask) { mask_ = mask; }
   /// Results besides the one that `build` returns, in order.
   std::vector<ValueId> more;
@@ -141,7 +160,8 @@ class LayerBuilder {
   [[nodiscard]] bool keeps_state() const { return mode_.keep_state; }
   /// A variable that calls update: like `weight`, but state where the graph keeps it.
   ValueId statistic(std::string_view weight_name, const Extents& expected, std::string_view axes);
-  /// State of the layer that no file holds; as far as this graph has come (Builder::variable).
+  /// State of the layer that no file holds; as far as this graph has come (Builder::variable). Not
+  /// within the body of a scan.
   ValueId state(std::string_view variable, Tensor initial, bool per_sample = false);
   /// From here on the state has this value.
   void set_state(std::string_view variable, ValueId value);
@@ -155,6 +175,20 @@ class LayerBuilder {
   /// The `activation` of a layer: QKeras's grammar in Q layers, Keras's functions in others.
   [[nodiscard]] QuantizerOrFunction activation(std::string_view key = "activation",
                                                std::string_view fallback = "") const;
+  /// Builder::apply; a quantizer that draws in this phase gets a stream of its own, counted by
+  /// `draw_counter`.
+  ValueId apply(const QuantizerOrFunction& what, ValueId x, const std::string& node_name);
+  /// What draws are counted by, f32 [n]: the state "random/calls", which every call raises by one;
+  /// in the body of a scan what `count_draws` has set.
+  ValueId draw_counter();
+  void count_draws(DrawCounter& counter) { body_counter_ = &counter; }
+  /// What a layer that is built into a body counts by: what this one does, and steps.
+  [[nodiscard]] DrawCounter step_counter() const {
+    return {(body_counter_ == nullptr ? 1 : body_counter_->numbers) + 1, {}};
+  }
+  /// If the body drew: the scan's operand, and the body's output, for the state that counts.
+  void add_step_counter(const DrawCounter& counter, std::vector<ValueId>& operands, Builder& body,
+                        const std::string& scan);
   /// A constant, quantized. The constant is called "layer/part", its quantizer
   /// "layer/part_quantizer".
   ValueId quantized(ValueId constant, const QuantizerOrFunction& quantizer, std::string_view part);
@@ -192,6 +226,8 @@ class LayerBuilder {
   WeightFill fill_;
   BuildMode mode_;
   std::optional<ValueId> mask_;
+  std::vector<std::optional<ValueId>> input_masks_;
+  DrawCounter* body_counter_ = nullptr;
 
   /// The variable's value as the file has it, its shape checked.
   [[nodiscard]] Tensor weight_value(std::string_view weight_name, const Extents& expected,

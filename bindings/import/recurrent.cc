@@ -70,8 +70,8 @@ class CellStep {
     }
     std::vector<ValueId> before;
     for (size_t s = 0; s < states.size(); ++s)
-      before.push_back(b_.apply(state_quantizer_, states[s],
-                                name(s == 0 ? "state_quantizer" : "carry_quantizer")));
+      before.push_back(cell_.apply(state_quantizer_, states[s],
+                                   name(s == 0 ? "state_quantizer" : "carry_quantizer")));
     switch (kind_) {
       case Kind::simple:
         return states[0] = apply(activation_, gate(x, before[0], 0, ""), "activation");
@@ -216,28 +216,84 @@ Driver driver_of(const LayerBuilder& layer) {
   d.go_backwards = layer.config("go_backwards").bool_or(false);
   d.stateful = layer.config("stateful").bool_or(false);
   d.zero_output_for_mask = layer.config("zero_output_for_mask").bool_or(false);
-  if (layer.config("time_major").bool_or(false))
-    layer.config("time_major").fail("inputs with the time axis first are not supported yet");
+  d.time_major = layer.config("time_major").bool_or(false);
   return d;
 }
+
+namespace {
+
+/// The sequences as a scan goes through them, and back.
+struct Steps {
+  ValueId x;                    ///< [N, T, F]; within TimeDistributed [N, T, A, F]
+  std::optional<ValueId> mask;  ///< bit [N, T, 1], [N, T, A, 1]
+};
+
+Steps steps_of(LayerBuilder& layer, const Driver& driver, ValueId x, std::optional<ValueId> mask,
+               const std::string& name) {
+  Builder& graph = layer.graph;
+  const bool rows = layer.is_time_distributed();
+  const Shape given = graph.type(x).shape;
+  if (given.size() != (rows ? 4 : 3))
+    layer.fail("its input has shape " + to_string(given) + ", expected [N, " + (rows ? "A, " : "") +
+               "time steps, features]");
+  if (driver.time_major) {
+    if (rows) layer.config("time_major").fail("within TimeDistributed this is not supported");
+    if (given[0].is_batch())
+      layer.config("time_major")
+          .fail("the input " + to_string(given) + " has its batch axis first; an Input of " +
+                "batch_shape=(time steps, None, features) has it second");
+  }
+  if (driver.stateful && rows)
+    layer.config("stateful").fail("within TimeDistributed this is not supported");
+  if (driver.time_major) {
+    x = graph.permute(x, {1, 0, 2}, name + "/batch_first");
+    if (mask) mask = graph.permute(*mask, {1, 0}, name + "/mask_batch_first");
+  } else if (rows) {
+    x = graph.permute(x, {0, 2, 1, 3}, name + "/steps_first");
+    if (mask) mask = graph.permute(*mask, {0, 2, 1}, name + "/mask_steps_first");
+  }
+  const Shape shape = graph.type(x).shape;
+  if (!shape[0].is_batch())
+    layer.fail("its input has shape " + to_string(given) + ", whose first axis is not the batch");
+  if (mask) {
+    AttributeValue::Integers extents;
+    for (size_t k = 1; k + 1 < shape.size(); ++k) extents.push_back(shape[k].extent());
+    extents.push_back(1);
+    mask = graph.reshape(*mask, std::move(extents), name + "/mask");
+  }
+  return {x, mask};
+}
+
+ValueId as_given(LayerBuilder& layer, const Driver& driver, ValueId y, const std::string& name) {
+  if (driver.time_major) return layer.graph.permute(y, {1, 0, 2}, name + "/time_first");
+  if (layer.is_time_distributed())
+    return layer.graph.permute(y, {0, 2, 1, 3}, name + "/steps_last");
+  return y;
+}
+
+}  // namespace
 
 Recurrent build_recurrent(LayerBuilder& layer, const std::vector<Cell>& cells, const Driver& driver,
                           const std::vector<ValueId>& inputs, const std::string& name,
                           std::optional<ValueId> mask) {
   Builder& graph = layer.graph;
-  const ValueId x = inputs[0];
-  const Shape shape = graph.type(x).shape;
-  if (shape.size() != 3)
-    layer.fail("its input has shape " + to_string(shape) + ", expected [N, time steps, features]");
+  const Steps sequence = steps_of(layer, driver, inputs[0], mask, name);
+  // One step of a value, with other features.
+  const auto step_shape = [&](ValueId of, int64_t features) {
+    Shape shape = graph.type(of).shape;
+    shape.erase(shape.begin() + 1);
+    shape.back() = Dim(features);
+    return shape;
+  };
   Builder body(name + "/step");
   body.graph().set_options(graph.graph().options());
   body.set_layer(layer.layer_name(), std::string(layer.class_name()));
-  ValueId y = body.input("x", {shape[0], shape[2]});
+  ValueId y = body.input("x", step_shape(sequence.x, graph.type(sequence.x).shape.back().extent()));
   std::optional<ValueId> step_mask;
-  std::vector<ValueId> operands{x};
+  std::vector<ValueId> operands{sequence.x};
   if (mask) {
-    step_mask = body.graph().add_input("mask", {{shape[0], Dim(1)}, Numeric::bit(), {}});
-    operands.push_back(graph.reshape(*mask, {shape[1].extent(), 1}, name + "/mask"));
+    step_mask = body.graph().add_input("mask", {step_shape(*sequence.mask, 1), Numeric::bit(), {}});
+    operands.push_back(*sequence.mask);
   }
   const auto sequences = static_cast<int64_t>(operands.size());
 
@@ -246,12 +302,14 @@ Recurrent build_recurrent(LayerBuilder& layer, const std::vector<Cell>& cells, c
   std::vector<LayerBuilder> builders;
   std::vector<CellStep> steps;
   builders.reserve(cells.size());
+  DrawCounter draws = layer.step_counter();
   for (size_t k = 0; k < cells.size(); ++k) {
     builders.push_back(layer.part(body, cells[k].layer, recurrent_cell, {y}, cells[k].prefix));
+    builders.back().count_draws(draws);
     steps.emplace_back(builders.back(), cells.size() == 1 ? name : join_text(name, "/cell", k));
     for (size_t s = 0; s < states_of(cells[k].layer.class_name); ++s)
-      before.push_back(
-          body.input(join_text("state", before.size()), {shape[0], Dim(steps.back().units())}));
+      before.push_back(body.input(join_text("state", before.size()),
+                                  step_shape(sequence.x, steps.back().units())));
   }
   const size_t states = before.size();
   const bool given = inputs.size() > 1;
@@ -259,15 +317,25 @@ Recurrent build_recurrent(LayerBuilder& layer, const std::vector<Cell>& cells, c
     layer.fail(join_text("it gets ", inputs.size() - 1, " initial states, expected ", states));
   if (driver.stateful && given)
     layer.fail("stateful with initial states as inputs is not supported");
-  if (driver.stateful) layer.config("stateful").fail("stateful layers are not supported yet");
+  const auto state_variable = [&](size_t s) {  // "layer/state0", "layer/forward/state0"
+    const std::string part = name == layer.name() ? "" : name.substr(layer.name().size() + 1) + "/";
+    return join_text(part, "state", s);
+  };
   for (size_t s = 0; s < states; ++s) {
     const Shape& wanted = body.type(before[s]).shape;
     if (given && graph.type(inputs[s + 1]).shape != wanted)
       layer.fail(join_text("initial state ", s, " has shape ",
                            to_string(graph.type(inputs[s + 1]).shape), ", expected ",
                            to_string(wanted)));
-    operands.push_back(given ? inputs[s + 1]
-                             : graph.constant(name + "/zero", Tensor::scalar(0.0F)));
+    if (driver.stateful) {
+      const int64_t units = wanted[1].extent();
+      operands.push_back(layer.state(
+          state_variable(s), Tensor({1, units}, std::vector<float>(static_cast<size_t>(units))),
+          /*per_sample=*/true));
+    } else {
+      operands.push_back(given ? inputs[s + 1]
+                               : graph.constant(name + "/zero", Tensor::scalar(0.0F)));
+    }
   }
 
   std::vector<ValueId> after = before;
@@ -278,9 +346,8 @@ Recurrent build_recurrent(LayerBuilder& layer, const std::vector<Cell>& cells, c
     at += count;
   }
   // What a masked step shows is the last output, zeros before the first. It starts as the state
-  // does, unless that is given.
-  const bool keeps_output = mask && !driver.zero_output_for_mask && given;
-  std::optional<ValueId> shown;
+  // does, unless that is given or kept.
+  const bool keeps_output = mask && !driver.zero_output_for_mask && (given || driver.stateful);
   if (mask) {
     for (size_t s = 0; s < states; ++s)
       after[s] = body.select(*step_mask, after[s], before[s], join_text(name, "/keep", s));
@@ -289,7 +356,6 @@ Recurrent build_recurrent(LayerBuilder& layer, const std::vector<Cell>& cells, c
       other = body.constant(name + "/zero", Tensor::scalar(0.0F));
     } else if (keeps_output) {
       other = body.input("output", body.type(y).shape);
-      operands.push_back(graph.constant(name + "/no_output", Tensor::scalar(0.0F)));
     }
     if (driver.zero_output_for_mask || keeps_output)
       y = body.select(*step_mask, y, other, name + "/shown");
@@ -297,12 +363,17 @@ Recurrent build_recurrent(LayerBuilder& layer, const std::vector<Cell>& cells, c
       y = after[states - states_of(cells.back().layer.class_name)];
   }
   for (size_t s = 0; s < states; ++s) body.output(join_text("state", s), after[s]);
-  if (keeps_output) body.output("output", y);
+  layer.add_step_counter(draws, operands, body, name);
+  if (keeps_output) {
+    operands.push_back(graph.constant(name + "/no_output", Tensor::scalar(0.0F)));
+    body.output("output", y);
+  }
   if (driver.return_sequences) body.output("y", y);
 
-  const ops::Scan scan{.sequences = sequences,
-                       .states = static_cast<int64_t>(states) + (keeps_output ? 1 : 0),
-                       .reverse = driver.go_backwards};
+  const ops::Scan scan{
+      .sequences = sequences,
+      .states = static_cast<int64_t>(states) + (draws.id ? 1 : 0) + (keeps_output ? 1 : 0),
+      .reverse = driver.go_backwards};
   const std::vector<ValueId> results = graph.scan(operands, scan, body.finish(), name);
   Recurrent out;
   out.states.assign(results.begin(), results.begin() + static_cast<ptrdiff_t>(states));
@@ -310,6 +381,9 @@ Recurrent build_recurrent(LayerBuilder& layer, const std::vector<Cell>& cells, c
     out.output = results.back();
   else
     out.output = out.states[states - states_of(cells.back().layer.class_name)];
+  for (size_t s = 0; driver.stateful && s < states; ++s)
+    layer.set_state(state_variable(s), out.states[s]);
+  if (driver.return_sequences) out.output = as_given(layer, driver, out.output, name);
   return out;
 }
 

@@ -50,7 +50,7 @@ struct Cell {
 /// How the steps are gone through: the configuration of Keras's RNN.
 struct Driver {
   bool return_sequences = false, return_state = false, go_backwards = false, stateful = false;
-  bool zero_output_for_mask = false;
+  bool zero_output_for_mask = false, time_major = false;
 };
 /// Reads the keys of the driver. Throws UserError for what is not supported.
 [[nodiscard]] Driver driver_of(const LayerBuilder& layer);
@@ -65,7 +65,8 @@ struct Recurrent {
   std::vector<ValueId> states;  ///< after the last step
 };
 /// Builds the scan over cells that feed each other. `inputs`: x [N, T, F], then initial states
-/// (zeros where there are none). `name`: of the last node. `mask`: bit [N, T].
+/// (zeros, or what the call before left, where there are none). `name`: of the last node. `mask`:
+/// bit [N, T]. With time_major x, mask and the output begin [T, N.
 [[nodiscard]] Recurrent build_recurrent(LayerBuilder& layer, const std::vector<Cell>& cells,
                                         const Driver& driver, const std::vector<ValueId>& inputs,
                                         const std::string& name, std::optional<ValueId> mask);

@@ -16,7 +16,8 @@ namespace qloom::ops {
 enum class Padding : uint8_t { valid, same, causal };
 constexpr std::array<std::string_view, 3> names_of(Padding) { return {"valid", "same", "causal"}; }
 
-/// quantize(x) → y [, scale]. `quantizer` is a QKeras class name, `arguments` are complete.
+/// quantize(x [, key]) → y [, scale]. `quantizer` is a QKeras class name, `arguments` are complete.
+/// With the key of a `random` the quantizer draws, where it can, instead of rounding; y is float32.
 /// A quantizer whose scale comes from data has a second result, the scale, unless x is constant.
 struct Quantize {
   std::string quantizer;
@@ -26,6 +27,15 @@ struct Quantize {
     f("arguments", arguments);
   }
   bool operator==(const Quantize&) const = default;
+};
+
+/// random(counter [n]) → [4]: the key of stream number `counter` of `seed`, as four whole numbers
+/// below 2^16. Counters are whole numbers: of the call, of the time step within it, …. Nothing is
+/// drawn: who has the key draws (graph/draws.h).
+struct Random {
+  int64_t seed = 0;
+  void fields(auto&& f) { f("seed", seed); }
+  bool operator==(const Random&) const = default;
 };
 
 /// dense(x [..., C], kernel [C, U]) → [..., U]. The bias is an elementwise add of its own.
@@ -270,7 +280,7 @@ struct Slice {
   bool operator==(const Slice&) const = default;
 };
 
-/// step_mask(x [N, T, …]) → bit [N, T]: 0 for time steps whose elements all equal `mask_value`.
+/// step_mask(x [N, T, F]) → bit [N, T]: 0 for time steps whose elements all equal `mask_value`.
 struct StepMask {
   double mask_value = 0;
   void fields(auto&& f) { f("mask_value", mask_value); }

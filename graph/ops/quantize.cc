@@ -10,7 +10,7 @@
 namespace qloom::ops {
 namespace {
 
-constexpr OperandDef kOperands[] = {{.name = "x"}};
+constexpr OperandDef kOperands[] = {{.name = "x"}, {.name = "key", .optional = true}};
 
 Quantizer quantizer_of(const Node& node) {
   const auto a = from_attributes<Quantize>(node.attributes);
@@ -58,7 +58,10 @@ Shape data_scale_shape(const Quantizer& q, const Shape& shape, const QuantizeOpt
     const Extents extents = qloom::bind(shape, batch);
     std::vector<float> ramp(static_cast<size_t>(element_count(extents)));
     for (size_t i = 0; i < ramp.size(); ++i) ramp[i] = (static_cast<float>(i % 7) - 3.0F) / 4.0F;
-    const Quantized out = q.forward(Tensor(extents, std::move(ramp)), options);
+    Draws draws(0);
+    QuantizeOptions with_draws = options;
+    with_draws.draws = &draws;  // for those that always draw
+    const Quantized out = q.forward(Tensor(extents, std::move(ramp)), with_draws);
     return out.step ? out.step->extents() : out.scale ? out.scale->extents() : Extents{};
   };
   const Extents two = ask(2), three = ask(3);
@@ -75,7 +78,18 @@ std::vector<TensorType> infer(const InferContext& c) {
   const Numeric values = q.values();
   const ScaleRule rule = q.scale();
   if (c.constants[0]) check_finite(c.node, constant_f32(*c.constants[0], x));
+  const bool draws = c.operands.size() > 1;
+  if (draws) {
+    check(c, c.operands[1].shape == Shape{4}, "the key has the shape ",
+          to_string(c.operands[1].shape), ", expected [4]: that of a random");
+    check(c, q.draws(), q.to_string(), " draws no values");
+  }
   try {
+    if (draws) {  // half steps, scales of drawn codes: floats
+      const TensorType y{x.shape, Numeric::float32(), {}};
+      if (rule.kind != ScaleRule::Kind::data || c.constants[0]) return {y};
+      return {y, {data_scale_shape(q, x.shape, options), Numeric::float32(), {}}};
+    }
     if (rule.kind != ScaleRule::Kind::data)
       return {{x.shape, values, constant_scale(c, rule, x.shape)}};
     const bool two = c.node.results.size() == 2;
@@ -135,9 +149,19 @@ std::vector<RuntimeValue> evaluate(const EvaluateContext& c) {
   const Quantizer q = quantizer_of(c.node);
   const Tensor x = to_f32(c.operands[0]);
   check_finite(c.node, x);
-  const Quantized out = q.forward(x, quantize_options(c.options));
+  QuantizeOptions options = quantize_options(c.options);
+  std::optional<Draws> draws;
+  if (c.operands.size() > 1) {
+    uint64_t key = 0;
+    const Tensor parts = to_f32(c.operands[1]);
+    for (int64_t i = 0; i < parts.size(); ++i)
+      key |= static_cast<uint64_t>(parts.f32()[static_cast<size_t>(i)]) << (16 * i);
+    draws.emplace(key);
+    options.draws = &*draws;
+  }
+  const Quantized out = q.forward(x, options);
   std::vector<RuntimeValue> results;
-  if (c.options.evaluation == Evaluation::qkeras) {
+  if (c.options.evaluation == Evaluation::qkeras || draws) {
     results.push_back(
         result(c, x.extents(), std::vector<float>(out.y.f32().begin(), out.y.f32().end())));
   } else if (wants_codes(c)) {
@@ -161,15 +185,16 @@ std::vector<Direction> direction(const Node& node, int, std::span<const TensorTy
   return {quantizer_of(node).is_monotone() ? Direction::up : Direction::none};
 }
 
-// A scale from data is taken over the whole batch.
-bool whole_batch(const Node& node) { return node.results.size() == 2; }
+// A scale from data is taken over the whole batch, and a stream is for the whole batch.
+bool whole_batch(const Node& node) { return node.results.size() == 2 || node.operands.size() > 1; }
 
 }  // namespace
 
 extern constinit const OpDef quantize{
     .name = "quantize",
     .doc =
-        "A QKeras quantizer. Where its scale comes from data and x is no constant, the scale is a "
+        "A QKeras quantizer; with a key it draws. Where its scale comes from data and x is no "
+        "constant, the scale is a "
         "second result.",
     .operands = kOperands,
     .attrs = attrs,

@@ -11,15 +11,15 @@ constexpr OperandDef kOperands[] = {{.name = "x"}};
 
 std::vector<TensorType> infer(const InferContext& c) {
   const TensorType& x = c.operands[0];
-  check(c, x.rank() >= 2, "x has ", x.rank(), " axes, expected time steps");
-  return {{{x.shape[0], x.shape[1]}, Numeric::bit(), {}}};
+  check(c, x.rank() >= 2, "x has ", x.rank(), " axes, expected time steps with features");
+  return {{Shape(x.shape.begin(), x.shape.end() - 1), Numeric::bit(), {}}};
 }
 
 std::vector<RuntimeValue> evaluate(const EvaluateContext& c) {
   const auto mask = static_cast<float>(from_attributes<StepMask>(c.node.attributes).mask_value);
   const Tensor t = to_f32(c.operands[0]);
   const auto values = t.f32();
-  const Extents out{t.extents()[0], t.extents()[1]};
+  const Extents out(t.extents().begin(), t.extents().end() - 1);
   const auto steps = static_cast<size_t>(element_count(out));
   const size_t features = steps == 0 ? 0 : values.size() / steps;
   std::vector<int64_t> counts(steps, 0);

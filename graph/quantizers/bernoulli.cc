@@ -1,5 +1,5 @@
 // graph/quantizers/bernoulli.cc: scale × {0, 1}, drawn with probability sigmoid(temperature·x/σ) at
-// inference too, so there is no deterministic forward pass to reproduce.
+// inference too: without draws there is nothing to reproduce.
 #include "graph/quantizers/support/signs.h"
 #include "graph/quantizers_table.h"
 #include "graph/support/error.h"
@@ -23,8 +23,10 @@ Numeric values(const Attributes&) { return Numeric::bit(); }
 
 ScaleRule scale(const Attributes& a) { return alpha_rule(Settings(kName, a)); }
 
-Quantized forward(const Attributes& a, const Tensor&, const QuantizeOptions&) {
-  static_cast<void>(is_auto(Settings(kName, a)));
+Quantized forward(const Attributes& a, const Tensor& x, const QuantizeOptions& options) {
+  const Settings s(kName, a);
+  static_cast<void>(is_auto(s));
+  if (options.draws != nullptr) return signs::drawn_binary(s, x, options, true);
   throw UserError(
       "bernoulli draws its values at random, at inference too: there is no result to reproduce. "
       "binary(use_01=True) is its deterministic form");
@@ -61,6 +63,7 @@ extern constinit const QuantizerDef bernoulli{
     .config = config,
     .to_string = to_string,
     .max = max,
-    .min = min};
+    .min = min,
+    .draws = [](const Attributes&) { return true; }};
 
 }  // namespace qloom::quantizers

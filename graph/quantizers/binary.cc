@@ -77,6 +77,7 @@ extern constinit const QuantizerDef binary{
     .config = config,
     .to_string = to_string,
     .max = max,
-    .min = min};
+    .min = min,
+    .draws = rounds_stochastically};
 
 }  // namespace qloom::quantizers

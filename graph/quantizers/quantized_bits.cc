@@ -69,6 +69,8 @@ double min(const Attributes& a) { return bits::min(Settings(kName, a)); }
 
 std::vector<float> range(const Attributes& a) { return bits::range(Settings(kName, a)); }
 
+bool draws(const Attributes& a) { return bits::draws(Settings(kName, a)); }
+
 std::vector<std::string> notes(const Attributes& a) { return bits::notes(Settings(kName, a)); }
 
 }  // namespace
@@ -89,6 +91,7 @@ extern constinit const QuantizerDef quantized_bits{
     .max = max,
     .min = min,
     .range = range,
+    .draws = draws,
     .notes = notes};
 
 }  // namespace qloom::quantizers

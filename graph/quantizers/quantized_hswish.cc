@@ -113,6 +113,8 @@ std::vector<float> range(const Attributes& a) {
   return bits::range(Settings(kName, b));
 }
 
+bool draws(const Attributes& a) { return bits::draws(Settings(kName, a)); }
+
 std::vector<std::string> notes(const Attributes& a) {
   const Attributes b = as_bits(a);
   return bits::notes(Settings(kName, b));
@@ -136,6 +138,7 @@ extern constinit const QuantizerDef quantized_hswish{
     .max = max,
     .min = min,
     .range = range,
+    .draws = draws,
     .notes = notes};
 
 }  // namespace qloom::quantizers

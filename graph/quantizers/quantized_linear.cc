@@ -56,19 +56,23 @@ struct Grid {
 };
 
 /// Codes of x under the scale S; halves in sign mode.
-std::vector<float> codes_of(const std::vector<float>& x, const Broadcast& scale, const Grid& g) {
+std::vector<float> codes_of(const std::vector<float>& x, const Broadcast& scale, const Grid& g,
+                            const Rounding& rounded) {
   std::vector<float> codes(x.size());
-  scale.for_each([&](size_t i, float step) {
-    const float u = clip(x[i] / step, g.lo, g.hi);
-    codes[i] = round_through(u - g.offset) + g.offset;
-  });
+  const auto fill = [&](const auto& round) {
+    scale.for_each([&](size_t i, float step) {
+      const float u = clip(x[i] / step, g.lo, g.hi);
+      codes[i] = round(u - g.offset) + g.offset;
+    });
+  };
+  rounded.with(fill);
   return codes;
 }
 
 /// S from the data: the largest value fills the range; "auto_po2" rounds that to a power of two and
 /// then repeats least squares until it stays, five times at most.
 Tensor scale_from_data(const Settings& s, const Grid& g, const std::vector<float>& x,
-                       const Extents& extents, Division division) {
+                       const Extents& extents, Division division, Draws* draws) {
   const auto rank = static_cast<int>(extents.size());
   const ScaleMap map(extents, rank > 1 ? reduced_axes(s["scale_axis"], rank, kName)
                                        : std::vector<bool>(extents.size(), false));
@@ -84,13 +88,14 @@ Tensor scale_from_data(const Settings& s, const Grid& g, const std::vector<float
   }
   Tensor result = map.tensor(scale);
   for (int round = 0; power_of_two && round < (g.sign_mode ? 1 : 5); ++round) {
-    const std::vector<float> codes = codes_of(x, Broadcast(result, extents, kName), g);
+    const std::vector<float> codes =
+        codes_of(x, Broadcast(result, extents, kName), g, Rounding(draws, 1));
     Tensor next = least_squares_scale(
         true, x, codes, extents,
         {.quantizer = kName, .scale_axis = s["scale_axis"], .division = division});
     const bool stays = equal_values(next, result);
     result = std::move(next);
-    if (stays) break;
+    if (stays) break;  // drawn codes differ from round to round, but QKeras stops here too
   }
   return result;
 }
@@ -101,7 +106,8 @@ Quantized forward(const Attributes& a, const Tensor& x, const QuantizeOptions& o
   const std::vector<float> values = flushed(x);
   Tensor scale = Tensor({1}, std::vector<float>{g.unit});
   if (is_auto(s)) {
-    scale = scale_from_data(s, g, values, x.extents(), options.division);
+    scale =
+        scale_from_data(s, g, values, x.extents(), options.division, rounding_draws(s, options));
   } else if (!s.is_none("alpha")) {
     const Tensor alpha = s.array("alpha");
     std::vector<float> products;
@@ -111,7 +117,7 @@ Quantized forward(const Attributes& a, const Tensor& x, const QuantizeOptions& o
   const Broadcast step(scale, x.extents(), "quantized_linear: alpha");
   const double noise = s.real("qnoise_factor");
   Outcome out;
-  out.codes = codes_of(values, step, g);
+  out.codes = codes_of(values, step, g, Rounding(rounding_draws(s, options), 1));
   out.q.resize(values.size());
   out.y.resize(values.size());
   step.for_each([&](size_t i, float width) {
@@ -210,6 +216,7 @@ extern constinit const QuantizerDef quantized_linear{
     .min = min,
     .range = range,
     .bounds_times_scale = true,
+    .draws = rounds_stochastically,
     .notes = notes};
 
 }  // namespace qloom::quantizers

@@ -38,9 +38,10 @@ Quantized forward(const Attributes& a, const Tensor& x, const QuantizeOptions& o
   const Po2Exponents e = exponents(s);
   const double noise = s.real("qnoise_factor");
   const bool use_ste = s.flag("use_ste");
+  Draws* const draws = rounding_draws(s, options);
   Outcome out;
   for (const float v : flushed(x)) {
-    out.q.push_back(flush(sign_or_one(v) * pow2(e.of(std::fabs(v), options.division))));
+    out.q.push_back(flush(sign_or_one(v) * pow2(e.drawn(std::fabs(v), options.division, draws))));
     out.y.push_back(straight_through(v, out.q.back(), noise, use_ste));
   }
   std::optional<Tensor> step;
@@ -72,6 +73,10 @@ double max(const Attributes& a) { return exponents(Settings(kName, a)).bound(); 
 
 double min(const Attributes& a) { return -max(a); }
 
+bool draws(const Attributes& a) {
+  return rounds_stochastically(a) && !exponents(Settings(kName, a)).floor;
+}
+
 std::vector<std::string> notes(const Attributes& a) {
   const Settings s(kName, a);
   std::vector<std::string> result;
@@ -97,6 +102,7 @@ extern constinit const QuantizerDef quantized_po2{
     .to_string = to_string,
     .max = max,
     .min = min,
+    .draws = draws,
     .notes = notes};
 
 }  // namespace qloom::quantizers

@@ -95,30 +95,32 @@ Quantized forward(const Attributes& a, const Tensor& x, const QuantizeOptions& o
   const std::vector<float> values = flushed(x);
   const double noise = s.real("qnoise_factor");
   const bool use_ste = s.flag("use_ste");
+  const Rounding rounded(rounding_draws(s, options), 2);  // QKeras draws half steps here
   Outcome out;
   out.q.resize(values.size());
   out.codes.resize(values.size());
   out.y.resize(values.size());
-  factor.for_each([&](size_t i, float mi) {
-    const float v = values[i];
-    const float leaky = v > 0 ? v : std::isnan(v) ? v : slope * v;
-    const float limit = quantized_clip ? mi - mi * pow2(static_cast<float>(-n)) : bound;
-    const float base = (quantized_clip || bounded) && !(v <= limit) ? limit : leaky;
-    const float p = sigmoid ? internal_sigmoid(v / mi, options.internal_sigmoid) * m : v * m / mi;
-    const float r = round_through(p) / m;
-    float q = mi * clip(sigmoid ? 2.0f * r - 1.0f : r, 0.0f, top);
-    if (slope > 0) {
-      const float below = round_through(p * slope) * weight;
-      q += mi * slope * clip(sigmoid ? 2.0f * below - 1.0f : below, -1.0f, 0.0f);
-    }
-    if (bounded && bound != 0 && !(q <= bound)) q = std::isnan(q) ? q : bound;
-    out.q[i] = q;
-    out.codes[i] = q / mi * grid;
-    out.y[i] = straight_through(base, q, noise, use_ste);
+  rounded.with([&](const auto& round) {
+    factor.for_each([&](size_t i, float mi) {
+      const float v = values[i];
+      const float leaky = v > 0 ? v : std::isnan(v) ? v : slope * v;
+      const float limit = quantized_clip ? mi - mi * pow2(static_cast<float>(-n)) : bound;
+      const float base = (quantized_clip || bounded) && !(v <= limit) ? limit : leaky;
+      const float p = sigmoid ? internal_sigmoid(v / mi, options.internal_sigmoid) * m : v * m / mi;
+      const float r = round(p) / m;
+      float q = mi * clip(sigmoid ? 2.0f * r - 1.0f : r, 0.0f, top);
+      if (slope > 0) {
+        const float below = round(p * slope) * weight;
+        q += mi * slope * clip(sigmoid ? 2.0f * below - 1.0f : below, -1.0f, 0.0f);
+      }
+      if (bounded && bound != 0 && !(q <= bound)) q = std::isnan(q) ? q : bound;
+      out.q[i] = q;
+      out.codes[i] = q / mi * grid;
+      out.y[i] = straight_through(base, q, noise, use_ste);
+    });
   });
   const double unit = std::exp2(-static_cast<double>(n + extra_bits(s)));
-  const bool on_grid = std::ranges::all_of(out.codes, [](float c) { return c == std::rint(c); });
-  if (!on_grid) out.codes.clear();  // a bound between two codes, or NaN
+  keep_whole_codes(out);  // a bound may lie between two
   return assemble(
       x, std::move(out),
       factors.size() == 1 ? Tensor::scalar(factors.f32()[0] * unit) : scaled(factors, unit), {});
@@ -245,6 +247,7 @@ extern constinit const QuantizerDef quantized_relu{
     .max = max,
     .min = min,
     .range = range,
+    .draws = rounds_stochastically,
     .notes = notes};
 
 }  // namespace qloom::quantizers

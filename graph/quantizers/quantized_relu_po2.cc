@@ -49,6 +49,7 @@ Quantized forward(const Attributes& a, const Tensor& x, const QuantizeOptions& o
   const auto slope = static_cast<float>(s.real("negative_slope"));
   const double noise = s.real("qnoise_factor");
   const bool use_ste = s.flag("use_ste");
+  Draws* const draws = rounding_draws(s, options);
   Outcome out;
   for (const float v : flushed(x)) {
     float base = v > 0 || std::isnan(v) ? v : slope == 0 ? 0.0f : slope * v;
@@ -56,7 +57,7 @@ Quantized forward(const Attributes& a, const Tensor& x, const QuantizeOptions& o
       base = static_cast<float>(e.max_value);
     const bool negative = v < 0 && slope != 0;
     const float magnitude = negative ? flush(-v * slope) : v < 0 ? 0.0f : v;
-    const float power = pow2(e.of(magnitude, options.division));
+    const float power = pow2(e.drawn(magnitude, options.division, draws));
     out.q.push_back(negative ? -power : power);
     out.y.push_back(straight_through(base, out.q.back(), noise, use_ste));
   }
@@ -100,6 +101,10 @@ double min(const Attributes& a) {
   return std::min(lowest, -slope * std::exp2(static_cast<double>(bits - 1)));
 }
 
+bool draws(const Attributes& a) {
+  return rounds_stochastically(a) && !exponents(Settings(kName, a)).floor;
+}
+
 std::vector<std::string> notes(const Attributes& a) {
   const Settings s(kName, a);
   std::vector<std::string> result;
@@ -126,6 +131,7 @@ extern constinit const QuantizerDef quantized_relu_po2{
     .to_string = to_string,
     .max = max,
     .min = min,
+    .draws = draws,
     .notes = notes};
 
 }  // namespace qloom::quantizers

@@ -36,11 +36,14 @@ Quantized forward(const Attributes& a, const Tensor& x, const QuantizeOptions& o
       s.flag("use_real_sigmoid") ? InternalSigmoid::real : options.internal_sigmoid;
   const float lo = static_cast<float>(s.real("symmetric")) / m;
   const float hi = 1.0f - 1.0f / m;
+  // QKeras draws half steps here.
+  const Rounding rounded(rounding_draws(s, options), 2);
   Outcome out;
   for (const float v : flushed(x)) {
-    out.y.push_back(clip(round_through(internal_sigmoid(v, mode) * m) / m, lo, hi));
+    out.y.push_back(clip(rounded(internal_sigmoid(v, mode) * m) / m, lo, hi));
     out.codes.push_back(out.y.back() * m);
   }
+  keep_whole_codes(out);
   out.q = out.y;
   return assemble(x, std::move(out), Tensor::scalar(1.0 / static_cast<double>(m)), {});
 }
@@ -81,6 +84,7 @@ extern constinit const QuantizerDef quantized_sigmoid{
     .config = config,
     .to_string = to_string,
     .max = max,
-    .min = min};
+    .min = min,
+    .draws = rounds_stochastically};
 
 }  // namespace qloom::quantizers

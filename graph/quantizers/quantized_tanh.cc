@@ -36,14 +36,17 @@ Quantized forward(const Attributes& a, const Tensor& x, const QuantizeOptions& o
   const float m = int32_pow2(s.integer("bits") - 1, kName, "bits");
   const float lo = -1.0f + static_cast<float>(s.real("symmetric")) / m;
   const float hi = 1.0f - 1.0f / m;
+  // QKeras draws half steps here.
+  const Rounding rounded(rounding_draws(s, options), 2);
   Outcome out;
   for (const float v : flushed(x)) {
     const float p = s.flag("use_real_tanh")
                         ? real_tanh(v)
                         : 2.0f * internal_sigmoid(v, options.internal_sigmoid) - 1.0f;
-    out.y.push_back(clip(round_through(p * m) / m, lo, hi));
+    out.y.push_back(clip(rounded(p * m) / m, lo, hi));
     out.codes.push_back(out.y.back() * m);
   }
+  keep_whole_codes(out);
   out.q = out.y;
   return assemble(x, std::move(out), Tensor::scalar(1.0 / static_cast<double>(m)), {});
 }
@@ -93,6 +96,7 @@ extern constinit const QuantizerDef quantized_tanh{
     .to_string = to_string,
     .max = max,
     .min = min,
+    .draws = rounds_stochastically,
     .notes = notes};
 
 }  // namespace qloom::quantizers

@@ -22,8 +22,10 @@ Numeric values(const Attributes&) { return Numeric::binary(); }
 ScaleRule scale(const Attributes& a) { return alpha_rule(Settings(kName, a)); }
 
 Quantized forward(const Attributes& a, const Tensor& x, const QuantizeOptions& options) {
+  if (options.draws != nullptr) return signs::drawn_binary(Settings(kName, a), x, options, false);
   Attributes b = a;
   b.set("use_01", false);
+  b.set("use_stochastic_rounding", false);
   for (const std::string_view name :
        {"scale_axis", "elements_per_scale", "min_po2_exponent", "max_po2_exponent"})
     b.set(name, {});
@@ -66,6 +68,7 @@ extern constinit const QuantizerDef stochastic_binary{
     .config = config,
     .to_string = to_string,
     .max = max,
-    .min = min};
+    .min = min,
+    .draws = [](const Attributes&) { return true; }};
 
 }  // namespace qloom::quantizers

@@ -31,6 +31,7 @@ Numeric values(const Attributes&) { return Numeric::ternary(); }
 ScaleRule scale(const Attributes& a) { return alpha_rule(Settings(kName, a)); }
 
 Quantized forward(const Attributes& a, const Tensor& x, const QuantizeOptions& options) {
+  if (options.draws != nullptr) return signs::drawn_ternary(Settings(kName, a), x, options);
   Attributes b = a;
   b.set("use_stochastic_rounding", false);
   return signs::ternary(Settings(kName, b), x, options);
@@ -75,6 +76,7 @@ extern constinit const QuantizerDef stochastic_ternary{
     .config = config,
     .to_string = to_string,
     .max = max,
-    .min = min};
+    .min = min,
+    .draws = [](const Attributes&) { return true; }};
 
 }  // namespace qloom::quantizers

@@ -64,6 +64,7 @@ extern constinit const QuantizerDef ternary{.name = kName,
                                             .config = config,
                                             .to_string = to_string,
                                             .max = max,
-                                            .min = min};
+                                            .min = min,
+                                            .draws = rounds_stochastically};
 
 }  // namespace qloom::quantizers

@@ -94,12 +94,13 @@ std::string support_table() {
   for (const QuantizerDef* def : quantizers::all_quantizers()) {
     std::set<std::string> arguments;
     for (const ArgumentDef& a : def->arguments()) arguments.emplace(a.name);
-    const bool is_random = def->name.starts_with("stochastic_") || def->name == "bernoulli";
-    out += row({code(def->name), std::string(def->doc), "compiled",
-                is_random ? "as at inference: draws are not supported"
-                : arguments.contains("use_stochastic_rounding")
-                    ? "as at inference: stochastic rounding is not supported"
-                    : "as at inference"});
+    const char* const drawn = "interpreter only: draws from a seed";
+    out +=
+        row({code(def->name), std::string(def->doc), def->name == "bernoulli" ? drawn : "compiled",
+             def->draws == nullptr ? "as at inference"
+             : arguments.contains("use_stochastic_rounding")
+                 ? join_text(drawn, ", with use_stochastic_rounding")
+                 : drawn});
   }
   out += "\n" + row({"function", "inference", "training phase"}) + "|---|---|---|\n";
   for (const std::string_view name : kFunctions)

@@ -1,6 +1,8 @@
 // Variables: what a call leaves for the next.
 #include <gtest/gtest.h>
 
+#include <algorithm>
+
 #include "graph/builder.h"
 #include "graph/interpret.h"
 #include "graph/ops_table.h"
@@ -130,6 +132,31 @@ TEST(State, BatchStatistics) {
   expect_both(most, {0.75F, 1, 3, -1});
   EXPECT_EQ(most.extents, (Extents{1, 2, 2}));
   EXPECT_TRUE(most.codes);
+}
+
+TEST(State, DrawsFollowSeedAndCounter) {
+  Builder b("draws");
+  const ValueId x = b.input("x", {Dim::batch(), 500});
+  const ValueId counter = b.variable("calls", Tensor({1}, Floats{0}));
+  const Quantizer q = quantizer("stochastic_binary(alpha=1)");
+  const ValueId y = b.quantize(q, x, b.random(counter, 7, "key"), "y");
+  b.assign("calls", b.elementwise(kAdd, counter, b.constant("one", Tensor::scalar(1.0F)), "next"));
+  b.output("y", y);
+  EXPECT_TRUE(b.type(y).is_float32());
+  const Graph g = b.finish();
+  EXPECT_TRUE(equal(parse_graph(to_text(g)), g));
+  const std::vector<Tensor> inputs{Tensor({1, 500}, Floats(500, 0.01F))};
+  const auto draw = [&](State& state) {
+    return floats_of(to_f32(interpret(g, inputs, {}, {}, &state)[0]));
+  };
+  State one, two;
+  const Floats first = draw(one), second = draw(one);
+  EXPECT_NE(first, second);
+  EXPECT_EQ(draw(two), first);
+  EXPECT_EQ(draw(two), second);
+  // Of 500 equal elements with probabilities near one half each sign is drawn often.
+  EXPECT_GT(std::ranges::count_if(first, [](float v) { return v < 0; }), 150);
+  EXPECT_GT(std::ranges::count_if(first, [](float v) { return v > 0; }), 150);
 }
 
 }  // namespace

@@ -11,7 +11,8 @@ constexpr std::string_view kClasses[] = {"Activation", "QActivation"};
 constexpr std::string_view kKeys[] = {"activation"};
 
 ValueId build(LayerBuilder& layer) {
-  (void)layer.config("activation").value();  // required
+  (void)layer.config("activation").value();      // required
+  if (layer.is_quantized()) layer.set_mask({});  // QKeras's layers of its own support no masks
   return layer.activate(layer.input(), layer.activation());
 }
 

@@ -189,7 +189,6 @@ extern constinit const LayerDef adaptive_activation{
     .class_names = kClasses,
     .doc = "A quantizer whose integer bits follow moving averages of the activation's range.",
     .keys = kKeys,
-    .mask = MaskUse::passes,
     .training = "ranges follow the batch, delays, integer bits of the call before",
     .weights = weights,
     .build = build};

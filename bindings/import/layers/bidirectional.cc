@@ -64,9 +64,10 @@ ValueId build(LayerBuilder& layer) {
     if (backward && layer.config("backward_layer").is_none()) own.go_backwards = !own.go_backwards;
     if (backward && own.go_backwards == driver.go_backwards)
       layer.fail("both directions go the same way (go_backwards)");
-    if (backward && (own.return_sequences != driver.return_sequences ||
-                     own.return_state != driver.return_state))
-      layer.fail("the directions differ in return_sequences or return_state");
+    if (backward &&
+        (own.return_sequences != driver.return_sequences ||
+         own.return_state != driver.return_state || own.time_major != driver.time_major))
+      layer.fail("the directions differ in return_sequences, return_state or time_major");
     driver = own;
     // Keras changes its two copies so that a masked step of a sequence shows zeros.
     own.zero_output_for_mask = own.zero_output_for_mask || own.return_sequences;
@@ -77,9 +78,10 @@ ValueId build(LayerBuilder& layer) {
         layer, {cell}, own, operands, layer.name(backward ? "backward" : "forward"), layer.mask());
   }
   if (driver.return_sequences) {
-    const int64_t steps = layer.shape(built[1].output)[1].extent();
+    const int64_t time = driver.time_major ? 0 : layer.is_time_distributed() ? 2 : 1;
+    const int64_t steps = layer.shape(built[1].output)[static_cast<size_t>(time)].extent();
     built[1].output = layer.graph.slice(
-        built[1].output, {.axis = 1, .begin = steps - 1, .count = steps, .stride = -1},
+        built[1].output, {.axis = time, .begin = steps - 1, .count = steps, .stride = -1},
         layer.name("reversed"));
   } else {
     layer.set_mask({});
@@ -108,6 +110,7 @@ extern constinit const LayerDef bidirectional{
     .max_inputs = 5,
     .mask = MaskUse::builds,
     .has_call_arguments = true,
+    .is_per_position = true,  // they have rows of their own
     .weights = weights,
     .build = build};
 

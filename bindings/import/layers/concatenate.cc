@@ -9,6 +9,16 @@ constexpr std::string_view kClasses[] = {"Concatenate"};
 constexpr std::string_view kKeys[] = {"axis"};
 constexpr int kMany = 1 << 20;
 
+// Along the time steps masks are joined as the inputs are; else a step counts that counts in all.
+ValueId joined_mask(LayerBuilder& layer, const ConfigView& axis) {
+  std::vector<ValueId> masks;
+  for (const std::optional<ValueId>& mask : layer.input_masks()) {
+    if (!mask) axis.fail("some inputs have a mask and others none, which cannot be joined");
+    masks.push_back(*mask);
+  }
+  return layer.graph.concat(masks, 1, layer.name("mask"));
+}
+
 ValueId build(LayerBuilder& layer) {
   const ConfigView axis_view = layer.config("axis");
   const int64_t axis = axis_view.integer_or(-1);
@@ -26,6 +36,7 @@ ValueId build(LayerBuilder& layer) {
                            ", which differ outside axis ", place));
     }
   }
+  if (layer.mask() && place == 1) layer.set_mask(joined_mask(layer, axis_view));
   return layer.graph.concat(layer.inputs(), place, layer.name());
 }
 
@@ -36,7 +47,7 @@ extern constinit const LayerDef concatenate{.class_names = kClasses,
                                             .keys = kKeys,
                                             .min_inputs = 1,
                                             .max_inputs = kMany,
-                                            .mask = MaskUse::passes,
+                                            .mask = MaskUse::builds,
                                             .build = build};
 
 }  // namespace qloom::keras::layers

@@ -12,8 +12,15 @@ constexpr std::string_view kIgnored[] = {"input_length", "sparse"};
 std::vector<std::string_view> weights(const ConfigView&) { return {"embeddings"}; }
 
 ValueId build(LayerBuilder& layer) {
-  if (layer.config("mask_zero").bool_or(false))
-    layer.config("mask_zero").fail("a mask of the zeros is not supported yet");
+  if (layer.config("mask_zero").bool_or(false)) {
+    AttributeValue::Integers single;  // one number a step
+    for (size_t k = 1; k < layer.shape(layer.input()).size(); ++k)
+      single.push_back(layer.shape(layer.input())[k].extent());
+    single.push_back(1);
+    layer.set_mask(layer.graph.step_mask(
+        layer.graph.reshape(layer.input(), std::move(single), layer.name("numbers")), 0.0,
+        layer.name("mask")));
+  }
   const int64_t rows = layer.config("input_dim").as_positive();
   const int64_t row = layer.config("output_dim").as_positive();
   const ValueId table = layer.weight("embeddings", {rows, row}, "input_dim, output_dim");
@@ -26,6 +33,7 @@ extern constinit const LayerDef embedding{.class_names = kClasses,
                                           .doc = "Rows of a table by their numbers.",
                                           .keys = kKeys,
                                           .ignored = kIgnored,
+                                          .mask = MaskUse::builds,
                                           .weights = weights,
                                           .build = build};
 

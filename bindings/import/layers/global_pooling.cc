@@ -12,6 +12,20 @@ constexpr std::string_view kClasses[] = {"GlobalAveragePooling1D", "GlobalAverag
                                          "QGlobalAveragePooling2D"};
 constexpr std::string_view kKeys[] = {"data_format", "keepdims", "average_quantizer", "activation"};
 
+// The mean over the time steps that count.
+ValueId masked_mean(LayerBuilder& layer, ValueId mask, ops::Reduce reduce) {
+  Builder& graph = layer.graph;
+  const int64_t steps = layer.shape(mask)[1].extent();
+  const ValueId factor = layer.channels_first()
+                             ? graph.reshape(mask, {1, steps}, layer.name("mask"))
+                             : graph.reshape(mask, {steps, 1}, layer.name("mask"));
+  reduce.kind = ops::ReduceKind::sum;
+  const ValueId kept =
+      graph.elementwise(ops::Elementwise::multiply, layer.input(), factor, layer.name("kept"));
+  return graph.elementwise(ops::Elementwise::divide, graph.reduce(kept, reduce, layer.name("sum")),
+                           graph.reduce(factor, reduce, layer.name("count")), layer.name());
+}
+
 ValueId build(LayerBuilder& layer) {
   const int spatial_axes = layer.class_name().ends_with("1D") ? 1 : 2;
   layer.require_rank(spatial_axes + 2);
@@ -26,6 +40,10 @@ ValueId build(LayerBuilder& layer) {
     reduce.axes.push_back(axis);
     positions *= layer.shape(layer.input())[static_cast<size_t>(axis)].extent();
   }
+  const std::optional<ValueId> mask = layer.mask();
+  layer.set_mask({});
+  if (mask && layer.class_name() == "GlobalAveragePooling1D")
+    return masked_mean(layer, *mask, reduce);
   if (!layer.is_quantized()) return layer.graph.reduce(layer.input(), reduce, layer.name());
 
   const QuantizerOrFunction average = layer.quantizer("average_quantizer");
@@ -52,7 +70,7 @@ extern constinit const LayerDef global_pooling{
     .class_names = kClasses,
     .doc = "Maximum or mean over all positions.",
     .keys = kKeys,
-    .mask = MaskUse::refuses,  // GlobalAveragePooling1D leaves masked steps out
+    .mask = MaskUse::builds,  // GlobalAveragePooling1D leaves masked steps out
     .build = build};
 
 }  // namespace qloom::keras::layers

@@ -16,6 +16,7 @@ ValueId build(LayerBuilder& layer) {
                           layer.config("rate").real_or(0) == 0;
   if (layer.is_training() && !is_nothing)
     layer.fail("its random draws in the training phase are not supported");
+  if (layer.class_name() == "Identity" && !layer.is_keras3()) layer.set_mask({});
   return layer.input();
 }
 

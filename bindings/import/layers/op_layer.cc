@@ -89,7 +89,6 @@ extern constinit const LayerDef op_layer{.class_names = kClasses,
                                          .keys = kKeys,
                                          .min_inputs = 1,
                                          .max_inputs = 2,
-                                         .mask = MaskUse::refuses,
                                          .has_call_arguments = true,
                                          .build = build};
 

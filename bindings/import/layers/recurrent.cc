@@ -28,6 +28,7 @@ extern constinit const LayerDef recurrent{
     .max_inputs = 3,
     .mask = MaskUse::builds,
     .has_call_arguments = true,
+    .is_per_position = true,  // they have rows of their own
     .weights = recurrent_weights,
     .build = build};
 

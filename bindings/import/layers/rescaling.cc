@@ -19,6 +19,7 @@ Tensor constant_of(const ConfigView& v) {
 }
 
 ValueId build(LayerBuilder& layer) {
+  if (!layer.is_keras3()) layer.set_mask({});
   const ValueId scale =
       layer.graph.constant(layer.name("scale"), constant_of(layer.config("scale")));
   const ConfigView offset_view = layer.config("offset");
@@ -35,6 +36,7 @@ ValueId build(LayerBuilder& layer) {
 extern constinit const LayerDef rescaling{.class_names = kClasses,
                                           .doc = "A product with a constant, then a sum.",
                                           .keys = kKeys,
+                                          .mask = MaskUse::passes,
                                           .is_per_position = true,
                                           .build = build};
 

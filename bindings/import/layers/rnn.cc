@@ -73,6 +73,7 @@ extern constinit const LayerDef rnn{.class_names = kClasses,
                                     .max_inputs = 33,
                                     .mask = MaskUse::builds,
                                     .has_call_arguments = true,
+                                    .is_per_position = true,  // they have rows of their own
                                     .weights = weights,
                                     .build = build};
 

@@ -36,7 +36,6 @@ ValueId build(LayerBuilder& layer) {
 extern constinit const LayerDef scale_shift{.class_names = kClasses,
                                             .doc = "One factor and one offset for all elements.",
                                             .keys = kKeys,
-                                            .mask = MaskUse::passes,
                                             .is_per_position = true,
                                             .weights = weights,
                                             .build = build};

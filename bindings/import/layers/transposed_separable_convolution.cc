@@ -45,7 +45,7 @@ ValueId build(LayerBuilder& layer) {
   conv.groups = g.channels;
   ValueId y = layer.graph.conv_transpose(layer.input(), depthwise, conv, layer.name("depthwise"));
   const QuantizerOrFunction between = layer.quantizer("depthwise_activation");
-  if (!is_identity(between)) y = layer.graph.apply(between, y, layer.name("depthwise_activation"));
+  if (!is_identity(between)) y = layer.apply(between, y, layer.name("depthwise_activation"));
   const QuantizerOrFunction act = layer.quantizer("pointwise_activation");
   const bool is_linear = is_identity(act);
   y = layer.graph.conv(y, pointwise, {}, layer.name("pointwise", !layer.has_bias() && is_linear));

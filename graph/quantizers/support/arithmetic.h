@@ -48,6 +48,31 @@ inline constexpr float kLn2 = 0x1.62e43p-1f;  ///< ln 2, 0x3F317218
 /// p + (rint(p) - p): rint(p), ties to even, but +0 for -0 and NaN for an infinity.
 [[nodiscard]] inline float round_through(float p) { return flush(p + (nearest_integer(p) - p)); }
 
+/// round_through, or, where draws are given, the same with stochastic rounding: to the multiple of
+/// 1/steps below p or above it, above with the probability of the distance from the one below.
+class Rounding {
+ public:
+  Rounding(Draws* draws, float steps) : draws_(draws), steps_(steps) {}
+  float operator()(float p) const {
+    if (draws_ == nullptr) return round_through(p);
+    const float y = p * steps_, below = std::floor(y);
+    const float drawn = (y - below < draws_->next() ? below : std::ceil(y)) / steps_;
+    return flush(p + (drawn - p));
+  }
+  /// f(rounding): of this, or, where nothing is drawn, of a function that loops take as vectors.
+  template <class F>
+  void with(const F& f) const {
+    if (draws_ == nullptr)
+      f([](float p) { return round_through(p); });
+    else
+      f(*this);
+  }
+
+ private:
+  Draws* draws_;
+  float steps_;
+};
+
 /// v / c for a constant c, as TensorFlow divides eagerly or in a compiled graph.
 [[nodiscard]] inline float divide(float v, float c, Division how) {
   return how == Division::divide ? v / c : v * (1.0f / c);

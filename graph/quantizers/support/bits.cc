@@ -153,6 +153,8 @@ void set_trainable_parameter(Attributes& a) {
   a.set("symmetric", true);
 }
 
+bool draws(const Settings& s) { return s.flag("use_stochastic_rounding") && !text_alpha(s); }
+
 Quantized forward(const Settings& s, const Tensor& x, const QuantizeOptions& options) {
   if (s.text("alpha") != "auto_po2")
     for (const std::string_view name :
@@ -172,14 +174,17 @@ Quantized forward(const Settings& s, const Tensor& x, const QuantizeOptions& opt
   const std::vector<float> values = flushed(x);
   const double noise = s.real("qnoise_factor");
   const bool use_ste = s.flag("use_ste");
+  const Rounding rounded(rounding_draws(s, options), 1);
   Outcome out;
   out.codes.resize(values.size());
   out.q.resize(values.size());
   out.y.resize(values.size());
   if (n > 0)
-    mi.for_each([&](size_t i, float f) {
-      out.codes[i] = clip(round_through(values[i] * m / f), lo, m - 1.0f);
-      out.q[i] = f * out.codes[i] / m;
+    rounded.with([&](const auto& round) {
+      mi.for_each([&](size_t i, float f) {
+        out.codes[i] = clip(round(values[i] * m / f), lo, m - 1.0f);
+        out.q[i] = f * out.codes[i] / m;
+      });
     });
   else
     for (size_t i = 0; i < values.size(); ++i) {

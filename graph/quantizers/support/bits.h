@@ -15,6 +15,8 @@ void set_trainable_parameter(Attributes& a);
 /// for all or one per channel of the last axis).
 [[nodiscard]] bool has_fixed_scale(const Settings& s);
 [[nodiscard]] ScaleRule scale(const Settings& s);
+/// Scales from the data: use_stochastic_rounding has no effect.
+[[nodiscard]] bool draws(const Settings& s);
 [[nodiscard]] double max(const Settings& s);
 [[nodiscard]] double min(const Settings& s);
 [[nodiscard]] std::vector<float> range(const Settings& s);

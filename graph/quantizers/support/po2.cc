@@ -19,6 +19,18 @@ Po2Exponents::Po2Exponents(const Settings& s, int64_t magnitude_bits)
   if (quadratic) hi = 2.0f * std::floor(hi / 2.0f);
 }
 
+float Po2Exponents::drawn(float a, Division division, Draws* draws) const {
+  if (draws == nullptr || floor || a < kEpsilon) return of(a, division);
+  float f = a;
+  if (has_max && f >= static_cast<float>(max_value)) f = static_cast<float>(max_value);
+  const float t = quadratic ? std::sqrt(f) : f;
+  const float nearest = std::rint(log2_by_ln(t + kEpsilon, division));
+  const float below = pow2(nearest) > t ? nearest - 1.0f : nearest;
+  const float from = pow2(below);  // to twice that
+  const float e = t < from + draws->next() * from ? below : below + 1.0f;
+  return (quadratic ? 2.0f : 1.0f) * clip(e, lo, hi);
+}
+
 float Po2Exponents::of(float a, Division division) const {
   if (a < kEpsilon) return lo;
   float f = a;

@@ -14,6 +14,8 @@ struct Po2Exponents {
   /// Exponent for the magnitude a >= 0: the rounded logarithm of a, clipped; the lowest for
   /// a < 1e-7. Doubled in quadratic mode (but not the lowest). NaN for NaN.
   [[nodiscard]] float of(float a, Division division) const;
+  /// The same; with draws one of the exponents around a, so that the mean of 2^exponent is a.
+  [[nodiscard]] float drawn(float a, Division division, Draws* draws) const;
   /// Whether another float32 logarithm may choose another exponent for the magnitude a: within 32
   /// units in the last place of a threshold, 128 for exponents beyond 32. TensorFlow's logarithm
   /// differs there from the correctly rounded one, and from itself by position in the tensor.

@@ -1,5 +1,6 @@
 #include "graph/quantizers/support/settings.h"
 
+#include <algorithm>
 #include <charconv>
 #include <cmath>
 
@@ -71,6 +72,11 @@ Numeric integer_set(int64_t lo, int64_t hi, int64_t fraction) {
   if (lo == -1 && hi == 1) return Numeric::ternary(f);
   if (lo == 0 && hi == 1) return Numeric::bit(f);
   return Numeric::integers(lo, hi, f);
+}
+
+void keep_whole_codes(Outcome& outcome) {
+  if (!std::ranges::all_of(outcome.codes, [](float c) { return c == std::rint(c); }))
+    outcome.codes.clear();
 }
 
 Quantized assemble(const Tensor& x, Outcome outcome, std::optional<Tensor> step,

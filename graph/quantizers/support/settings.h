@@ -46,6 +46,16 @@ class Settings {
   const Attributes* arguments_;
 };
 
+/// Where use_stochastic_rounding asks for draws and the phase has them; else null.
+[[nodiscard]] inline Draws* rounding_draws(const Settings& s, const QuantizeOptions& options) {
+  return s.flag("use_stochastic_rounding") ? options.draws : nullptr;
+}
+
+/// QuantizerDef::draws of the classes with the argument use_stochastic_rounding.
+[[nodiscard]] inline bool rounds_stochastically(const Attributes& a) {
+  return a["use_stochastic_rounding"].truthy();
+}
+
 /// True for a scale taken from the data: alpha "auto" or "auto_po2". Throws UserError for another
 /// text.
 [[nodiscard]] bool is_auto(const Settings& s);
@@ -67,6 +77,8 @@ struct Outcome {
   std::vector<float> q;
   std::vector<float> codes;  ///< integral floats; empty: no codes
 };
+/// Takes the codes away where one is no whole number (a drawn half step, NaN).
+void keep_whole_codes(Outcome& outcome);
 [[nodiscard]] Quantized assemble(const Tensor& x, Outcome outcome, std::optional<Tensor> step,
                                  std::optional<Tensor> scale);
 /// values × factor, as f64: the step of a scale.
