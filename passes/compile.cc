@@ -12,19 +12,25 @@
 #include "passes/build_program.h"
 #include "passes/loops.h"
 #include "passes/select_kernels.h"
+#include "passes/states.h"
 
 namespace qloom::passes {
 namespace {
 
-/// What a call leaves for the next, and what it takes over the batch, only the interpreter does.
-void check_keeps_no_state(const Graph& graph) {
+/// What the training phase does, only the interpreter does: variables that all samples share,
+/// draws, statistics of the batch.
+void check_has_no_phase(const Graph& graph) {
   for (const NodeId id : graph.order()) {
     const Node& node = graph.node(id);
     const auto where = [&] {
       return node.origins.empty() ? node.name : node.name + "' of '" + node.origins[0].to_string();
     };
-    qloom_check(!node.is(ops::variable), "'", where(),
-                "' is state: compiled models keep none; the interpreter runs graphs that do");
+    qloom_check(
+        !node.is(ops::variable), "'", where(),
+        "' is state that all samples share, which compiled models do not keep; the interpreter "
+        "runs graphs that do");
+    qloom_check(!node.is(ops::random), "'", where(),
+                "' is for random draws, which are not compiled; the interpreter runs them");
     qloom_check(!node.is(ops::reduce) || !from_attributes<ops::Reduce>(node.attributes).over_batch,
                 "'", where(),
                 "' is taken over the batch, which is not compiled; the interpreter runs it");
@@ -167,10 +173,11 @@ std::shared_ptr<const jit::Code> load_in_memory(std::span<const std::vector<uint
 }
 
 Compilation compile(Graph graph, const CompileOptions& options) {
-  check_keeps_no_state(graph);
   qloom_check(!options.in_memory || options.target.runs_here(), "code for ", options.target.triple,
               " with ", options.target.features.size(), " features beyond ", options.target.cpu,
               "'s baseline cannot be loaded: this machine does not run it");
+  const std::vector<ExposedState> states = expose_states(graph);
+  check_has_no_phase(graph);
   const FloatEnvironment environment;  // constants are folded and tails verified as they will run
   Compilation out;
   out.target = options.target;
@@ -185,6 +192,7 @@ Compilation compile(Graph graph, const CompileOptions& options) {
   Emitted emitted = emit(selection, options, out.notes);
   emit_pipelines(selection, options, emitted, out.notes);
   out.program = build_program(planned, selection, emitted.chosen, emitted.symbols, options);
+  keep_states(out.program, states);
   for (const Certificate& certificate : out.certificates)
     out.program.certificates.push_back(certificate.to_string());
   out.program.notes = out.notes;

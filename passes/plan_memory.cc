@@ -53,11 +53,11 @@ void find_lifetimes(Program& program) {
     seen[static_cast<size_t>(index)] = true;
     b.last_use = std::max(b.last_use, at);
   };
-  for (const auto& port : program.inputs) use(port.buffer, -1);
+  for (const auto& port : program.all_inputs()) use(port.buffer, -1);
   for (int i = 0; i < calls; ++i)
     for (int buffer : program.calls[static_cast<size_t>(i)].buffers)
       if (buffer >= 0) use(buffer, i);
-  for (const auto& port : program.outputs) use(port.buffer, std::max(calls - 1, 0));
+  for (const auto& port : program.all_outputs()) use(port.buffer, std::max(calls - 1, 0));
   for (const runtime::Loop& loop : program.loops) keep_through(program, loop, seen);
 }
 

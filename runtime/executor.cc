@@ -82,6 +82,11 @@ struct InputPlan {
   bool in_loop = false;  ///< read by a loop, which expects it in the arena
 };
 
+/// What is kept from run to run: samples × elements.
+struct KeptValues {
+  std::vector<float> now, next;
+};
+
 }  // namespace
 
 struct Executor::State {
@@ -113,9 +118,13 @@ struct Executor::State {
   }
 
   void plan_calls() {
-    for (const Port& port : program.inputs)
-      input_elements.push_back(elements_per_sample(port.shape));
-    input_plans.resize(program.inputs.size());
+    in_ports = program.all_inputs();
+    out_ports = program.all_outputs();
+    all_inputs.resize(in_ports.size());
+    all_outputs.resize(out_ports.size());
+    kept.resize(program.kept.size());
+    for (const Port& port : in_ports) input_elements.push_back(elements_per_sample(port.shape));
+    input_plans.resize(in_ports.size());
     for (size_t i = 0; i < program.calls.size(); ++i) {
       first_pointer.push_back(pointer_count);
       most_pointers = std::max(most_pointers, program.calls[i].buffers.size());
@@ -124,8 +133,8 @@ struct Executor::State {
         pitches.push_back(shared ? program.buffers[static_cast<size_t>(buffer)].bytes_per_sample
                                  : 0);
         is_own.push_back(!shared);
-        for (size_t k = 0; k < program.inputs.size(); ++k)
-          if (program.inputs[k].buffer == buffer) {
+        for (size_t k = 0; k < in_ports.size(); ++k)
+          if (in_ports[k].buffer == buffer) {
             input_plans[k].uses.push_back(pointer_count);
             if (program.calls[i].reference < 0) input_plans[k].exact_reads = false;
           }
@@ -134,10 +143,9 @@ struct Executor::State {
     }
     loops.emplace(program, first_pointer);
     for (const LoopSteps::Pitch& pitch : loops->pitches()) pitches[pitch.pointer] *= pitch.times;
-    for (size_t k = 0; k < program.inputs.size(); ++k)
-      input_plans[k].in_loop = loops->touches(program.inputs[k].buffer);
-    for (const Port& port : program.outputs)
-      output_elements.push_back(elements_per_sample(port.shape));
+    for (size_t k = 0; k < in_ports.size(); ++k)
+      input_plans[k].in_loop = loops->touches(in_ports[k].buffer);
+    for (const Port& port : out_ports) output_elements.push_back(elements_per_sample(port.shape));
   }
 
   /// As many samples as leave the caches room for constants: half of the second level.
@@ -181,8 +189,8 @@ struct Executor::State {
   /// Finds the first value of the tile that is not finite, by sample, then input.
   bool check_finite(int64_t first, int64_t count, Worker& worker) const {
     BadValue bad;
-    for (size_t i = 0; i < program.inputs.size(); ++i) {
-      if (!program.inputs[i].check_finite) continue;
+    for (size_t i = 0; i < in_ports.size(); ++i) {
+      if (!in_ports[i].check_finite) continue;
       const int64_t elements = input_elements[i], n = count * elements;
       const float* x = inputs[i].data() + first * elements;
       const int64_t at = first_not_finite(x, n);
@@ -201,10 +209,10 @@ struct Executor::State {
     const float* x = inputs[i].data() + first * elements;
     const int64_t slack = kSlackBytes / static_cast<int64_t>(sizeof(float));
     const bool inside = first * elements >= slack && (samples - first - count) * elements >= slack;
-    uint8_t* const own = place(worker, program.inputs[i].buffer, capacity);
-    const bool is_output =
-        std::any_of(program.outputs.begin(), program.outputs.end(),
-                    [&](const Port& port) { return port.buffer == program.inputs[i].buffer; });
+    uint8_t* const own = place(worker, in_ports[i].buffer, capacity);
+    const bool is_output = std::any_of(out_ports.begin(), out_ports.end(), [&](const Port& port) {
+      return port.buffer == in_ports[i].buffer;
+    });
     const bool direct = (plan.exact_reads || inside) && !is_output && !plan.in_loop;
     if (!direct && count * elements > 0)
       std::memcpy(own, x, static_cast<size_t>(count * elements) * sizeof(float));
@@ -264,11 +272,11 @@ struct Executor::State {
   }
 
   void copy_outputs(int64_t first, int64_t count, const Worker& worker) const noexcept {
-    for (size_t i = 0; i < program.outputs.size(); ++i) {
+    for (size_t i = 0; i < out_ports.size(); ++i) {
       const int64_t n = count * output_elements[i];
       if (n > 0)
         std::memcpy(outputs[i].data() + first * output_elements[i],
-                    place(worker, program.outputs[i].buffer, capacity),
+                    place(worker, out_ports[i].buffer, capacity),
                     static_cast<size_t>(n) * sizeof(float));
     }
   }
@@ -396,6 +404,7 @@ struct Executor::State {
     if (Status s = check_sizes("output", program.outputs, output_elements, outputs); !s.ok())
       return s;
     if (samples == 0) return {};
+    if (Status s = bind_kept(); !s.ok()) return s;
     if (program.whole_batch && samples > capacity && !make_arenas(samples))
       return Status::error(StatusCode::out_of_memory,
                            "model '%s' depends on the whole batch; no memory for %lld samples",
@@ -418,7 +427,46 @@ struct Executor::State {
           if (const double ns = worker.best_ns[i] * static_cast<double>(loops->repeats(i));
               ns < (measured[i] > 0 ? measured[i] : ns + 1))
             measured[i] = ns;
-    return status();
+    Status result = status();
+    if (result.ok())
+      for (KeptValues& k : kept) std::swap(k.now, k.next);
+    return result;
+  }
+
+  /// What is kept goes in and out behind what is the caller's.
+  Status bind_kept() noexcept {
+    if (kept.empty()) return {};
+    if (kept_samples == 0) {
+      try {
+        for (size_t k = 0; k < kept.size(); ++k) {
+          const std::vector<float>& one = program.kept[k].initial;
+          kept[k].next.resize(one.size() * static_cast<size_t>(samples));
+          kept[k].now.resize(kept[k].next.size());
+          for (auto to = kept[k].now.begin(); to != kept[k].now.end() && !one.empty();)
+            to = std::copy(one.begin(), one.end(), to);
+        }
+      } catch (const std::exception&) {
+        return Status::error(StatusCode::out_of_memory,
+                             "model '%s' keeps state; no memory for that of %lld samples",
+                             program.model.c_str(), static_cast<long long>(samples));
+      }
+      kept_samples = samples;
+    }
+    if (samples != kept_samples)
+      return Status::error(StatusCode::invalid_argument,
+                           "model '%s' keeps the state of %lld samples, given are %lld: reset its "
+                           "states first",
+                           program.model.c_str(), static_cast<long long>(kept_samples),
+                           static_cast<long long>(samples));
+    std::ranges::copy(inputs, all_inputs.begin());
+    std::ranges::copy(outputs, all_outputs.begin());
+    for (size_t k = 0; k < kept.size(); ++k) {
+      all_inputs[program.inputs.size() + k] = kept[k].now;
+      all_outputs[program.outputs.size() + k] = kept[k].next;
+    }
+    inputs = all_inputs;
+    outputs = all_outputs;
+    return {};
   }
 
   Status status() const noexcept {
@@ -428,7 +476,7 @@ struct Executor::State {
     if (bad.sample == BadValue().sample) return {};
     return Status::error(StatusCode::not_finite,
                          "input '%s', sample %lld, index %lld: the value %g cannot be quantized",
-                         program.inputs[bad.input].name.c_str(), static_cast<long long>(bad.sample),
+                         in_ports[bad.input].name.c_str(), static_cast<long long>(bad.sample),
                          static_cast<long long>(bad.index), static_cast<double>(bad.value));
   }
 
@@ -440,6 +488,11 @@ struct Executor::State {
   double fork_ns = 0;
   bool measures_fork = false;
   int64_t runs_since_fork = 0, runs_until_fork = 16;
+  std::vector<Port> in_ports, out_ports;  ///< the caller's, then what is kept
+  std::vector<KeptValues> kept;
+  int64_t kept_samples = 0;  ///< 0: nothing has been kept yet
+  std::vector<std::span<const float>> all_inputs;
+  std::vector<std::span<float>> all_outputs;
   std::vector<InputPlan> input_plans;
   std::optional<LoopSteps> loops;
   std::vector<int64_t> input_elements, output_elements;  ///< per sample
@@ -473,6 +526,20 @@ Status Executor::run(std::span<const std::span<const float>> inputs,
   state_->samples = samples;
   return state_->run();
 }
+
+std::vector<std::string> Executor::states() const {
+  std::vector<std::string> names;
+  for (const Kept& k : state_->program.kept) names.push_back(k.before.name);
+  return names;
+}
+
+std::span<const float> Executor::state(std::string_view name) const {
+  for (size_t k = 0; k < state_->kept.size() && state_->kept_samples > 0; ++k)
+    if (state_->program.kept[k].before.name == name) return state_->kept[k].now;
+  return {};
+}
+
+void Executor::reset_states() noexcept { state_->kept_samples = 0; }
 
 std::span<const double> Executor::measured_ns() const { return state_->measured; }
 int64_t Executor::tile() const { return state_->tile; }

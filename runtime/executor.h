@@ -3,6 +3,8 @@
 #include <cstdint>
 #include <memory>
 #include <span>
+#include <string>
+#include <string_view>
 #include <vector>
 
 #include "graph/support/status.h"
@@ -45,6 +47,16 @@ class Executor {
   /// before (StatusCode::out_of_memory).
   [[nodiscard]] Status run(std::span<const std::span<const float>> inputs,
                            std::span<const std::span<float>> outputs, int64_t samples) noexcept;
+
+  /// A model with stateful recurrent layers keeps their states from run to run, sample by sample.
+  /// Until they are reset all runs must then have as many samples as the first, which needs memory
+  /// for them (StatusCode::out_of_memory). A run with an error leaves them as they were. Names of
+  /// the states, "layer/state0": empty where nothing is kept.
+  [[nodiscard]] std::vector<std::string> states() const;
+  /// A state behind the last run: samples × elements; empty before the first and for other names.
+  [[nodiscard]] std::span<const float> state(std::string_view name) const;
+  /// All states as before the first run, for any number of samples.
+  void reset_states() noexcept;
 
   /// Best nanoseconds per sample of each call so far (profile only).
   [[nodiscard]] std::span<const double> measured_ns() const;

@@ -33,7 +33,12 @@ class Verifier {
                  " bytes per sample");
     check_buffers();
     written_.assign(p_.buffers.size(), false);
-    for (const Port& port : p_.inputs) {
+    for (const Kept& kept : p_.kept)
+      qloom_assert(kept.before.shape == kept.after.shape &&
+                       elements_per_sample(kept.before.shape) == std::ssize(kept.initial),
+                   "program '", p_.model, "': what is kept of '", kept.before.name,
+                   "' has no one shape");
+    for (const Port& port : p_.all_inputs()) {
       check_port(port, "input");
       qloom_assert(!written_[static_cast<size_t>(port.buffer)], "program '", p_.model, "': input '",
                    port.name, "' shares its buffer with another");
@@ -56,7 +61,7 @@ class Verifier {
     }
     qloom_assert(loop == p_.loops.size() && end <= static_cast<int>(p_.calls.size()), "program '",
                  p_.model, "': loop ", loop, " is out of order");
-    for (const Port& port : p_.outputs) {
+    for (const Port& port : p_.all_outputs()) {
       check_port(port, "output");
       const Buffer& b = buffer(port.buffer);
       qloom_assert(written_[static_cast<size_t>(port.buffer)], "program '", p_.model, "': output '",
@@ -304,6 +309,18 @@ class Verifier {
 
 }  // namespace
 
+std::vector<Port> Program::all_inputs() const {
+  std::vector<Port> all = inputs;
+  for (const Kept& k : kept) all.push_back(k.before);
+  return all;
+}
+
+std::vector<Port> Program::all_outputs() const {
+  std::vector<Port> all = outputs;
+  for (const Kept& k : kept) all.push_back(k.after);
+  return all;
+}
+
 void Program::verify() const { Verifier(*this).run(); }
 
 std::string Program::to_text() const {
@@ -316,6 +333,7 @@ std::string Program::to_text() const {
         << (p.check_finite ? ", checked to be finite" : "") << "\n";
   };
   for (const Port& p : inputs) port("input", p);
+  for (const Kept& k : kept) port("kept", k.before);
   for (size_t i = 0; i < buffers.size(); ++i) {
     const Buffer& b = buffers[i];
     out << "%" << i << " " << b.name << ": " << b.bytes_per_sample
@@ -357,6 +375,7 @@ std::string Program::to_text() const {
     out << "\n";
   }
   for (const Port& p : outputs) port("output", p);
+  for (const Kept& k : kept) port("keeps", k.after);
   for (const std::string& text : certificates) out << "certificate " << text << "\n";
   for (const std::string& text : notes) out << "note " << text << "\n";
   return std::move(out).str();

@@ -35,6 +35,13 @@ struct Port {
   bool check_finite = false;  ///< inputs: feeds a quantizer, so NaN and infinity are refused
 };
 
+/// What a run leaves for the next, in each sample: read at `before` as the last run wrote it at
+/// `after`.
+struct Kept {
+  Port before, after;
+  std::vector<float> initial;  ///< of every sample, for the first run
+};
+
 struct Call {
   std::string node;  ///< name of the region or node, for profiles and messages
   std::vector<std::string> layers;
@@ -80,7 +87,8 @@ struct Loop {
 
 struct Program {
   std::string model;
-  std::vector<Port> inputs, outputs;
+  std::vector<Port> inputs, outputs;  ///< of the caller
+  std::vector<Kept> kept;             ///< by name
   std::vector<Buffer> buffers;
   std::vector<Call> calls;
   std::vector<Loop> loops;  ///< in order, apart from each other
@@ -91,6 +99,8 @@ struct Program {
   std::vector<std::string> certificates;  ///< one text per output
   std::vector<std::string> notes;
 
+  [[nodiscard]] std::vector<Port> all_inputs() const;   ///< the caller's, then what is kept
+  [[nodiscard]] std::vector<Port> all_outputs() const;  ///< likewise
   /// Throws InternalError naming call and rule: indices in range, buffers written once and before
   /// they are read, buffers of reference calls as large as their types say, constants in range and
   /// at multiples of 64, buffers of loops as large as their steps, buffers within the arena at
@@ -103,7 +113,7 @@ struct Program {
 };
 
 /// Version of the byte form below; raised whenever a field changes. Part of every cache key.
-inline constexpr uint32_t kProgramVersion = 3;
+inline constexpr uint32_t kProgramVersion = 4;
 /// Byte form for the cache. deserialize throws InternalError on anything it does not expect (the
 /// cache has checked a checksum, so it never should).
 [[nodiscard]] std::vector<uint8_t> serialize(const Program&);

@@ -253,6 +253,11 @@ void put(A& a, Port& v) {
 }
 
 template <class A>
+void put(A& a, Kept& v) {
+  a(v.before, v.after, v.initial);
+}
+
+template <class A>
 void put(A& a, Call& v) {
   a(v.node, v.layers, v.kernel, v.symbol, v.reference, v.buffers, v.constants_offset,
     v.constants_bytes, v.predicted_ns, v.macs, v.work_items);
@@ -281,7 +286,7 @@ void put(A& a, kernels::ReferenceSpec& v) {
 
 template <class A>
 void put(A& a, Program& v) {
-  a(v.model, v.inputs, v.outputs, v.buffers, v.calls, v.loops, v.references, v.constants,
+  a(v.model, v.inputs, v.outputs, v.kept, v.buffers, v.calls, v.loops, v.references, v.constants,
     v.arena_bytes_per_sample, v.arena_bytes_fixed, v.whole_batch, v.certificates, v.notes);
 }
 

@@ -208,7 +208,12 @@ OutputComparison compare_output(std::string name, const Tensor& got, const Tenso
 
 std::vector<Tensor> run_model(const std::shared_ptr<const runtime::Model>& model,
                               const std::vector<Tensor>& inputs, int threads) {
-  const runtime::Program& program = model->program();
+  runtime::Executor executor(model, {.threads = threads});
+  return run_executor(executor, model->program(), inputs);
+}
+
+std::vector<Tensor> run_executor(runtime::Executor& executor, const runtime::Program& program,
+                                 const std::vector<Tensor>& inputs) {
   qloom_check(inputs.size() == program.inputs.size(), "the model has ", program.inputs.size(),
               " inputs, ", inputs.size(), " were given");
   qloom_check(!inputs.empty() && inputs[0].rank() > 0, "inputs need a batch axis");
@@ -226,7 +231,6 @@ std::vector<Tensor> run_model(const std::shared_ptr<const runtime::Model>& model
   for (const runtime::Port& port : program.outputs)
     results.emplace_back(static_cast<size_t>(element_count(bind(port.shape, samples))));
   for (std::vector<float>& result : results) out.emplace_back(result);
-  runtime::Executor executor(model, {.threads = threads});
   const Status status = executor.run(in, out, samples);
   qloom_check(status.ok(), status.message());
   std::vector<Tensor> tensors;

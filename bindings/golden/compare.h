@@ -12,6 +12,7 @@
 #include "graph/interpret.h"
 #include "passes/certificate.h"
 #include "passes/compile.h"
+#include "runtime/executor.h"
 #include "runtime/model.h"
 
 namespace qloom::golden {
@@ -83,6 +84,11 @@ struct Comparison {
 /// message.
 [[nodiscard]] std::vector<Tensor> run_model(const std::shared_ptr<const runtime::Model>& model,
                                             const std::vector<Tensor>& inputs, int threads);
+
+/// The same with an executor, which keeps the model's state from call to call.
+[[nodiscard]] std::vector<Tensor> run_executor(runtime::Executor& executor,
+                                               const runtime::Program& program,
+                                               const std::vector<Tensor>& inputs);
 
 /// Runs the compiled model and the interpreter (qkeras evaluation with the graph's switches) on the
 /// expected inputs. `graph` is as imported with split_softmax; its outputs are the model's outputs,

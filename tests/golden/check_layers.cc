@@ -2,7 +2,7 @@
 // its weights. Each inference call is checked in the interpreter and compiled, built with the
 // variables that the calls before left behind. Where there are training calls, or calls leave
 // state, all calls are then made in order by the interpreter on graphs that share it, and what is
-// left after each is compared too. Gradients are not.
+// left after each is compared too; for stateful layers also by one executor. Gradients are not.
 #include <algorithm>
 #include <cmath>
 #include <map>
@@ -12,6 +12,7 @@
 #include "bindings/import/layer.h"
 #include "bindings/import/read.h"
 #include "graph/support/error.h"
+#include "passes/compile.h"
 #include "tests/golden/model_case.h"
 #include "tests/golden/texts.h"
 #include "tests/golden/values.h"
@@ -128,6 +129,19 @@ std::string architecture_of(const Json& c) {
   return text;
 }
 
+bool is_stateful(const Json& c) { return c.at("config").value("stateful", false); }
+
+// What an executor keeps, in the same words as an interpreter's.
+State state_of(const runtime::Executor& executor) {
+  State state;
+  for (const std::string& name : executor.states()) {
+    const auto values = executor.state(name);
+    state.emplace(name,
+                  Tensor({std::ssize(values)}, std::vector<float>(values.begin(), values.end())));
+  }
+  return state;
+}
+
 // All calls in order, by the interpreter, with state.
 Outcome check_sequence(const Bundle& bundle, const Json& c, const KerasModel& model,
                        const RunOptions& options) {
@@ -142,16 +156,26 @@ Outcome check_sequence(const Bundle& bundle, const Json& c, const KerasModel& mo
   // The variance of a single sample is amplified by the square root of epsilon.
   const bool is_folded = c.at("class").get<std::string>().ends_with("DBatchnorm") ||
                          c.at("class").get<std::string>() == "QDenseBatchnorm";
+  std::optional<passes::Compilation> compiled;
+  std::optional<runtime::Executor> executor;
+  if (is_stateful(c) && !options.interpreter_only) {
+    compiled.emplace(passes::compile(inference.clone()));
+    executor.emplace(compiled->model);
+  }
   State state;
   int64_t index = 0;
   for (const Json& call : c.at("calls")) {
     const bool trains = call.at("training").get<bool>();
     if (trains && !training) training = build(Phase::training);
     const double relative = c.at("exact").get<bool>() ? 0 : trains && is_folded ? 2e-5 : 1e-6;
-    std::string text = compare_with_state(
-        trains ? *training : inference,
-        {tensors(bundle, call.at("inputs")), tensors(bundle, call.at("outputs"))}, relative, state);
+    const Call expected{tensors(bundle, call.at("inputs")), tensors(bundle, call.at("outputs"))};
+    std::string text =
+        compare_with_state(trains ? *training : inference, expected, relative, state);
     if (text.empty()) text = compare_state(bundle, call, state, variables);
+    if (text.empty() && executor) {
+      text = compare_with_executor(inference, expected, relative, *executor, compiled->program);
+      if (text.empty()) text = compare_state(bundle, call, state_of(*executor), variables);
+    }
     if (!text.empty()) return Outcome::fail(name, join_text("call ", index, " with state, ", text));
     ++index;
   }
@@ -168,15 +192,13 @@ Outcome check_calls(const Bundle& bundle, const Json& c, const RunOptions& optio
   bool has_state = false;
   for (const Json& call : c.at("calls")) {
     has_state = has_state || call.contains("state") || call.at("training").get<bool>();
-    if (!call.at("training").get<bool>()) {
+    if (!call.at("training").get<bool>() && !is_stateful(c)) {
       set_weights(model, weights_of(bundle, c, state));
       std::optional<Graph> graph;
       try {
         graph = import_keras(model, {.evaluation = preset_of(options)});
       } catch (const UserError&) {
         if (misreads(c.at("config"))) return Outcome::pass(name);
-        if (c.at("config").value("stateful", false))
-          return Outcome::skip(name, "state that is kept from call to call");
         throw;
       }
       const std::string text = compare_call(

@@ -149,6 +149,12 @@ std::string compare_with_state(const Graph& graph, const Call& call, double rela
   return compare_outputs("interpreter", graph, interpreted, call.outputs, relative);
 }
 
+std::string compare_with_executor(const Graph& graph, const Call& call, double relative,
+                                  runtime::Executor& executor, const runtime::Program& program) {
+  return compare_outputs("compiled", graph, run_executor(executor, program, call.inputs),
+                         call.outputs, relative);
+}
+
 std::string compare_call(const Graph& graph, const Call& call, bool exact,
                          const RunOptions& options) {
   State state;

@@ -9,6 +9,7 @@
 #include "bindings/import/keras_description.h"
 #include "graph/graph.h"
 #include "graph/interpret.h"
+#include "runtime/executor.h"
 #include "tests/golden/runner.h"
 
 namespace qloom::golden {
@@ -36,6 +37,11 @@ struct Call {
 /// of the largest magnitude (1 at least); 0: equal bits.
 [[nodiscard]] std::string compare_with_state(const Graph& graph, const Call& call, double relative,
                                              State& state);
+
+/// The same with the compiled model, whose executor keeps the state.
+[[nodiscard]] std::string compare_with_executor(const Graph& graph, const Call& call,
+                                                double relative, runtime::Executor& executor,
+                                                const runtime::Program& program);
 
 /// The file beside the bundle or under the root; "" when it is in neither.
 [[nodiscard]] std::string find_file(const Bundle& bundle, const RunOptions& options,
