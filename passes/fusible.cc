@@ -65,7 +65,8 @@ std::vector<ValueId> variable_operands(const Graph& graph, const Node& node) {
 
 Verdict pointwise(const Graph& graph, const Node& node) {
   const bool known = node.op == &ops::elementwise || node.op == &ops::batch_norm ||
-                     node.op == &ops::activation || node.op == &ops::quantize;
+                     node.op == &ops::activation || node.op == &ops::quantize ||
+                     node.op == &ops::select;
   if (!known) return Verdict::no(node.op->name, " is no elementwise op");
   const TensorType& result = graph.type(node.results[0]);
   const auto variables = variable_operands(graph, node);
@@ -140,7 +141,8 @@ Verdict fusible(const Graph& graph, const Node& region, const Node& node) {
 Verdict can_be_region(const Graph& graph, const Node& node) {
   if (Verdict v = pointwise(graph, node); !v) return v;
   const auto variables = variable_operands(graph, node);
-  if (variables.size() > 2) return Verdict::no("it has more than two operands");
+  if (variables.size() > (node.op == &ops::select ? 3 : 2))
+    return Verdict::no("it has more than two operands");
   const TensorType& type = graph.type(variables[0]);
   bool enumerable = false;
   if (variables.size() == 1 && type.has_codes()) {

@@ -17,16 +17,33 @@ namespace {
 /// Does the same to each position of all axes but the last?
 bool is_per_position(const Graph& body, const Node& node, const std::set<ValueId>& constants) {
   if (node.op == &ops::dense) return true;
-  if (node.op == &ops::activation) return true;
+  if (node.op == &ops::activation || node.op == &ops::reshape) return true;
   if (node.op == &ops::quantize) return node.results.size() == 1;
   if (node.op != &ops::elementwise) return false;
-  // Constants along the last axis, and values of the same shape.
+  // Constants along the last axis, and values of the same shape or with one element there.
   return std::ranges::all_of(node.operands, [&](ValueId v) {
     const TensorType &operand = body.type(v), &result = body.type(node.results[0]);
-    if (!constants.contains(v)) return operand.shape == result.shape;
+    if (!constants.contains(v)) {
+      Shape shape = operand.shape;
+      if (shape.size() == result.shape.size() && shape.back() == Dim(1))
+        shape.back() = result.shape.back();
+      return shape == result.shape;
+    }
     return operand.rank() < result.rank() &&
            channels_of_constant(qloom::bind(operand.shape, 1)) >= 0;
   });
+}
+
+/// A node of the body for all steps at once: what it says of its axes gets that of the steps too.
+void copy_for_all_steps(const Graph& body, const Node& node, Graph& graph, int64_t steps,
+                        std::map<ValueId, ValueId>& map) {
+  if (node.op != &ops::reshape) return copy_node(body, node, graph, map);
+  auto reshape = from_attributes<ops::Reshape>(node.attributes);
+  reshape.extents.insert(reshape.extents.begin(), steps);
+  Node& copy = graph.add(ops::reshape, graph.fresh_name(node.name), {map.at(node.operands[0])},
+                         to_attributes(reshape));
+  copy.origins = node.origins;
+  map[node.results[0]] = copy.results[0];
 }
 
 /// Nodes that depend on nothing but sequences and constants, and constants of their own.
@@ -79,9 +96,13 @@ void hoist(Graph& graph, NodeId id, const Sets& sets, const std::vector<ValueId>
 
   std::map<ValueId, ValueId> outer;  // of the body → in the graph
   for (size_t i = 0; i < sequences; ++i) outer[body.inputs()[i]] = scan.operands[i];
-  for (const NodeId n : body.order())
-    if (sets.of_sequences.contains(n) || sets.of_constants.contains(n))
+  const int64_t steps = graph.type(scan.operands[0]).shape[1].extent();
+  for (const NodeId n : body.order()) {
+    if (sets.of_sequences.contains(n))
+      copy_for_all_steps(body, body.node(n), graph, steps, outer);
+    else if (sets.of_constants.contains(n))
       copy_node(body, body.node(n), graph, outer);
+  }
 
   Graph step;
   step.name = body.name;
@@ -123,6 +144,13 @@ void hoist(Graph& graph, NodeId id, const Sets& sets, const std::vector<ValueId>
       graph.add_scan(name, std::move(operands), to_attributes(a), std::move(step), scan.origins);
   for (size_t k = 0; k < results.size(); ++k) graph.replace_all_uses(results[k], made.results[k]);
   graph.erase(id);
+  // What is collected of a sequence that no step changes is the sequence.
+  const Graph& left = *made.body;
+  for (size_t k = static_cast<size_t>(a.states); k < left.outputs().size() && !a.reverse; ++k)
+    for (size_t i = 0; i < static_cast<size_t>(count); ++i)
+      if (left.outputs()[k].value == left.inputs()[i] &&
+          graph.type(made.results[k]) == graph.type(made.operands[i]))
+        graph.replace_all_uses(made.results[k], made.operands[i]);
 }
 
 int run(Graph& graph, const PassContext&) {

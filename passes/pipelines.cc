@@ -5,6 +5,8 @@ namespace qloom::passes {
 namespace {
 
 constexpr const PassDef* kInference[] = {
+    // Before hoisting, which takes the bits that it makes out of the loop.
+    &spread_masks,
     // Recurrent layers first: what leaves a scan is then treated as everything outside.
     &carry_quantized_states,
     &hoist_from_scans,

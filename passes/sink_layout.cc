@@ -147,6 +147,9 @@ std::optional<Swapped> swapped(Graph& graph, const Node& node, const Node& layou
     return out;
   }
   if (node.op == &ops::elementwise) {
+    // What is broadcast along an axis would meet it elsewhere.
+    if (graph.type(layout.results[0]).shape != graph.type(node.results[0]).shape)
+      return std::nullopt;
     for (ValueId& operand : out.operands) {
       const Node& producer = graph.producer(operand);
       if (producer.op == layout.op && producer.attributes == layout.attributes &&

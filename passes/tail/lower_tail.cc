@@ -140,6 +140,7 @@ class Lowering {
     const Node& node = body_.producer(value);
     if (node.op == &ops::quantize || !has_reference_form(node)) return function_code(node, value);
     if (const auto step = common_grid(node, value)) return *step;
+    if (const auto step = selected_code(node, value)) return *step;
     if (const auto step = integer_relu(node, value)) return *step;
     return code_of(f32(value), type);
   }
@@ -217,6 +218,10 @@ class Lowering {
     const Node& node = body_.producer(value);
     if (type.has_codes() && (node.op == &ops::quantize || !has_reference_form(node)))
       return value_of(code(value), type);
+    if (node.op == &ops::select) {
+      const int condition = code(node.operands[0]), a = f32(node.operands[1]);
+      return builder_.step(TailOp::select, condition, a, f32(node.operands[2]));
+    }
     std::vector<int> operands;
     for (ValueId operand : node.operands)
       operands.push_back(is_constant(body_, operand) ? -1 : f32(operand));
@@ -289,31 +294,38 @@ class Lowering {
     const TensorType& type = body_.type(value);
     if (!type.scale.is_per_tensor()) return std::nullopt;
     const double unit = steps_of(type)[0];
-    std::vector<std::vector<int32_t>> ratios;
-    for (ValueId operand : node.operands) {
-      const TensorType& t = body_.type(operand);
-      if (!t.has_codes()) return std::nullopt;
-      auto& ratio = ratios.emplace_back();
-      for (double s : steps_of(t)) {
-        const double r = s / unit;
-        if (!is_power_of_two(r) || r < 1 || r > static_cast<double>(kExact)) return std::nullopt;
-        ratio.push_back(static_cast<int32_t>(r));
-      }
-    }
-    int steps[2];
-    for (size_t i = 0; i < 2; ++i) {
-      steps[i] = code(node.operands[i]);
-      const bool ones =
-          std::all_of(ratios[i].begin(), ratios[i].end(), [](int32_t r) { return r == 1; });
-      if (!ones) {
-        std::vector<int32_t> shifts;
-        for (int32_t r : ratios[i]) shifts.push_back(std::countr_zero(static_cast<uint32_t>(r)));
-        steps[i] =
-            builder_.step(TailOp::shift_left, steps[i], builder_.constant(std::move(shifts)));
-      }
-    }
+    const auto a = code_in_units(node.operands[0], unit), b = code_in_units(node.operands[1], unit);
+    if (!a || !b) return std::nullopt;
     note("integers on a common grid");
-    return builder_.step(op, steps[0], steps[1]);
+    return builder_.step(op, *a, *b);
+  }
+
+  /// A code as a multiple of `unit`, of which its steps are powers of two.
+  std::optional<int> code_in_units(ValueId value, double unit) {
+    const TensorType& type = body_.type(value);
+    if (!type.has_codes()) return std::nullopt;
+    std::vector<int32_t> shifts;
+    for (const double s : steps_of(type)) {
+      const double ratio = s / unit;
+      if (!is_power_of_two(ratio) || ratio < 1 || ratio > static_cast<double>(kExact))
+        return std::nullopt;
+      shifts.push_back(std::countr_zero(static_cast<uint32_t>(ratio)));
+    }
+    const bool none = std::ranges::all_of(shifts, [](int32_t s) { return s == 0; });
+    const int step = code(value);
+    return none ? step
+                : builder_.step(TailOp::shift_left, step, builder_.constant(std::move(shifts)));
+  }
+
+  /// One of two codes on the result's grid.
+  std::optional<int> selected_code(const Node& node, ValueId value) {
+    const TensorType& type = body_.type(value);
+    if (node.op != &ops::select || !type.scale.is_per_tensor()) return std::nullopt;
+    const double unit = steps_of(type)[0];
+    const auto a = code_in_units(node.operands[1], unit), b = code_in_units(node.operands[2], unit);
+    if (!a || !b) return std::nullopt;
+    note("integers on a common grid");
+    return builder_.step(TailOp::select, code(node.operands[0]), *a, *b);
   }
 
   /// The product of both codes, for operands whose steps make the result's: an average's 1/count.
