@@ -8,7 +8,9 @@
 
 // A cell quantizes its states at the beginning of a step. Where nothing else reads a state, the
 // quantizer can as well stand at the end of the step before: what is carried is then the codes.
-// What the state is behind the last step is carried beside it, where somebody wants it.
+// What the state is behind the last step is carried beside it, where somebody wants it. A state
+// that a mask keeps is read by the select that keeps it, too: then the codes are kept by one of
+// their own.
 
 namespace qloom::passes {
 namespace {
@@ -16,8 +18,20 @@ namespace {
 struct Match {
   NodeId scan;
   size_t state = 0;
-  NodeId quantizer;  ///< in the body
+  NodeId quantizer;              ///< in the body
+  std::optional<NodeId> select;  ///< in the body: (mask, what the step makes, the state)
 };
+
+/// The select that keeps a state where a mask says so, if nobody but it and `quantizer` reads it.
+std::optional<NodeId> keeping_select(const Graph& body, ValueId before, ValueId after,
+                                     const std::vector<NodeId>& users) {
+  const Node& select = body.producer(after);
+  const bool is_kept = select.op == &ops::select && select.operands[2] == before &&
+                       select.operands[0] != before && select.operands[1] != before;
+  if (!is_kept || users.size() != 2 || (users[0] != select.id && users[1] != select.id))
+    return std::nullopt;
+  return select.id;
+}
 
 std::optional<Match> find_match(const Graph& graph) {
   for (const NodeId id : graph.order()) {
@@ -28,10 +42,14 @@ std::optional<Match> find_match(const Graph& graph) {
     for (int64_t s = 0; s < a.states; ++s) {
       const ValueId before = body.inputs()[static_cast<size_t>(a.sequences + s)];
       const std::vector<NodeId> users = body.users(before);
-      if (users.size() != 1 || body.is_output(before)) continue;
-      const Node& user = body.node(users[0]);
+      if (body.is_output(before)) continue;
+      const auto select =
+          keeping_select(body, before, body.outputs()[static_cast<size_t>(s)].value, users);
+      if (users.size() != 1 && !select) continue;
+      const NodeId reader = select && users[0] == *select ? users[1] : users[0];
+      const Node& user = body.node(reader);
       if (user.op == &ops::quantize && user.results.size() == 1)
-        return Match{id, static_cast<size_t>(s), users[0]};
+        return Match{id, static_cast<size_t>(s), reader, select};
     }
   }
   return std::nullopt;
@@ -52,10 +70,19 @@ void rewrite(Graph& graph, const Match& match) {
 
   body.replace_all_uses(quantizer.results[0], before);
   body.erase(match.quantizer);
-  Node& moved = body.add(ops::quantize, body.fresh_name(name), {after}, attributes, origin);
+  const ValueId made = match.select ? body.node(*match.select).operands[1] : after;
+  Node& moved = body.add(ops::quantize, body.fresh_name(name), {made}, attributes, origin);
   moved.origins = origins;
+  ValueId carried = moved.results[0];
+  if (match.select) {
+    const ValueId mask = body.node(*match.select).operands[0];
+    Node& kept =
+        body.add(ops::select, body.fresh_name(name + "/keep"), {mask, carried, before}, {}, origin);
+    kept.origins = origins;
+    carried = kept.results[0];
+  }
   // `after` may be used as an output elsewhere: only this one changes.
-  body.replace_output(static_cast<int>(match.state), moved.results[0]);
+  body.replace_output(static_cast<int>(match.state), carried);
 
   std::vector<ValueId> operands = node.operands;
   const ValueId initial = operands[first + match.state];
@@ -65,23 +92,26 @@ void rewrite(Graph& graph, const Match& match) {
 
   // The value itself, if somebody reads it behind the loop: a state that no step reads. States
   // stand before the other inputs and outputs, so the lists are made anew.
-  const bool is_read =
-      graph.is_output(node.results[match.state]) || !graph.users(node.results[match.state]).empty();
+  const bool is_read = graph.is_output(node.results[match.state]) ||
+                       !graph.users(node.results[match.state]).empty() ||
+                       (match.select && (body.is_output(after) || !body.users(after).empty()));
   if (is_read) {
     const std::vector<Graph::Output> outputs(body.outputs().begin(), body.outputs().end());
     Graph wider;
     wider.name = body.name;
     wider.set_options(body.options());
     std::map<ValueId, ValueId> map;
+    ValueId last;
     for (size_t i = 0; i < body.inputs().size(); ++i) {
       if (i == first + states)
-        (void)wider.add_input(body.fresh_name(name + "/last"), body.type(after), origin);
+        last = wider.add_input(body.fresh_name(name + "/last"), body.type(after), origin);
       copy_node(body, body.producer(body.inputs()[i]), wider, map);
     }
     if (body.inputs().size() == first + states)
-      (void)wider.add_input(body.fresh_name(name + "/last"), body.type(after), origin);
+      last = wider.add_input(body.fresh_name(name + "/last"), body.type(after), origin);
     for (const NodeId id : body.order())
       if (body.node(id).op != &ops::input) copy_node(body, body.node(id), wider, map);
+    if (match.select) wider.set_operand(wider.producer(map.at(after)).id, 2, last);
     for (size_t k = 0; k < outputs.size(); ++k) {
       if (k == states) wider.add_output(name + "/last", map.at(after));
       wider.add_output(outputs[k].name, map.at(outputs[k].value));
@@ -92,6 +122,7 @@ void rewrite(Graph& graph, const Match& match) {
     ++a.states;
   }
 
+  body.remove_dead();
   const std::string scan_name = node.name;
   node.name = graph.fresh_name(scan_name + ".before");
   const std::vector<ValueId> results = node.results;

@@ -9,10 +9,10 @@
 #include "graph/support/error.h"
 #include "graph/support/fields.h"
 #include "graph/support/float_environment.h"
+#include "passes/boundary.h"
 #include "passes/build_program.h"
 #include "passes/loops.h"
 #include "passes/select_kernels.h"
-#include "passes/states.h"
 
 namespace qloom::passes {
 namespace {
@@ -176,13 +176,14 @@ Compilation compile(Graph graph, const CompileOptions& options) {
   qloom_check(!options.in_memory || options.target.runs_here(), "code for ", options.target.triple,
               " with ", options.target.features.size(), " features beyond ", options.target.cpu,
               "'s baseline cannot be loaded: this machine does not run it");
-  const std::vector<ExposedState> states = expose_states(graph);
+  const Boundary boundary = open_boundary(graph);
   check_has_no_phase(graph);
   const FloatEnvironment environment;  // constants are folded and tails verified as they will run
   Compilation out;
   out.target = options.target;
   out.certificates = certificates(graph);
   out.passes = run_passes(graph, inference_pipeline(), options.passes, &out.notes);
+  check_batch_first(graph);
   // Kernels are chosen and calls planned without scans: the nodes of a step between those of a
   // loop.
   const bool loops = has_scans(graph);
@@ -192,7 +193,7 @@ Compilation compile(Graph graph, const CompileOptions& options) {
   Emitted emitted = emit(selection, options, out.notes);
   emit_pipelines(selection, options, emitted, out.notes);
   out.program = build_program(planned, selection, emitted.chosen, emitted.symbols, options);
-  keep_states(out.program, states);
+  close_boundary(out.program, boundary);
   for (const Certificate& certificate : out.certificates)
     out.program.certificates.push_back(certificate.to_string());
   out.program.notes = out.notes;

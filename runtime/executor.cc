@@ -64,6 +64,28 @@ struct BadValue {
   float value = 0;
 };
 
+/// Elements before the batch axis: 1 where it is the first.
+int64_t outer_of(const Shape& shape) {
+  int64_t outer = 1;
+  for (const Dim& d : shape) {
+    if (d.is_batch()) return std::max<int64_t>(outer, 1);
+    outer *= d.extent();
+  }
+  return 1;
+}
+
+/// Elements from one sample to the next, and from one index before the batch axis to the next.
+struct Pitches {
+  int64_t sample = 0, outer = 0;
+};
+void copy_samples(float* to, Pitches to_pitch, const float* from, Pitches from_pitch, int64_t count,
+                  int64_t outer, int64_t inner) {
+  for (int64_t n = 0; n < count; ++n)
+    for (int64_t o = 0; o < outer; ++o)
+      std::copy_n(from + n * from_pitch.sample + o * from_pitch.outer, inner,
+                  to + n * to_pitch.sample + o * to_pitch.outer);
+}
+
 /// What one thread works with.
 struct alignas(64) Worker {
   Memory arena;
@@ -123,6 +145,8 @@ struct Executor::State {
     all_inputs.resize(in_ports.size());
     all_outputs.resize(out_ports.size());
     kept.resize(program.kept.size());
+    for (const Port& port : in_ports) in_outer.push_back(outer_of(port.shape));
+    for (const Port& port : out_ports) out_outer.push_back(outer_of(port.shape));
     for (const Port& port : in_ports) input_elements.push_back(elements_per_sample(port.shape));
     input_plans.resize(in_ports.size());
     for (size_t i = 0; i < program.calls.size(); ++i) {
@@ -191,11 +215,13 @@ struct Executor::State {
     BadValue bad;
     for (size_t i = 0; i < in_ports.size(); ++i) {
       if (!in_ports[i].check_finite) continue;
-      const int64_t elements = input_elements[i], n = count * elements;
-      const float* x = inputs[i].data() + first * elements;
-      const int64_t at = first_not_finite(x, n);
-      if (at < n && first + at / elements < bad.sample)
-        bad = {first + at / elements, i, at % elements, x[at]};
+      const int64_t inner = input_elements[i] / in_outer[i], n = count * inner;
+      for (int64_t o = 0; o < in_outer[i]; ++o) {
+        const float* x = inputs[i].data() + (o * samples + first) * inner;
+        const int64_t at = first_not_finite(x, n);
+        if (at < n && first + at / inner < bad.sample)
+          bad = {first + at / inner, i, o * inner + at % inner, x[at]};
+      }
     }
     if (bad.sample < worker.bad.sample) worker.bad = bad;
     return bad.sample == BadValue().sample;
@@ -213,8 +239,14 @@ struct Executor::State {
     const bool is_output = std::any_of(out_ports.begin(), out_ports.end(), [&](const Port& port) {
       return port.buffer == in_ports[i].buffer;
     });
-    const bool direct = (plan.exact_reads || inside) && !is_output && !plan.in_loop;
-    if (!direct && count * elements > 0)
+    const bool direct =
+        (plan.exact_reads || inside) && !is_output && !plan.in_loop && in_outer[i] == 1;
+    if (in_outer[i] > 1)
+      copy_samples(reinterpret_cast<float*>(own), {elements, elements / in_outer[i]},
+                   inputs[i].data() + first * (elements / in_outer[i]),
+                   {elements / in_outer[i], samples * (elements / in_outer[i])}, count, in_outer[i],
+                   elements / in_outer[i]);
+    else if (!direct && count * elements > 0)
       std::memcpy(own, x, static_cast<size_t>(count * elements) * sizeof(float));
     void* const pointer = direct ? const_cast<float*>(x) : static_cast<void*>(own);
     for (const size_t use : plan.uses) worker.pointers[use] = pointer;
@@ -273,8 +305,12 @@ struct Executor::State {
 
   void copy_outputs(int64_t first, int64_t count, const Worker& worker) const noexcept {
     for (size_t i = 0; i < out_ports.size(); ++i) {
-      const int64_t n = count * output_elements[i];
-      if (n > 0)
+      const int64_t n = count * output_elements[i], inner = output_elements[i] / out_outer[i];
+      if (out_outer[i] > 1)
+        copy_samples(outputs[i].data() + first * inner, {inner, samples * inner},
+                     reinterpret_cast<const float*>(place(worker, out_ports[i].buffer, capacity)),
+                     {output_elements[i], inner}, count, out_outer[i], inner);
+      else if (n > 0)
         std::memcpy(outputs[i].data() + first * output_elements[i],
                     place(worker, out_ports[i].buffer, capacity),
                     static_cast<size_t>(n) * sizeof(float));
@@ -488,7 +524,8 @@ struct Executor::State {
   double fork_ns = 0;
   bool measures_fork = false;
   int64_t runs_since_fork = 0, runs_until_fork = 16;
-  std::vector<Port> in_ports, out_ports;  ///< the caller's, then what is kept
+  std::vector<Port> in_ports, out_ports;     ///< the caller's, then what is kept
+  std::vector<int64_t> in_outer, out_outer;  ///< elements before the batch axis
   std::vector<KeptValues> kept;
   int64_t kept_samples = 0;  ///< 0: nothing has been kept yet
   std::vector<std::span<const float>> all_inputs;

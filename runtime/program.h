@@ -26,7 +26,8 @@ struct Buffer {
   bool is_scratch = false;          ///< not per sample: bytes_per_sample is its whole size
 };
 
-/// A model input or output: what the caller hands over, always float32 values, row-major.
+/// A model input or output: what the caller hands over, always float32 values, row-major. The batch
+/// axis may be any of `shape`; in the buffer it is the first.
 struct Port {
   std::string name;
   Shape shape;

@@ -206,6 +206,13 @@ OutputComparison compare_output(std::string name, const Tensor& got, const Tenso
   return out;
 }
 
+int64_t samples_in(const Shape& shape, const Tensor& x) {
+  const auto batch = std::ranges::find_if(shape, [](const Dim& d) { return d.is_batch(); });
+  const size_t axis = batch == shape.end() ? 0 : static_cast<size_t>(batch - shape.begin());
+  qloom_check(axis < x.extents().size(), "inputs need a batch axis");
+  return x.extents()[axis];
+}
+
 std::vector<Tensor> run_model(const std::shared_ptr<const runtime::Model>& model,
                               const std::vector<Tensor>& inputs, int threads) {
   runtime::Executor executor(model, {.threads = threads});
@@ -216,8 +223,8 @@ std::vector<Tensor> run_executor(runtime::Executor& executor, const runtime::Pro
                                  const std::vector<Tensor>& inputs) {
   qloom_check(inputs.size() == program.inputs.size(), "the model has ", program.inputs.size(),
               " inputs, ", inputs.size(), " were given");
-  qloom_check(!inputs.empty() && inputs[0].rank() > 0, "inputs need a batch axis");
-  const int64_t samples = inputs[0].extents()[0];
+  qloom_check(!inputs.empty(), "no input is given");
+  const int64_t samples = samples_in(program.inputs[0].shape, inputs[0]);
   std::vector<std::span<const float>> in;
   for (size_t i = 0; i < inputs.size(); ++i) {
     const Extents want = bind(program.inputs[i].shape, samples);
@@ -243,7 +250,8 @@ Comparison compare(const Graph& graph, const Expected& expected, int threads, bo
                    passes::FloatMode float_mode) {
   Comparison out;
   out.model = expected.name;
-  out.samples = expected.inputs.empty() ? 0 : expected.inputs[0].extents()[0];
+  if (!expected.inputs.empty())
+    out.samples = samples_in(graph.type(graph.inputs()[0]).shape, expected.inputs[0]);
   std::vector<Expected::Value> wanted = expected.outputs;
   wanted.insert(wanted.end(), expected.logits.begin(), expected.logits.end());
   const std::vector<passes::Certificate> certificates = passes::certificates(graph);

@@ -80,6 +80,10 @@ struct Comparison {
                                               const passes::Certificate& certificate,
                                               double inherited = 0);
 
+/// Samples in a tensor for an input of this shape: its extent along the batch axis. Throws
+/// UserError where it has no such axis.
+[[nodiscard]] int64_t samples_in(const Shape& shape, const Tensor& x);
+
 /// Runs a compiled model on whole tensors (batch first). Throws UserError with the Status's
 /// message.
 [[nodiscard]] std::vector<Tensor> run_model(const std::shared_ptr<const runtime::Model>& model,

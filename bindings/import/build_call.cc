@@ -56,15 +56,18 @@ void check_call_arguments(const KerasCall& call, const std::string& owner) {
   }
 }
 
-// Time steps that count in all inputs that have a mask.
-ValueId common_mask(Builder& builder, std::span<const BuiltValue> inputs, const std::string& name) {
+// Time steps that count in all inputs that have a mask; none where these differ in length, or
+// nobody has one.
+std::optional<ValueId> common_mask(Builder& builder, std::span<const BuiltValue> inputs,
+                                   const std::string& name) {
   std::optional<ValueId> all;
   for (const BuiltValue& input : inputs) {
     if (!input.mask || input.mask == all) continue;
+    if (all && builder.type(*all).shape != builder.type(*input.mask).shape) return {};
     all = all ? builder.elementwise(ops::Elementwise::multiply, *all, *input.mask, name)
               : *input.mask;
   }
-  return *all;
+  return all;
 }
 
 // TimeDistributed over a layer that is not per position: a scan over axis 1, whose body is the
@@ -139,6 +142,8 @@ BuiltValue build_call(Builder& builder, const KerasModel& model, const KerasLaye
     std::optional<ValueId> mask;
     if (has_mask && (def.mask == MaskUse::passes || def.mask == MaskUse::builds))
       mask = common_mask(builder, inputs, name + "/mask");
+    qloom_check(mask || !has_mask || def.mask != MaskUse::passes, owner,
+                ": the masks of its inputs differ in length");
     LayerBuilder layer_builder(builder, model, layer, def, call, std::move(ids), name, fill, mode,
                                mask);
     std::vector<std::optional<ValueId>> masks;
@@ -150,9 +155,7 @@ BuiltValue build_call(Builder& builder, const KerasModel& model, const KerasLaye
     built.mask = layer_builder.mask();
     if (layer.time_distributed)
       built.mask = distributed_mask(
-          builder, built.mask,
-          has_mask ? common_mask(builder, inputs, name + "/steps") : std::optional<ValueId>(),
-          name + "/steps_mask");
+          builder, built.mask, common_mask(builder, inputs, name + "/steps"), name + "/steps_mask");
     built.more = std::move(layer_builder.more);
     return built;
   } catch (const UserError& error) {

@@ -174,6 +174,15 @@ std::string LayerBuilder::name(std::string_view part, bool is_last) const {
   return is_last ? name_ : name(part);
 }
 
+bool LayerBuilder::any_is_time_major() const {
+  return std::ranges::any_of(model_.layers, [&](const KerasLayer& l) {
+    const ConfigView config = model_.view(l);
+    const ConfigView inner = config["layer"];
+    return config["time_major"].bool_or(false) ||
+           (!inner.is_none() && inner["config"]["time_major"].bool_or(false));
+  });
+}
+
 void LayerBuilder::require_rank(int expected) const {
   if (rank(input()) != expected) {
     fail(join_text("its input has shape ", to_string(shape(input())), ", expected ", expected,

@@ -113,6 +113,8 @@ class LayerBuilder {
   /// The layer is applied to each index of axis 1. Seen by recurrent layers only: all others are
   /// built for one index.
   [[nodiscard]] bool is_time_distributed() const { return layer_.time_distributed; }
+  /// Some layer of the model takes time steps before samples.
+  [[nodiscard]] bool any_is_time_major() const;
   /// The call that is built. Its tensors are `inputs`.
   [[nodiscard]] const KerasCall& call() const { return call_; }
   [[nodiscard]] const std::vector<ValueId>& inputs() const { return inputs_; }

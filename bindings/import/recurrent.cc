@@ -216,6 +216,9 @@ Driver driver_of(const LayerBuilder& layer) {
   d.go_backwards = layer.config("go_backwards").bool_or(false);
   d.stateful = layer.config("stateful").bool_or(false);
   d.zero_output_for_mask = layer.config("zero_output_for_mask").bool_or(false);
+  for (const char* rate : {"dropout", "recurrent_dropout"})
+    if (layer.is_training() && layer.config(rate).real_or(0) != 0)
+      layer.config(rate).fail("its random draws in the training phase are not supported");
   d.time_major = layer.config("time_major").bool_or(false);
   return d;
 }
@@ -264,14 +267,16 @@ Steps steps_of(LayerBuilder& layer, const Driver& driver, ValueId x, std::option
   return {x, mask};
 }
 
-ValueId as_given(LayerBuilder& layer, const Driver& driver, ValueId y, const std::string& name) {
+}  // namespace
+
+ValueId laid_out_as_input(LayerBuilder& layer, const Driver& driver, ValueId y,
+                          const std::string& name) {
+  if (!driver.return_sequences) return y;
   if (driver.time_major) return layer.graph.permute(y, {1, 0, 2}, name + "/time_first");
   if (layer.is_time_distributed())
     return layer.graph.permute(y, {0, 2, 1, 3}, name + "/steps_last");
   return y;
 }
-
-}  // namespace
 
 Recurrent build_recurrent(LayerBuilder& layer, const std::vector<Cell>& cells, const Driver& driver,
                           const std::vector<ValueId>& inputs, const std::string& name,
@@ -383,7 +388,6 @@ Recurrent build_recurrent(LayerBuilder& layer, const std::vector<Cell>& cells, c
     out.output = out.states[states - states_of(cells.back().layer.class_name)];
   for (size_t s = 0; driver.stateful && s < states; ++s)
     layer.set_state(state_variable(s), out.states[s]);
-  if (driver.return_sequences) out.output = as_given(layer, driver, out.output, name);
   return out;
 }
 

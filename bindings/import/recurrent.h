@@ -66,9 +66,14 @@ struct Recurrent {
 };
 /// Builds the scan over cells that feed each other. `inputs`: x [N, T, F], then initial states
 /// (zeros, or what the call before left, where there are none). `name`: of the last node. `mask`:
-/// bit [N, T]. With time_major x, mask and the output begin [T, N.
+/// bit [N, T]. With time_major x and mask begin [T, N, within TimeDistributed [N, A, T; the output
+/// is [N, T, units], [N, T, A, units].
 [[nodiscard]] Recurrent build_recurrent(LayerBuilder& layer, const std::vector<Cell>& cells,
                                         const Driver& driver, const std::vector<ValueId>& inputs,
                                         const std::string& name, std::optional<ValueId> mask);
+
+/// The output of a layer as its input is: sequences get their axes in that order again.
+[[nodiscard]] ValueId laid_out_as_input(LayerBuilder& layer, const Driver& driver, ValueId y,
+                                        const std::string& name);
 
 }  // namespace qloom::keras

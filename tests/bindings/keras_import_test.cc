@@ -277,7 +277,7 @@ TEST(KerasImport, FlattenReshapePaddingAndPooling) {
                     {"'r' (Reshape)", "target_shape", "product of 4"});
 }
 
-TEST(KerasImport, AMaskThatWouldBeUsedIsRefused) {
+TEST(KerasImport, AMaskThatWouldBeUsedOtherwiseIsRefused) {
   const auto model = [](const char* consumer) {
     return sequential(
         "[null, 3, 2]",
@@ -285,9 +285,10 @@ TEST(KerasImport, AMaskThatWouldBeUsedIsRefused) {
         {"class_name": "Activation", "config": {"name": "act", "activation": "relu"}}, {"class_name": ")json") +
             consumer + R"json(", "config": {"name": "t"}})json");
   };
-  expect_user_error([&] { (void)import_keras(model("GlobalAveragePooling1D")); }, {"'t'", "mask"});
+  expect_user_error([&] { (void)import_keras(model("Softmax")); }, {"'t'", "mask"});
   const Tensor x = floats({1, 3, 2}, {1, 2, 0, 0, 0, 3});
   EXPECT_EQ(values(run(model("Flatten"), {x})), (std::vector<float>{1, 2, 0, 0, 0, 3}));
+  EXPECT_EQ(values(run(model("GlobalAveragePooling1D"), {x})), (std::vector<float>{0.5F, 2.5F}));
 }
 
 TEST(KerasImport, UnsupportedLayersAreListedAllAtOnce) {

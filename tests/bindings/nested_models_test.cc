@@ -196,7 +196,7 @@ TEST(Operators, OfKeras3) {
   EXPECT_EQ(of(a + ", " + a), (std::vector<float>{0, 0}));
 }
 
-TEST(Wrappers, TimeDistributedIsOverLayersThatTreatPositionsAlike) {
+TEST(Wrappers, TimeDistributedIsOverLayersButNotModels) {
   const auto of = [](const std::string& inner) {
     return read(input("a", "[null, 3, 2]") + ", " +
                     layer("t", "TimeDistributed", R"("layer": )" + inner, R"([[["a", 0, 0, {}]]])"),
@@ -206,8 +206,9 @@ TEST(Wrappers, TimeDistributedIsOverLayersThatTreatPositionsAlike) {
   set_weights(dense, {{"t/kernel:0", {2, 1}, {1, 10}}, {"t/bias:0", {1}, {0.5F}}});
   EXPECT_EQ(values(run(dense, {floats({1, 3, 2}, {1, 2, 3, 4, 5, 6})})),
             (std::vector<float>{21.5F, 43.5F, 65.5F}));
-  expect_user_error([&] { run(of(R"({"class_name": "Flatten", "config": {"name": "f"}})"), {}); },
-                    {"'t'", "TimeDistributed"});
+  const KerasModel pool = of(R"({"class_name": "RepeatVector", "config": {"name": "f", "n": 2}})");
+  EXPECT_EQ(values(run(pool, {floats({1, 3, 2}, {1, 2, 3, 4, 5, 6})})),
+            (std::vector<float>{1, 2, 1, 2, 3, 4, 3, 4, 5, 6, 5, 6}));
   expect_user_error(
       [&] { run(of(R"({"class_name": "Sequential", "config": {"name": "f"}})"), {}); },
       {"'t'", "nested model"});

@@ -7,24 +7,20 @@
 #include <functional>
 
 #include "bindings/cpp/qloom.h"
-#include "bindings/import/json.h"
 #include "graph/interpret.h"
 #include "graph/ops_table.h"
 #include "graph/text.h"
 #include "passes/compile.h"
 #include "runtime/executor.h"
 #include "tests/bindings/expect_error.h"
+#include "tests/cpp/layer_of.h"
 #include "tests/support/random_graph.h"
 
 namespace qloom {
 namespace {
 
+using test::layer_of;
 using testing::Random;
-
-Layer layer_of(const std::string& class_name, const std::string& config) {
-  return {class_name,
-          std::get<ConfigValue::Object>(keras::parse_json("{" + config + "}", "test").value)};
-}
 
 std::string text(bool value) { return value ? "true" : "false"; }
 

@@ -115,7 +115,8 @@ golden::Expected expected_from_arrays(const Arguments& a, const Graph& graph) {
   out.inputs = arrays_for_inputs(read_arrays(a.input), names, a.input);
   qloom_check(!out.inputs.empty() && out.inputs[0].rank() > 0, a.input,
               ": inputs need a batch axis");
-  out.outputs = expected_outputs(a.expected, graph, out.inputs[0].extents()[0]);
+  out.outputs = expected_outputs(
+      a.expected, graph, golden::samples_in(graph.type(graph.inputs()[0]).shape, out.inputs[0]));
   return out;
 }
 

@@ -75,7 +75,7 @@ int run(const Arguments& a) {
     outputs = golden::run_model(loaded.model, inputs, a.threads);
   }
   const double run_ms = std::chrono::duration<double, std::milli>(Clock::now() - begin).count();
-  const int64_t samples = inputs[0].extents()[0];
+  const int64_t samples = golden::samples_in(program.inputs[0].shape, inputs[0]);
 
   NamedArrays named;
   for (size_t i = 0; i < outputs.size(); ++i)

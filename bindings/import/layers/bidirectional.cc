@@ -78,19 +78,19 @@ ValueId build(LayerBuilder& layer) {
         layer, {cell}, own, operands, layer.name(backward ? "backward" : "forward"), layer.mask());
   }
   if (driver.return_sequences) {
-    const int64_t time = driver.time_major ? 0 : layer.is_time_distributed() ? 2 : 1;
-    const int64_t steps = layer.shape(built[1].output)[static_cast<size_t>(time)].extent();
+    const int64_t steps = layer.shape(built[1].output)[1].extent();
     built[1].output = layer.graph.slice(
-        built[1].output, {.axis = time, .begin = steps - 1, .count = steps, .stride = -1},
+        built[1].output, {.axis = 1, .begin = steps - 1, .count = steps, .stride = -1},
         layer.name("reversed"));
   } else {
     layer.set_mask({});
   }
   ValueId result = built[0].output;
   if (mode.empty())
-    layer.more.push_back(built[1].output);
+    layer.more.push_back(laid_out_as_input(layer, driver, built[1].output, layer.name("backward")));
   else
     result = merge(layer, mode, built[0].output, built[1].output);
+  result = laid_out_as_input(layer, driver, result, layer.name());
   if (driver.return_state)
     for (const Recurrent& one : built)
       layer.more.insert(layer.more.end(), one.states.begin(), one.states.end());

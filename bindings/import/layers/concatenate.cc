@@ -1,4 +1,6 @@
 // bindings/import/layers/concatenate.cc: inputs one after the other along an axis.
+#include <algorithm>
+
 #include "bindings/import/layer.h"
 #include "graph/support/error.h"
 
@@ -36,7 +38,9 @@ ValueId build(LayerBuilder& layer) {
                            ", which differ outside axis ", place));
     }
   }
-  if (layer.mask() && place == 1) layer.set_mask(joined_mask(layer, axis_view));
+  const bool is_masked = std::ranges::any_of(
+      layer.input_masks(), [](const std::optional<ValueId>& mask) { return mask.has_value(); });
+  if (is_masked && place == 1) layer.set_mask(joined_mask(layer, axis_view));
   return layer.graph.concat(layer.inputs(), place, layer.name());
 }
 

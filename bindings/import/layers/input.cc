@@ -1,5 +1,6 @@
 // bindings/import/layers/input.cc: the place where data enters. The batch axis may have a number in
-// the file (stateful models); it is a symbol here.
+// the file (stateful models); it is a symbol here. Where layers are time_major it may be the
+// second.
 #include "bindings/import/layer.h"
 
 namespace qloom::keras::layers {
@@ -28,9 +29,17 @@ ValueId build(LayerBuilder& layer) {
   if (extents.is_none() || extents.size() == 0) {
     layer.fail("the input has no shape: batch_input_shape and batch_shape are missing");
   }
-  Shape shape{Dim::batch()};
+  const size_t batch = layer.any_is_time_major() && extents.size() > 1 && extents[1].is_none() &&
+                               !extents[size_t{0}].is_none()
+                           ? 1
+                           : 0;
+  Shape shape;
   int64_t elements = 1;
-  for (size_t k = 1; k < extents.size(); ++k) {
+  for (size_t k = 0; k < extents.size(); ++k) {
+    if (k == batch) {
+      shape.push_back(Dim::batch());
+      continue;
+    }
     if (extents[k].is_none())
       extents[k].fail("an axis without a size (null) is supported only as the batch axis");
     const int64_t extent = extents[k].as_positive();

@@ -14,7 +14,7 @@ ValueId build(LayerBuilder& layer) {
       build_recurrent(layer, cells, driver, layer.inputs(), layer.name(), layer.mask());
   if (driver.return_state) layer.more = std::move(built.states);
   if (!driver.return_sequences) layer.set_mask({});
-  return built.output;
+  return laid_out_as_input(layer, driver, built.output, layer.name());
 }
 
 }  // namespace

@@ -11,23 +11,26 @@ constexpr std::string_view kKeys[] = {
     "go_backwards", "time_major",       "zero_output_for_mask"};
 constexpr std::string_view kIgnored[] = {"unroll"};
 
-/// Descriptions of the cells, class and configuration.
-std::vector<ConfigView> cells_of(const ConfigView& config) {
-  const ConfigView cell = config["cell"];
+/// Appends the cells of a stack, in whose place another stack may be, or the cell itself.
+void add_cells(const ConfigView& cell, std::vector<ConfigView>& cells) {
   const std::string& class_name = cell["class_name"].as_text();
-  std::vector<ConfigView> cells;
   if (class_name == "StackedRNNCells") {
     const ConfigView list = cell["config"]["cells"];
     if (list.size() == 0) list.fail("a stack without cells");
-    for (size_t k = 0; k < list.size(); ++k) cells.push_back(list[k]);
+    for (size_t k = 0; k < list.size(); ++k) add_cells(list[k], cells);
   } else {
+    if (!is_recurrent(class_name) || !class_name.ends_with("Cell"))
+      cell["class_name"].fail_expected(
+          "SimpleRNNCell, LSTMCell, GRUCell, QSimpleRNNCell, QLSTMCell, QGRUCell or "
+          "StackedRNNCells of these");
     cells.push_back(cell);
   }
-  for (const ConfigView& one : cells)
-    if (!is_recurrent(one["class_name"].as_text()) ||
-        !one["class_name"].as_text().ends_with("Cell"))
-      one["class_name"].fail_expected(
-          "SimpleRNNCell, LSTMCell, GRUCell, QSimpleRNNCell, QLSTMCell or QGRUCell");
+}
+
+/// Descriptions of the cells, class and configuration.
+std::vector<ConfigView> cells_of(const ConfigView& config) {
+  std::vector<ConfigView> cells;
+  add_cells(config["cell"], cells);
   return cells;
 }
 
@@ -60,7 +63,7 @@ ValueId build(LayerBuilder& layer) {
       build_recurrent(layer, cells, driver, layer.inputs(), layer.name(), layer.mask());
   if (driver.return_state) layer.more = std::move(built.states);
   if (!driver.return_sequences) layer.set_mask({});
-  return built.output;
+  return laid_out_as_input(layer, driver, built.output, layer.name());
 }
 
 }  // namespace
