@@ -5,8 +5,8 @@
 #include <algorithm>
 
 #include "graph/ops/attributes.h"
+#include "graph/ops/convolution.h"
 #include "graph/ops/geometry.h"
-#include "graph/ops/sum_of_products.h"
 #include "graph/ops_table.h"
 #include "graph/support/fields.h"
 
@@ -15,54 +15,19 @@ namespace {
 
 constexpr OperandDef kOperands[] = {{.name = "x"}, {.name = "kernel"}};
 
-constexpr int64_t kMaxStep = int64_t{1} << 31;  // products with extents stay within int64
-
-// Two spatial axes always: the first is trivial in the 1-D case.
-struct Shape2d {
-  SpatialAxis rows, columns;
-  int64_t inputs = 1, outputs = 1, groups = 1;  // inputs: of one group
-};
+using Shape2d = Convolution<SpatialAxis>;
 
 Shape2d shape_2d(const Conv& conv, const Extents& x, const Extents& w) {
-  Shape2d s;
-  const bool flat = x.size() == 3;
-  if (!flat) s.rows = spatial_axis(x[1], w[0], conv.strides[0], conv.dilations[0], conv.padding);
-  s.columns = spatial_axis(x[x.size() - 2], w[w.size() - 3], conv.strides.back(),
-                           conv.dilations.back(), conv.padding);
-  s.groups = conv.groups;
-  s.inputs = w[w.size() - 2];
-  s.outputs = w.back();
-  return s;
+  return convolution_of<SpatialAxis>(x, w, conv.groups, [&](int64_t in, int64_t taps, size_t i) {
+    return spatial_axis(in, taps, conv.strides[i], conv.dilations[i], conv.padding);
+  });
 }
 
 Conv checked(const InferContext& c) {
   auto conv = from_attributes<Conv>(c.node.attributes);
-  const TensorType &x = c.operands[0], &w = c.operands[1];
-  check(c, x.rank() == 3 || x.rank() == 4, "x has ", x.rank(),
-        " axes, expected [N, H, W, C] or [N, T, C]");
-  check(c, w.rank() == x.rank(), "the kernel has ", w.rank(), " axes, x has ", x.rank());
-  const auto spatial = static_cast<size_t>(x.rank() - 2);
-  check(c, conv.strides.size() == spatial && conv.dilations.size() == spatial, "strides has ",
-        conv.strides.size(), " and dilations ", conv.dilations.size(), " entries, expected ",
-        spatial);
-  for (size_t i = 0; i < spatial; ++i)
-    check(c,
-          conv.strides[i] >= 1 && conv.dilations[i] >= 1 && conv.strides[i] < kMaxStep &&
-              conv.dilations[i] < kMaxStep,
-          "strides ", conv.strides[i], " and dilations ", conv.dilations[i],
-          " have to be positive and below 2^31");
-  check(c, conv.padding != Padding::causal || spatial == 1, "padding 'causal' needs [N, T, C]");
-  for (size_t i = 1; i < x.shape.size(); ++i)
-    check(c, x.shape[i].is_static(), "x has the batch symbol on axis ", i);
-  for (size_t i = 0; i < w.shape.size(); ++i)
-    check(c, w.shape[i].is_static() && w.shape[i].extent() >= 1, "the kernel is empty");
-  const int64_t channels = x.shape.back().extent(), inputs = w.shape[spatial].extent(),
-                outputs = w.shape.back().extent();
-  check(c, conv.groups >= 1 && outputs % conv.groups == 0, outputs,
-        " output channels are not divisible into ", conv.groups, " groups");
-  check(c, inputs * conv.groups == channels, "kernel has ", inputs, " input channels",
-        conv.groups > 1 ? join_text(" in each of ", conv.groups, " groups") : "", ", x has ",
-        channels);
+  check_convolution(c, conv.strides, conv.dilations, conv.groups);
+  check(c, conv.padding != Padding::causal || conv.strides.size() == 1,
+        "padding 'causal' needs [N, T, C]");
   return conv;
 }
 
@@ -71,10 +36,7 @@ std::vector<TensorType> infer(const InferContext& c) {
   const TensorType &x = c.operands[0], &w = c.operands[1];
   const Shape2d g = shape_2d(conv, qloom::bind(x.shape, 1), qloom::bind(w.shape, 1));
   check(c, g.rows.out >= 1 && g.columns.out >= 1, "the kernel does not fit into x");
-  Shape shape{x.shape[0]};
-  if (x.rank() == 4) shape.emplace_back(g.rows.out);
-  shape.emplace_back(g.columns.out);
-  shape.emplace_back(g.outputs);
+  Shape shape = g.result_shape(x.shape);
 
   const auto s = sum_of_products(x, w);
   if (!s) return {{shape, Numeric::float32(), {}}};
@@ -144,20 +106,9 @@ std::vector<RuntimeValue> evaluate(const EvaluateContext& c) {
   const auto conv = from_attributes<Conv>(c.node.attributes);
   const Extents &x = c.operands[0].data.extents(), &w = c.operands[1].data.extents();
   const Shape2d g = shape_2d(conv, x, w);
-  Extents extents{x[0]};
-  if (x.size() == 4) extents.push_back(g.rows.out);
-  extents.push_back(g.columns.out);
-  extents.push_back(g.outputs);
-  if (wants_codes(c)) {
-    const auto s = sum_of_products(c.operands[0].type, c.operands[1].type);
-    qloom_assert(s, label(c.node), ": the operands' scales do not factor out");
-    const auto sums = convolve(g, x[0], s->x_codes(c.operands[0]), s->w_codes(c.operands[1].data));
-    return single(result(c, extents, std::vector<int64_t>(sums.begin(), sums.end())));
-  }
-  const Tensor fx = to_f32(c.operands[0]), fw = to_f32(c.operands[1]);
-  const auto sums = convolve(g, x[0], std::vector<double>(fx.f32().begin(), fx.f32().end()),
-                             std::vector<double>(fw.f32().begin(), fw.f32().end()));
-  return single(result(c, extents, std::vector<float>(sums.begin(), sums.end())));
+  return evaluate_convolution(c, g, [&](const auto& values, const auto& weights) {
+    return convolve(g, x[0], values, weights);
+  });
 }
 
 OpCounts count(const Node&, std::span<const TensorType> operands,

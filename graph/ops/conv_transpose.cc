@@ -5,8 +5,8 @@
 #include <algorithm>
 
 #include "graph/ops/attributes.h"
+#include "graph/ops/convolution.h"
 #include "graph/ops/geometry.h"
-#include "graph/ops/sum_of_products.h"
 #include "graph/ops_table.h"
 #include "graph/support/fields.h"
 
@@ -15,65 +15,26 @@ namespace {
 
 constexpr OperandDef kOperands[] = {{.name = "x"}, {.name = "kernel"}};
 
-constexpr int64_t kMaxStep = int64_t{1} << 31;  // products with extents stay within int64
-
-// Two spatial axes always: the first is trivial in the 1-D case.
-struct Shape2d {
-  TransposedAxis rows, columns;
-  int64_t inputs = 1, outputs = 1, groups = 1;  // inputs: of one group
-};
+using Shape2d = Convolution<TransposedAxis>;
 
 Shape2d shape_2d(const ConvTranspose& conv, const Extents& x, const Extents& w) {
-  Shape2d s;
-  const size_t spatial = x.size() - 2;
-  const auto axis = [&](size_t i) {
-    std::optional<int64_t> more;
-    if (!conv.output_padding.empty()) more = conv.output_padding[i];
-    return transposed_axis(x[i + 1], w[i], conv.strides[i], conv.dilations[i], conv.padding, more);
-  };
-  if (spatial == 2) s.rows = axis(0);
-  s.columns = axis(spatial - 1);
-  s.groups = conv.groups;
-  s.inputs = w[spatial];
-  s.outputs = w.back();
-  return s;
+  return convolution_of<TransposedAxis>(x, w, conv.groups, [&](int64_t in, int64_t taps, size_t i) {
+    const auto extra =
+        conv.output_padding.empty() ? std::nullopt : std::optional(conv.output_padding[i]);
+    return transposed_axis(in, taps, conv.strides[i], conv.dilations[i], conv.padding, extra);
+  });
 }
 
 ConvTranspose checked(const InferContext& c) {
-  const auto conv = from_attributes<ConvTranspose>(c.node.attributes);
-  const TensorType &x = c.operands[0], &w = c.operands[1];
-  check(c, x.rank() == 3 || x.rank() == 4, "x has ", x.rank(),
-        " axes, expected [N, H, W, C] or [N, T, C]");
-  check(c, w.rank() == x.rank(), "the kernel has ", w.rank(), " axes, x has ", x.rank());
-  const auto spatial = static_cast<size_t>(x.rank() - 2);
-  check(c, conv.strides.size() == spatial && conv.dilations.size() == spatial, "strides has ",
-        conv.strides.size(), " and dilations ", conv.dilations.size(), " entries, expected ",
-        spatial);
+  auto conv = from_attributes<ConvTranspose>(c.node.attributes);
+  check_convolution(c, conv.strides, conv.dilations, conv.groups);
+  const size_t spatial = conv.strides.size();
   check(c, conv.output_padding.empty() || conv.output_padding.size() == spatial,
         "output_padding has ", conv.output_padding.size(), " entries, expected ", spatial);
-  for (size_t i = 0; i < spatial; ++i) {
-    check(c,
-          conv.strides[i] >= 1 && conv.dilations[i] >= 1 && conv.strides[i] < kMaxStep &&
-              conv.dilations[i] < kMaxStep,
-          "strides ", conv.strides[i], " and dilations ", conv.dilations[i],
-          " have to be positive and below 2^31");
-    check(c,
-          conv.output_padding.empty() ||
-              (conv.output_padding[i] >= 0 && conv.output_padding[i] < conv.strides[i]),
+  for (size_t i = 0; i < conv.output_padding.size(); ++i)
+    check(c, conv.output_padding[i] >= 0 && conv.output_padding[i] < conv.strides[i],
           "an output padding has to be below its stride");
-  }
   check(c, conv.padding != Padding::causal, "padding 'causal' has no transpose");
-  for (size_t i = 1; i < x.shape.size(); ++i)
-    check(c, x.shape[i].is_static(), "x has the batch symbol on axis ", i);
-  for (size_t i = 0; i < w.shape.size(); ++i)
-    check(c, w.shape[i].is_static() && w.shape[i].extent() >= 1, "the kernel is empty");
-  const int64_t channels = x.shape.back().extent(), inputs = w.shape[spatial].extent(),
-                outputs = w.shape.back().extent();
-  check(c, conv.groups >= 1 && outputs % conv.groups == 0, outputs,
-        " output channels are not divisible into ", conv.groups, " groups");
-  check(c, inputs * conv.groups == channels, "kernel has ", inputs, " input channels",
-        conv.groups > 1 ? join_text(" in each of ", conv.groups, " groups") : "", ", x has ",
-        channels);
   return conv;
 }
 
@@ -82,10 +43,7 @@ std::vector<TensorType> infer(const InferContext& c) {
   const TensorType &x = c.operands[0], &w = c.operands[1];
   const Shape2d g = shape_2d(conv, qloom::bind(x.shape, 1), qloom::bind(w.shape, 1));
   check(c, g.rows.out >= 1 && g.columns.out >= 1, "the result is empty");
-  Shape shape{x.shape[0]};
-  if (x.rank() == 4) shape.emplace_back(g.rows.out);
-  shape.emplace_back(g.columns.out);
-  shape.emplace_back(g.outputs);
+  Shape shape = g.result_shape(x.shape);
 
   const auto s = sum_of_products(x, w);
   if (!s) return {{shape, Numeric::float32(), {}}};
@@ -155,20 +113,9 @@ std::vector<RuntimeValue> evaluate(const EvaluateContext& c) {
   const auto conv = from_attributes<ConvTranspose>(c.node.attributes);
   const Extents &x = c.operands[0].data.extents(), &w = c.operands[1].data.extents();
   const Shape2d g = shape_2d(conv, x, w);
-  Extents extents{x[0]};
-  if (x.size() == 4) extents.push_back(g.rows.out);
-  extents.push_back(g.columns.out);
-  extents.push_back(g.outputs);
-  if (wants_codes(c)) {
-    const auto s = sum_of_products(c.operands[0].type, c.operands[1].type);
-    qloom_assert(s, label(c.node), ": the operands' scales do not factor out");
-    const auto sums = convolve(g, x[0], s->x_codes(c.operands[0]), s->w_codes(c.operands[1].data));
-    return single(result(c, extents, std::vector<int64_t>(sums.begin(), sums.end())));
-  }
-  const Tensor fx = to_f32(c.operands[0]), fw = to_f32(c.operands[1]);
-  const auto sums = convolve(g, x[0], std::vector<double>(fx.f32().begin(), fx.f32().end()),
-                             std::vector<double>(fw.f32().begin(), fw.f32().end()));
-  return single(result(c, extents, std::vector<float>(sums.begin(), sums.end())));
+  return evaluate_convolution(c, g, [&](const auto& values, const auto& weights) {
+    return convolve(g, x[0], values, weights);
+  });
 }
 
 // Every input meets every tap, those included whose output is cut off.
