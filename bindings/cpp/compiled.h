@@ -24,6 +24,7 @@ class CompiledNetwork {
 
   /// Runs tensors (batch axis first, float32): one per input, in their order; gives one per output.
   /// Throws UserError with the Status's message, or naming the input whose shape does not fit.
+  /// States of stateful layers begin anew with each call: an `executor` keeps them.
   [[nodiscard]] std::vector<Tensor> run(const std::vector<Tensor>& inputs, int threads = 1) const;
   /// The same where there is one input and one output.
   [[nodiscard]] Tensor run(const Tensor& input, int threads = 1) const;
