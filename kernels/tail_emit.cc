@@ -55,7 +55,9 @@ class Steps {
     }
     const Value pointer = e_.offset(e_.offset(place_.tables, e_.multiply(place_.channel, 4)),
                                     offset + row * layout_.pitch * 4);
-    return e_.load(pointer, table.is_f32 ? Element::f32 : Element::i32, lanes_);
+    const Element element = table.is_f32 ? Element::f32 : Element::i32;
+    return place_.one_channel ? e_.load_splat(pointer, element, lanes_)
+                              : e_.load(pointer, element, lanes_);
   }
 
   Value evaluate(const TailStep& step) {
@@ -64,6 +66,7 @@ class Steps {
         return accumulators_;
       case TailOp::operand: {
         const auto k = static_cast<size_t>(step.index);
+        if (place_.one_channel) return place_.operand_values[k];
         return emit_load(e_, tail_.operands[k].type, tail_.operands[k].storage, place_.operands[k],
                          place_.channel, lanes_);
       }
@@ -157,24 +160,8 @@ void store_bits(Emitter& e, Value pointer, Value channel, Value codes, int valid
   qloom_assert(lanes % 8 == 0 && lanes <= 64, "tail: bits of ", lanes, " lanes");
   const Value mask = e.narrow(
       e.compare(Compare::greater_signed, codes, e.zeros(Element::i32, lanes)), Element::i8);
-  Value bits = e.sign_bits(mask);
-  if (valid < lanes) bits = e.binary(Binary::bit_and, bits, e.integer((int64_t{1} << valid) - 1));
   const Value at = e.offset(pointer, e.binary(Binary::shift_right_logical, channel, e.integer(3)));
-  // Whole bytes up to the last valid lane; a power of two of them at a time.
-  int bytes = (valid + 7) / 8;
-  for (int done = 0; bytes > 0;) {
-    const int part = static_cast<int>(std::bit_floor(static_cast<unsigned>(bytes)));
-    const Element element = part == 8   ? Element::i64
-                            : part == 4 ? Element::i32
-                            : part == 2 ? Element::i16
-                                        : Element::i8;
-    Value word =
-        done == 0 ? bits : e.binary(Binary::shift_right_logical, bits, e.integer(8 * done));
-    if (part < 8) word = e.narrow(word, element);
-    e.store(e.offset(at, done), word);
-    done += part;
-    bytes -= part;
-  }
+  store_bit_run(e, at, mask, valid);
 }
 
 void store_output(Emitter& e, const TailOutput& output, Value pointer, Value channel, Value v,
@@ -279,6 +266,35 @@ void store_together(Emitter& e, Value bytes, std::span<const TailPlace> places, 
 bool bit_is_sign(const TensorType& type) { return type.numeric.is_binary(); }
 
 }  // namespace
+
+void store_bit_run(Emitter& e, Value at, Value mask, int valid) {
+  Value bits = e.sign_bits(mask);
+  if (valid < mask.lanes)
+    bits = e.binary(Binary::bit_and, bits, e.integer((int64_t{1} << valid) - 1));
+  // Whole bytes up to the last valid lane; a power of two of them at a time.
+  int bytes = (valid + 7) / 8;
+  for (int done = 0; bytes > 0;) {
+    const int part = static_cast<int>(std::bit_floor(static_cast<unsigned>(bytes)));
+    const Element element = part == 8   ? Element::i64
+                            : part == 4 ? Element::i32
+                            : part == 2 ? Element::i16
+                                        : Element::i8;
+    Value word =
+        done == 0 ? bits : e.binary(Binary::shift_right_logical, bits, e.integer(8 * done));
+    if (part < 8) word = e.narrow(word, element);
+    e.store(e.offset(at, done), word);
+    done += part;
+    bytes -= part;
+  }
+}
+
+std::vector<Value> emit_tail_values(Emitter& e, const Tail& tail, const TailLayout& layout,
+                                    Value accumulators, const TailPlace& place) {
+  Steps steps(e, tail, layout, accumulators, place);
+  std::vector<Value> values;
+  for (const TailOutput& output : tail.outputs) values.push_back(steps.at(output.step));
+  return values;
+}
 
 int channel_lanes(const jit::Target& target) { return std::max(8, target.vector_bytes / 4); }
 

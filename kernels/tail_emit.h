@@ -45,6 +45,9 @@ struct TailPlace {
   int valid_lanes = 0;               ///< lanes that are channels; the others are not written
   /// Its first channel lies in memory right behind the last one of the place before it.
   bool follows = false;
+  /// All lanes are outputs of one channel, `channel`; further operands are values already.
+  bool one_channel = false;
+  std::vector<jit::Value> operand_values;
 };
 /// Emits the tail on `accumulators` (i32, or f32 for elementwise roots) and stores its outputs.
 void emit_tail(jit::Emitter& e, const Tail& tail, const TailLayout& layout, jit::Value accumulators,
@@ -69,6 +72,14 @@ class TailBatch {
   std::vector<jit::Value> accumulators_;
   std::vector<TailPlace> places_;
 };
+
+/// The values of the outputs' steps, in order, with nothing stored: codes as i32, or f32.
+[[nodiscard]] std::vector<jit::Value> emit_tail_values(jit::Emitter& e, const Tail& tail,
+                                                       const TailLayout& layout,
+                                                       jit::Value accumulators,
+                                                       const TailPlace& place);
+/// Packed bits at the whole byte `at`: of the first `valid` lanes of a mask (i8, -1 or 0).
+void store_bit_run(jit::Emitter& e, jit::Value at, jit::Value mask, int valid);
 
 /// `lanes` elements of a stored value as int codes (i32) or f32; `pointer` is channel 0 of the run.
 [[nodiscard]] jit::Value emit_load(jit::Emitter& e, const TensorType& type, Storage storage,

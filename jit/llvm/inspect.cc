@@ -219,6 +219,10 @@ void add_innermost(const Flow& flow, const std::set<int>& inside, std::set<int>&
   }
 }
 
+// Hundreds of instructions without a branch hide a few accesses, and a smaller tile costs more.
+constexpr size_t kLongBlock = 256;
+constexpr int kFewOfLong = 16;
+
 int inner_loop_stack_accesses(const std::vector<Instruction>& code, const StackSpelling& s) {
   const bool frame = std::any_of(code.begin(), code.end(), [&](const Instruction& i) {
     return contains(i.text, s.frame_set_up[0]) || contains(i.text, s.frame_set_up[1]);
@@ -234,8 +238,12 @@ int inner_loop_stack_accesses(const std::vector<Instruction>& code, const StackS
   add_innermost(flow, all, inner);
   int accesses = 0;
   for (int b : inner) {
-    for (size_t i = flow.blocks[b].first; i < flow.blocks[b].last; ++i)
-      accesses += touches_stack(code[i]);
+    const size_t first = flow.blocks[b].first, last = flow.blocks[b].last;
+    int of_block = 0;
+    for (size_t i = first; i < last; ++i) of_block += touches_stack(code[i]);
+    const bool lost =
+        last - first >= kLongBlock && of_block * kFewOfLong <= static_cast<int>(last - first);
+    if (!lost) accesses += of_block;
   }
   return accesses;
 }

@@ -18,8 +18,8 @@ struct ObjectReport {
 
 /// Disassembles a relocatable object. Loops are cycles in the flow of control, innermost those that
 /// hold no other; an access is an instruction with a memory operand based on the stack or frame
-/// pointer, a push, a pop or a call. Throws InternalError where the bytes are not what the target's
-/// disassembler knows.
+/// pointer, a push, a pop or a call; less than one in 16 of a long block is not counted. Throws
+/// InternalError where the bytes are not what the target's disassembler knows.
 [[nodiscard]] ObjectReport inspect(llvm::MemoryBufferRef object, const llvm::TargetMachine& machine,
                                    bool assembly);
 

@@ -132,6 +132,63 @@ TEST(Kernels, SparseRestsOfPowersOfTwo) {
   }
 }
 
+/// Weights in the code: windows that stick out or leave gaps, fewer and more samples than lanes,
+/// all storages of results, digits of one and two bits.
+TEST(Kernels, OutputsInTheLanes) {
+  const KernelDef* kernel = kernels::find_kernel("conv_lanes");
+  ASSERT_NE(kernel, nullptr);
+  const std::vector<Numeric> weights{Numeric::ternary(), Numeric::binary(),
+                                     Numeric::fixed(2, 0, true), Numeric::integers(-3, 3, 0)};
+  const std::vector<Numeric> inputs{Numeric::fixed(4, 0, false), Numeric::fixed(2, 0, true),
+                                    Numeric::binary(), Numeric::fixed(1, 0, false),
+                                    Numeric::fixed(5, 0, true)};
+  struct Shape {
+    Window window;
+    int64_t count;
+  };
+  const std::vector<Shape> shapes{{conv_window(32, 32, 4, 9, 3, 3, 1, 1, 1, Pad::same), 1},
+                                  {conv_window(16, 16, 3, 17, 3, 3, 2, 1, 1, Pad::same), 5},
+                                  {conv_window(8, 8, 18, 6, 3, 3, 1, 1, 1, Pad::same), 9},
+                                  {conv_window(9, 40, 2, 5, 5, 5, 1, 2, 1, Pad::same), 2},
+                                  {conv_window(7, 9, 5, 3, 2, 3, 3, 1, 1, Pad::valid), 31},
+                                  {conv_window(5, 6, 16, 2, 5, 6, 1, 1, 1, Pad::valid), 65},
+                                  {conv_window(1, 70, 3, 4, 1, 5, 1, 3, 1, Pad::causal), 3},
+                                  {conv_window(33, 35, 7, 10, 1, 1, 2, 1, 1, Pad::valid), 3},
+                                  {dense_window(33, 20), 1},
+                                  {dense_window(16, 33), 31},
+                                  {dense_window(64, 5), 64},
+                                  {dense_window(7, 16), 65},
+                                  {dense_window(20, 1), 200}};
+  for (const bool dot : {false, true})
+    for (const Lowering lowering : lowerings(dot)) {
+      std::vector<std::unique_ptr<Problem>> problems;
+      std::vector<Job> jobs;
+      for (const Shape& shape : shapes)
+        for (int k = 0; k < 3; ++k) {
+          const size_t i = problems.size();
+          ProblemSpec spec;
+          spec.window = shape.window;
+          spec.count = shape.count;
+          spec.dot = dot;
+          spec.weights = weights[i % weights.size()];
+          spec.input = inputs[i % inputs.size()];
+          spec.tail = static_cast<TailKind>(i % kTailKinds);
+          spec.seed = i + 1;
+          spec.name = "lanes " + std::to_string(i) + " " + spec.input.to_string() + "·" +
+                      spec.weights.to_string() + " tail " +
+                      std::to_string(static_cast<int>(spec.tail));
+          problems.push_back(std::make_unique<Problem>(spec));
+          Problem& problem = *problems.back();
+          const Verdict verdict = kernel->match(problem.query());
+          ASSERT_TRUE(verdict) << spec.name << ": " << verdict.reason();
+          for (const kernels::Variant& v :
+               kernel->variants(problem.query_for(*kernel), target_of(lowering)))
+            jobs.push_back({kernel, &problem, v});
+        }
+      for (const std::string& difference : run_jobs(jobs, lowering)) ADD_FAILURE() << difference;
+    }
+}
+
 class KernelsLong : public ::testing::TestWithParam<uint64_t> {};
 INSTANTIATE_TEST_SUITE_P(Part, KernelsLong, ::testing::Range<uint64_t>(0, 8));
 
