@@ -158,9 +158,9 @@ Verdict match(const Query& q) {
       return Verdict::no("the accumulator [", q.accumulator_lo[n], ", ", q.accumulator_hi[n],
                          "] leaves 16 bits");
   for (const TailOperand& operand : q.tail->operands)
-    if (operand.storage.kind == Storage::Kind::bits || operand.pitch != 0)
+    if (operand.storage.kind == Storage::Kind::bits)
       return Verdict::no("an operand is stored as ", operand.storage,
-                         ", this kernel takes bytes, words, dwords and f32 without gaps");
+                         ", this kernel takes bytes, words, dwords and f32");
   return Verdict::yes();
 }
 
@@ -353,7 +353,7 @@ class CallEmitter {
           buffers_.input, e_.multiply(sample, w.h * w.w * run_bytes(q_.input_storage, w.c)));
       emit_planes_of_input(e_, q_, layout_, buffers_.scratch, from, slot);
       for (size_t i = 0; i < tail_.operands.size(); ++i) {
-        const int64_t bytes = positions * run_bytes(tail_.operands[i].storage, w.n);
+        const int64_t bytes = positions * operand_pixel(tail_.operands[i], w.n);
         emit_planes_of_operand(e_, q_, layout_, i, operand_planes_[i],
                                e_.offset(buffers_.operands[i], e_.multiply(sample, bytes)), slot);
       }

@@ -160,6 +160,10 @@ int plane_element(Storage storage) {
   return storage.kind == Storage::Kind::bytes || storage.kind == Storage::Kind::bits ? 1 : 4;
 }
 
+int64_t operand_pixel(const TailOperand& operand, int64_t n) {
+  return operand.pitch > 0 ? operand.pitch : run_bytes(operand.storage, n);
+}
+
 LanesLayout lanes_layout(const Query& q, int group, const jit::Target& target) {
   const Window& w = q.window;
   LanesLayout layout;
@@ -256,7 +260,7 @@ void emit_planes_of_operand(Emitter& e, const Query& q, const LanesLayout& layou
   const TailOperand& operand = q.tail->operands[index];
   const int64_t element = plane_element(operand.storage), pitch = layout.result_pitch() * element;
   const Value grid = e.offset(planes, e.multiply(slot, layout.grid() * element));
-  const int64_t pixel = run_bytes(operand.storage, w.n);
+  const int64_t pixel = operand_pixel(operand, w.n);
   if (element == 1) {
     emit_bytes_to_planes(e, layout, sample, w.out_w * pixel, pixel, w.out_h, w.out_w, w.n, grid,
                          pitch);

