@@ -157,10 +157,6 @@ Verdict match(const Query& q) {
     if (q.accumulator_lo[n] < INT16_MIN || q.accumulator_hi[n] > INT16_MAX)
       return Verdict::no("the accumulator [", q.accumulator_lo[n], ", ", q.accumulator_hi[n],
                          "] leaves 16 bits");
-  for (const TailOperand& operand : q.tail->operands)
-    if (operand.storage.kind == Storage::Kind::bits)
-      return Verdict::no("an operand is stored as ", operand.storage,
-                         ", this kernel takes bytes, words, dwords and f32");
   return Verdict::yes();
 }
 
@@ -489,7 +485,7 @@ class CallEmitter {
     for (int j = 0; j < 4; ++j) {
       Value v = j == 0 ? bytes : e_.binary(Binary::shift_right_logical, bytes, e_.integer(8 * j));
       if (j < 3) v = e_.binary(Binary::bit_and, v, mask);
-      const int zero = operand.storage.zero;
+      const int zero = operand_zero(operand.storage);
       quarters[static_cast<size_t>(j)] =
           zero == 0 ? v : e_.subtract(v, e_.splat(e_.integer(zero, Element::i32), dwords()));
     }

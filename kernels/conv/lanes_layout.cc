@@ -109,19 +109,22 @@ void store_some(Emitter& e, Value at, Value v, int valid) {
     e.store_first(at, v, valid);
 }
 
+/// 16 channels of the pixel at a pointer, from a channel on, as bytes.
+using LoadPixel = std::function<Value(Value, Value)>;
+
 /// Bytes of one sample, pixels `step_x` and rows `step_y` bytes apart, into planes: a whole image
 /// or one phase of it.
 void emit_bytes_to_planes(Emitter& e, const LanesLayout& layout, Value from, int64_t step_y,
                           int64_t step_x, int64_t rows, int64_t columns, int64_t channels, Value to,
-                          int64_t to_pitch) {
+                          int64_t to_pitch, const LoadPixel& load_pixel) {
   if (rows == 0 || columns == 0) return;
   // Two blocks of columns at once, where there are two.
   const int64_t wide = columns >= 2 * kBlock && layout.vector >= 2 * kBlock ? 2 * kBlock : kBlock;
-  const auto block = [&](Value pixels, int count, Value at, int valid_channels) {
+  const auto block = [&](Value pixels, Value channel, int count, Value at, int valid_channels) {
     std::vector<Value> v;
     for (int i = 0; i < kBlock; ++i) {
       const auto load = [&](int x) {
-        return e.load(e.offset(pixels, std::min(x, count - 1) * step_x), Element::i8, kBlock);
+        return load_pixel(e.offset(pixels, std::min(x, count - 1) * step_x), channel);
       };
       v.push_back(count > kBlock ? e.concat(load(i), load(i + kBlock)) : load(i));
     }
@@ -133,10 +136,10 @@ void emit_bytes_to_planes(Emitter& e, const LanesLayout& layout, Value from, int
     const Value pixels = e.offset(from, e.multiply(y, step_y));
     const Value line = e.offset(to, e.multiply(y, layout.pitch));
     emit_blocks(e, "channels", channels, kBlock, [&](Value c, int valid_channels) {
-      const Value p = e.offset(pixels, c), t = e.offset(line, e.multiply(c, to_pitch));
+      const Value t = e.offset(line, e.multiply(c, to_pitch));
       const int64_t whole = columns / wide * wide;
       const auto columns_at = [&](Value x, int count) {
-        block(e.offset(p, e.multiply(x, step_x)), count, e.offset(t, x), valid_channels);
+        block(e.offset(pixels, e.multiply(x, step_x)), c, count, e.offset(t, x), valid_channels);
       };
       emit_blocks(e, "columns", whole, wide, columns_at);
       emit_blocks(e, "columns", columns - whole, kBlock,
@@ -163,6 +166,8 @@ int plane_element(Storage storage) {
 int64_t operand_pixel(const TailOperand& operand, int64_t n) {
   return operand.pitch > 0 ? operand.pitch : run_bytes(operand.storage, n);
 }
+
+int operand_zero(Storage storage) { return storage.kind == Storage::Kind::bits ? 1 : storage.zero; }
 
 LanesLayout lanes_layout(const Query& q, int group, const jit::Target& target) {
   const Window& w = q.window;
@@ -247,10 +252,11 @@ void emit_planes_of_input(Emitter& e, const Query& q, const LanesLayout& layout,
   const Value grid = e.offset(scratch, e.multiply(slot, layout.grid()));
   for (size_t i = 0; i < layout.phases.size(); ++i) {
     const LanesLayout::Phase& phase = layout.phases[i];
-    emit_bytes_to_planes(e, layout, e.offset(sample, (phase.y * w.w + phase.x) * w.c),
-                         w.stride_h * w.w * w.c, w.stride_w * w.c, phase.rows, phase.columns, w.c,
-                         e.offset(grid, layout.plane(static_cast<int64_t>(i), 0)),
-                         layout.plane_bytes);
+    emit_bytes_to_planes(
+        e, layout, e.offset(sample, (phase.y * w.w + phase.x) * w.c), w.stride_h * w.w * w.c,
+        w.stride_w * w.c, phase.rows, phase.columns, w.c,
+        e.offset(grid, layout.plane(static_cast<int64_t>(i), 0)), layout.plane_bytes,
+        [&](Value pixel, Value c) { return e.load(e.offset(pixel, c), Element::i8, kBlock); });
   }
 }
 
@@ -262,8 +268,15 @@ void emit_planes_of_operand(Emitter& e, const Query& q, const LanesLayout& layou
   const Value grid = e.offset(planes, e.multiply(slot, layout.grid() * element));
   const int64_t pixel = operand_pixel(operand, w.n);
   if (element == 1) {
+    const auto load = [&](Value at, Value c) {
+      if (operand.storage.kind == Storage::Kind::bytes)
+        return e.load(e.offset(at, c), Element::i8, kBlock);
+      const Value codes = emit_load(e, operand.type, operand.storage, at, c, kBlock);
+      const Value zero = e.splat(e.integer(operand_zero(operand.storage), Element::i32), kBlock);
+      return e.narrow(e.add(codes, zero), Element::i8);
+    };
     emit_bytes_to_planes(e, layout, sample, w.out_w * pixel, pixel, w.out_h, w.out_w, w.n, grid,
-                         pitch);
+                         pitch, load);
     return;
   }
   constexpr int kFour = 4;
