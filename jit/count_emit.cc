@@ -251,6 +251,13 @@ class CountEmitter final : public Emitter {
   Value table_lookup(Value table, Value index) override {
     return apply(Word::lookup, {table, index}, Element::i8, table.lanes);
   }
+  Value permute_bytes(Value table, Value index) override {
+    if (target_.lowering == Lowering::avx512) return table_lookup(table, index);
+    Value found = table_lookup(table, index);
+    for (int part = 16; part < table.lanes; part += 16)
+      found = select(index, table_lookup(table, index), found);
+    return found;
+  }
   Value interleave_low(Value a, Value b) override {
     return apply(Word::interleave, {a, b}, a.element, a.lanes);
   }

@@ -154,6 +154,9 @@ class Emitter {
   // --- shuffles ---------------------------------------------------------------------------------
   /// result[i] = table[16·⌊i/16⌋ + index[i] mod 16], 0 where the index has its top bit set.
   virtual Value table_lookup(Value table, Value index) = 0;
+  /// result[i] = table[index[i] mod lanes], i8 vectors of 16, 32 or 64 lanes: across 16-byte lanes.
+  /// Slow unless the target has dot products.
+  virtual Value permute_bytes(Value table, Value index) = 0;
   virtual Value interleave_low(Value a, Value b) = 0;  ///< within 16-byte lanes
   virtual Value interleave_high(Value a, Value b) = 0;
   virtual Value concat(Value a, Value b) = 0;  ///< a's lanes, then b's

@@ -68,6 +68,7 @@ class LlvmEmitter final : public Emitter {
   Value sign_bits(Value v) override;
 
   Value table_lookup(Value table, Value index) override;
+  Value permute_bytes(Value table, Value index) override;
   Value interleave_low(Value a, Value b) override;
   Value interleave_high(Value a, Value b) override;
   Value concat(Value a, Value b) override;

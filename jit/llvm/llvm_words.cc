@@ -312,6 +312,30 @@ Value LlvmEmitter::table_lookup(Value table, Value index) {
   return make(lowering_.table_lookup(b_, at(table), at(index)), Element::i8, table.lanes);
 }
 
+Value LlvmEmitter::permute_bytes(Value table, Value index) {
+  require_same("permute_bytes", table, index);
+  require_element("permute_bytes", table, Element::i8);
+  require(table.lanes % 16 == 0 && table.lanes <= 64, "permute_bytes", {table, index},
+          "expected 16, 32 or 64 lanes");
+  if (lowering_.permute_bytes != nullptr)
+    return make(lowering_.permute_bytes(b_, at(table), at(index)), Element::i8, table.lanes);
+  // Each 16 bytes of the table are looked up in all lanes; the index's upper bits choose.
+  llvm::Type* type = at(index)->getType();
+  const auto splat = [&](int v) { return llvm::ConstantInt::get(type, static_cast<uint64_t>(v)); };
+  llvm::Value* low = b_.CreateAnd(at(index), splat(15));
+  llvm::Value* high = b_.CreateAnd(at(index), splat((table.lanes - 1) & ~15));
+  llvm::Value* result = nullptr;
+  for (int part = 0; part < table.lanes; part += 16) {
+    std::vector<int> from(table.lanes);
+    for (int i = 0; i < table.lanes; ++i) from[i] = part + i % 16;
+    llvm::Value* repeated = b_.CreateShuffleVector(at(table), from);
+    llvm::Value* found = lowering_.table_lookup(b_, repeated, low);
+    result = result == nullptr ? found
+                               : b_.CreateSelect(b_.CreateICmpEQ(high, splat(part)), found, result);
+  }
+  return make(result, Element::i8, table.lanes);
+}
+
 Value LlvmEmitter::interleave(const char* word, Value a, Value b, bool high) {
   require_same(word, a, b);
   require(a.bytes() % 16 == 0, word, {a, b}, "expected whole 16-byte lanes");

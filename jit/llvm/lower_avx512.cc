@@ -73,6 +73,13 @@ llvm::Value* table_lookup(Builder& b, llvm::Value* table, llvm::Value* index) {
       {table, index});
 }
 
+llvm::Value* permute_bytes(Builder& b, llvm::Value* table, llvm::Value* index) {
+  return by_pieces<2, 3>(b,
+                         {x86::x86_avx512_permvar_qi_128, x86::x86_avx512_permvar_qi_256,
+                          x86::x86_avx512_permvar_qi_512},
+                         {table, index});
+}
+
 llvm::Value* round_even(Builder& b, llvm::Value* x) {
   return b.CreateUnaryIntrinsic(x86::roundeven, x);
 }
@@ -113,6 +120,7 @@ extern constinit const LoweringDef avx512_lowering{.name = "avx512",
                                                    .and_xor = and_xor,
                                                    .sum_bytes = sum_bytes,
                                                    .table_lookup = table_lookup,
+                                                   .permute_bytes = permute_bytes,
                                                    .round_even = round_even,
                                                    .to_i32 = to_i32,
                                                    .narrow_saturated = narrow_saturated,

@@ -21,6 +21,8 @@ struct LoweringDef {
   llvm::Value* (*and_xor)(Builder&, llvm::Value* mask, llvm::Value* a, llvm::Value* b);
   llvm::Value* (*sum_bytes)(Builder&, llvm::Value* v);
   llvm::Value* (*table_lookup)(Builder&, llvm::Value* table, llvm::Value* index);
+  /// Null: by table lookups.
+  llvm::Value* (*permute_bytes)(Builder&, llvm::Value* table, llvm::Value* index);
   llvm::Value* (*round_even)(Builder&, llvm::Value* f32);
   llvm::Value* (*to_i32)(Builder&, llvm::Value* f32);
   llvm::Value* (*narrow_saturated)(Builder&, llvm::Value* i32, bool is_signed);

@@ -110,6 +110,16 @@ void add_byte_cases(std::vector<Case>& cases) {
                              });
                            }});
     }
+    if (n >= 16 && n <= 64)
+      cases.push_back({.name = "permute_bytes_" + shape,
+                       .operands = {{b, n}, {b, n}},
+                       .emit = [](Emitter& m, auto v) { return m.permute_bytes(v[0], v[1]); },
+                       .expected =
+                           [=](auto v) {
+                             return lanewise(b, n, [&](int i) {
+                               return v[0].get(static_cast<int>(v[1].get(i) & (n - 1)));
+                             });
+                           }});
     if (n >= 16) {
       cases.push_back({.name = "table_lookup_" + shape,
                        .operands = {{b, n}, {b, n}},

@@ -169,7 +169,7 @@ TEST(Kernels, OutputsInTheLanes) {
           ProblemSpec spec;
           spec.window = shape.window;
           spec.count = shape.count;
-          spec.dot = dot;
+          if (dot) spec.target = target_of(Lowering::interpreted_dot);
           spec.weights = weights[i % weights.size()];
           spec.input = inputs[i % inputs.size()];
           spec.tail = static_cast<TailKind>(i % kTailKinds);
@@ -179,19 +179,52 @@ TEST(Kernels, OutputsInTheLanes) {
                       std::to_string(static_cast<int>(spec.tail));
           problems.push_back(std::make_unique<Problem>(spec));
           Problem& problem = *problems.back();
-          // Residuals are drawn as packed bits, too, which it does not take.
-          const auto& operands = problem.query().tail->operands;
           const Verdict verdict = kernel->match(problem.query());
-          EXPECT_EQ(static_cast<bool>(verdict),
-                    operands.empty() || operands[0].storage.kind != kernels::Storage::Kind::bits)
-              << spec.name << ": " << verdict.reason();
-          if (!verdict) continue;
+          ASSERT_TRUE(verdict) << spec.name << ": " << verdict.reason();
           const auto variants = kernel->variants(problem.query_for(*kernel), target_of(lowering));
           jobs.push_back({kernel, &problem, i % 2 == 0 ? variants.front() : variants.back()});
         }
       EXPECT_GE(jobs.size(), shapes.size() * 2);
       for (const std::string& difference : run_jobs(jobs, lowering)) ADD_FAILURE() << difference;
     }
+}
+
+/// Parts and blocks of channels that are full or not, every way to weight them.
+TEST(Kernels, WideTables) {
+  const KernelDef* kernel = kernels::find_kernel("conv_table_wide");
+  ASSERT_NE(kernel, nullptr);
+  const std::vector<Window> windows{conv_window(8, 8, 64, 64, 3, 3, 1, 1, 1, Pad::same),
+                                    conv_window(6, 7, 31, 33, 3, 3, 2, 1, 1, Pad::same),
+                                    conv_window(5, 9, 30, 96, 3, 2, 1, 2, 1, Pad::same),
+                                    conv_window(7, 5, 65, 10, 1, 1, 1, 1, 1, Pad::valid),
+                                    conv_window(1, 14, 7, 40, 1, 4, 1, 1, 1, Pad::causal)};
+  const std::vector<Numeric> weights{Numeric::ternary(), Numeric::binary(), Numeric::bit(),
+                                     Numeric::integers(-1, 0, 0)};
+  const std::vector<Numeric> inputs{Numeric::fixed(4, 0, false), Numeric::fixed(2, 0, true),
+                                    Numeric::fixed(5, 0, true)};
+  for (const Lowering lowering : lowerings(true)) {
+    std::vector<std::unique_ptr<Problem>> problems;
+    std::vector<Job> jobs;
+    for (const Window& window : windows)
+      for (const Numeric& numeric : weights) {
+        ProblemSpec spec;
+        spec.window = window;
+        spec.target = target_of(Lowering::interpreted_dot);
+        spec.weights = numeric;
+        spec.input = inputs[problems.size() % inputs.size()];
+        spec.tail = static_cast<TailKind>(problems.size() % kTailKinds);
+        spec.seed = problems.size() + 1;
+        spec.name = "wide " + std::to_string(problems.size());
+        problems.push_back(std::make_unique<Problem>(spec));
+        Problem& problem = *problems.back();
+        const Verdict verdict = kernel->match(problem.query());
+        ASSERT_TRUE(verdict) << spec.name << ": " << verdict.reason();
+        const auto variants = kernel->variants(problem.query_for(*kernel), target_of(lowering));
+        jobs.push_back({kernel, &problem, variants.front()});
+        jobs.push_back({kernel, &problem, variants[problems.size() % variants.size()]});
+      }
+    for (const std::string& difference : run_jobs(jobs, lowering)) ADD_FAILURE() << difference;
+  }
 }
 
 class KernelsLong : public ::testing::TestWithParam<uint64_t> {};

@@ -128,7 +128,9 @@ Sweep make_sweep(uint64_t seed, int per_kernel, int variants, int64_t limit_macs
                  const std::optional<jit::Target>& target) {
   std::mt19937_64 rng(seed);
   Sweep sweep;
-  const auto list = emitted_kernels();
+  auto list = emitted_kernels();
+  if (!target || target->lowering != jit::Lowering::avx512)
+    std::erase(list, kernels::find_kernel("conv_table_wide"));  // says no to all others
   const jit::Target variants_for = target ? *target : target_of(Lowering::interpreted);
   int tries = 0;
   auto done = [&] {

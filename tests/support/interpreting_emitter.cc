@@ -518,6 +518,14 @@ Value InterpretingEmitter::table_lookup(Value table, Value index) {
     return k < 0 ? 0 : signed_lane(table, i / 16 * 16 + static_cast<int>(k % 16));
   });
 }
+Value InterpretingEmitter::permute_bytes(Value table, Value index) {
+  require(table.element == Element::i8 && index.element == Element::i8 &&
+              table.lanes == index.lanes && table.lanes % 16 == 0 && table.lanes <= 64,
+          "permute_bytes: operands");
+  return lanewise(Element::i8, table, [this, table, index](int i) {
+    return signed_lane(table, static_cast<int>(signed_lane(index, i) & (table.lanes - 1)));
+  });
+}
 Value InterpretingEmitter::interleave(Value a, Value b, bool high) {
   require(a.element == b.element && a.lanes == b.lanes, "interleave: operands differ");
   require(a.bytes() >= 16, "interleave of less than 16 bytes");

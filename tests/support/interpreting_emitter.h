@@ -76,6 +76,7 @@ class InterpretingEmitter final : public jit::Emitter {
   Value reduce_add(Value v) override;
   Value sign_bits(Value i8) override;
   Value table_lookup(Value table, Value index) override;
+  Value permute_bytes(Value table, Value index) override;
   Value interleave_low(Value a, Value b) override;
   Value interleave_high(Value a, Value b) override;
   Value concat(Value a, Value b) override;
