@@ -12,6 +12,7 @@
 #include "passes/edit.h"
 #include "passes/tail/body_function.h"
 #include "passes/tail/code_forms.h"
+#include "passes/tail/fold_scales.h"
 #include "passes/tail/reference_order.h"
 #include "passes/tail/tail_builder.h"
 
@@ -73,11 +74,12 @@ class Lowering {
           {.step = step, .type = type, .storage = storage, .value_index = result});
     }
     builder_.prune();
-    Tail& tail = builder_.tail();
+    const bool integers = root_of(body_) != nullptr && body_.type(source_).has_codes();
+    Tail tail = integers ? fold_scales(builder_.tail(), channels()) : std::move(builder_.tail());
     for (const std::string& form : forms_) tail.form += (tail.form.empty() ? "" : ", ") + form;
     if (tail.form.empty()) tail.form = "codes";
     for (const std::string& proof : proofs_) tail.proof += (tail.proof.empty() ? "" : "; ") + proof;
-    return std::move(tail);
+    return tail;
   }
 
  private:
