@@ -36,6 +36,18 @@ struct Window {
   }
 };
 
+/// Where the elements of a result lie in x, in elements: what a slice, a permutation, a repetition
+/// or zeros around come to. Element i of an axis lies at (i - before) · stride from the axis's
+/// first; outside of before ≤ i < before + inside it is 0.
+struct Move {
+  struct Axis {
+    int64_t extent = 1, stride = 1;
+    int64_t before = 0, inside = 1;
+  };
+  std::vector<Axis> axes;  ///< of the result without the batch, the last one last; empty: no move
+  int64_t first = 0;       ///< where element 0 of a sample lies, or would without zeros before
+};
+
 /// What kernels ask of constant weights again and again.
 struct WeightFacts {
   int64_t lo = 0, hi = 0;       ///< least and greatest code, and 0
@@ -50,11 +62,12 @@ enum class Pooling : uint8_t { none, maximum, sum };
 struct Query {
   std::string name;  ///< node, for messages and symbols
   const OpDef* root =
-      nullptr;  ///< ops::conv, dense, pool or reduce; null: elementwise, the tail is all there is
+      nullptr;  ///< ops::conv, dense, pool, …; null: elementwise, the tail is all there is
   const Node* node = nullptr;  ///< the node (region or single op) for reference kernels
   /// Of a root; groups = c = n where it pools. Else n = last axis, out_h·out_w = the rest.
   Window window;
   Pooling pooling = Pooling::none;  ///< root pool or reduce; cells outside of x do not count
+  Move move;                        ///< of a root that moves elements; else without axes
   TensorType input,
       weights;  ///< weights: shape as in the op (kernel [R, S, C/groups, K], dense [C, U])
   const Tensor* weight_codes = nullptr;  ///< i64, null when weights are no constant with codes

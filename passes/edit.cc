@@ -12,6 +12,10 @@ namespace {
 
 using ValueMap = std::map<ValueId, ValueId>;
 
+constexpr const OpDef* kRoots[] = {&ops::conv,    &ops::dense, &ops::pool,    &ops::reduce,
+                                   &ops::softmax, &ops::slice, &ops::permute, &ops::pad,
+                                   &ops::resize,  &ops::gather};
+
 ValueId copy_constant(const Graph& from, const Node& constant, Graph& to) {
   const TensorType& type = from.type(constant.results[0]);
   const Origin origin = constant.origins.empty() ? Origin{} : constant.origins.front();
@@ -184,9 +188,7 @@ bool depends_on(const Graph& graph, ValueId value, NodeId node) {
 const Node* root_of(const Graph& body) {
   for (NodeId id : body.order()) {
     const Node& node = body.node(id);
-    if (node.op == &ops::conv || node.op == &ops::dense || node.op == &ops::pool ||
-        node.op == &ops::reduce || node.op == &ops::softmax)
-      return &node;
+    if (std::ranges::find(kRoots, node.op) != std::end(kRoots)) return &node;
   }
   return nullptr;
 }

@@ -34,7 +34,7 @@ int dissolve(Graph& graph, NodeId region);
 /// or, constants, added to it, as are its results.
 void copy_node(const Graph& from, const Node& node, Graph& to, std::map<ValueId, ValueId>& map);
 
-/// The node of a body that does the work (conv, dense, pool, reduce), or null where it is
+/// The node of a body that does the work (conv, dense, pool, a move, …), or null where it is
 /// elementwise.
 [[nodiscard]] const Node* root_of(const Graph& body);
 

@@ -5,6 +5,7 @@
 #include "graph/support/error.h"
 #include "graph/support/fields.h"
 #include "passes/edit.h"
+#include "passes/moves.h"
 #include "passes/pass.h"
 #include "passes/query.h"
 
@@ -57,7 +58,9 @@ int run(Graph& graph, const PassContext& context) {
   int rewrites = 0;
   for (NodeId id : graph.order()) {
     const Node& node = graph.node(id);
-    if (!is_product(graph, node) && !is_pooling(graph, node) && !is_softmax(graph, node)) continue;
+    if (!is_product(graph, node) && !is_pooling(graph, node) && !is_softmax(graph, node) &&
+        !moves_elements(graph, node))
+      continue;
     if (graph.type(node.results[0]).has_codes() && !fits_accumulator(graph.type(node.results[0]))) {
       if (context.notes != nullptr)
         context.notes->push_back(join_text("'", node.name, "' runs on a reference kernel: its sum ",
@@ -76,7 +79,8 @@ extern constinit const PassDef form_regions{
     .name = "form_regions",
     .doc =
         R"(Makes a region of each conv and dense, its weights inside, of each sum or maximum over
-              windows or whole images, and of each softmax along the last axis.
+              windows or whole images, of each softmax along the last axis, and of what moves
+              elements.
               conv(x, w)  →  region{conv(x, w)}
               Needs: constant weights as codes (fold_constants, refine_weight_grids).
               Gives: a place for what follows the sum.)",

@@ -16,6 +16,8 @@ constexpr const PassDef* kInference[] = {
     &split_transposed,
     // Needs constant codes; before regions, because it decides which sums are integers.
     &refine_weight_grids,
+    // Before layouts are moved: its permutations may meet others.
+    &turn_softmax,
     // Before layouts are moved: an identity between two reshapes would keep them apart.
     &remove_identities,
     // Before regions: a layout op between a conv and its activation would end the region.

@@ -8,6 +8,7 @@
 #include "graph/support/error.h"
 #include "graph/support/fields.h"
 #include "passes/edit.h"
+#include "passes/moves.h"
 #include "passes/tail/accumulator.h"
 
 namespace qloom::passes {
@@ -91,6 +92,43 @@ int64_t last_of(const Shape& shape) {
   return shape.empty() || !shape.back().is_static() ? 1 : shape.back().extent();
 }
 
+/// [N, H, W, C] or [N, T, C], and twice as long or more.
+Window resize_window(const Shape& x, const Shape& y) {
+  Window w;
+  const size_t axes = x.size() - 2;
+  w.c = x.back().extent();
+  w.n = y.back().extent();
+  w.w = x[axes].extent();
+  w.out_w = y[axes].extent();
+  if (axes == 2) {
+    w.h = x[1].extent();
+    w.out_h = y[1].extent();
+  }
+  return w;
+}
+
+/// Of a root whose codes are as its type says.
+void read_interval(const TensorType& result, kernels::Query& q) {
+  q.f32_accumulator = !result.has_codes();
+  if (!result.has_codes()) return;
+  const auto grid = *result.numeric.grid();
+  q.accumulator_lo = {grid.lo};
+  q.accumulator_hi = {grid.hi};
+}
+
+void read_table(const Graph& graph, ValueId table, kernels::Query& q) {
+  q.weights = graph.type(table);
+  const Node* constant = graph.constant_of(table);
+  if (constant == nullptr) return;
+  if (!q.f32_accumulator) {
+    q.weight_codes = &*constant->constant;
+    return;
+  }
+  EvaluationOptions options = graph.options();
+  options.evaluation = Evaluation::canonical;
+  q.weight_values = to_f32(constant_value(graph, *constant, options));
+}
+
 }  // namespace
 
 std::optional<kernels::Pooling> pooling_of(const Node& node) {
@@ -120,6 +158,7 @@ Window window_of(const Graph& graph, const Node& node) {
     return pool_window(graph, node);
   const Shape& x = graph.type(node.operands[0]).shape;
   const Shape& y = graph.type(node.results[0]).shape;
+  if (node.op == &ops::resize) return resize_window(x, y);
   Window w;
   w.h = rows_of(x);
   w.c = last_of(x);
@@ -157,17 +196,17 @@ kernels::Query query_of(const Graph& graph, const Node& node) {
     q.root = root->op;
     q.window = window_of(inner, *root);
     q.pooling = pooling_of(*root).value_or(kernels::Pooling::none);
-    const TensorType& sum = inner.type(root->results[0]);
-    q.f32_accumulator = !sum.has_codes();
-    if (sum.has_codes()) {
-      const auto grid = *sum.numeric.grid();
-      q.accumulator_lo = {grid.lo};
-      q.accumulator_hi = {grid.hi};
-    }
+    read_interval(inner.type(root->results[0]), q);
   } else if (root != nullptr && root->op == &ops::softmax) {
     q.root = root->op;
     q.window = window_of(inner, *root);
     q.f32_accumulator = true;
+  } else if (root != nullptr && moves_elements(inner, *root)) {
+    q.root = root->op;
+    q.window = window_of(inner, *root);
+    q.move = move_of(inner, *root).value_or(kernels::Move());
+    read_interval(inner.type(root->results[0]), q);
+    if (root->op == &ops::gather) read_table(inner, root->operands[0], q);
   } else {
     q.window = window_of(graph, node);
   }

@@ -26,7 +26,8 @@ def main():
     args = worker.arguments()
     import plain
     operations = plain.read(args.folder, args.model)
-    macs, sizes = plain.macs(operations), worker.batch_sizes(plain.macs(operations))
+    macs = worker.macs_of(args.folder, args.model)
+    sizes = worker.batch_sizes(macs)
     layers = os.path.join(args.folder, args.model + "_layers.txt")
     write_layers(operations, layers)
     program = subprocess.Popen([os.environ["QLOOM_PEERS_ONEDNN"], layers, args.variant, *map(str, sizes)],

@@ -94,6 +94,40 @@ class Net:
 
     conv = depthwise = dense = weighted
 
+    def lstm(self, op, x):
+        """All steps written out; the products with the inputs of all steps are one. The output gate stands before c, so that
+        three gates are one chain."""
+        units = op.codes.shape[1] // 4
+        order = np.r_[0:2 * units, 3 * units:4 * units, 2 * units:3 * units]
+        kernel, recurrent, bias = op.codes[:, order], op.recurrent[:, order], op.bias[order]
+        inputs = self.emit("Add", self.emit("MatMul", x.tensor, kernel * np.float32(op.step * x.unit)), bias)
+        ints = lambda *values: self.constant(values, np.int64)  # noqa: E731
+        part = lambda tensor, begin, end: self.emit("Slice", tensor, ints(begin), ints(end), ints(1))  # noqa: E731
+        gate, tanh = 2.0 ** op.gate_bits, 2.0 ** (op.tanh_bits - 1)
+
+        def rounded(tensor, lowest, highest):
+            return self.emit("Clip", self.emit("Round", tensor), lowest, highest)
+
+        def state(tensor, unit):
+            codes = rounded(self.emit("Mul", tensor, unit / op.state), float(op.lowest), float(op.highest))
+            return self.emit("Mul", codes, op.state)
+
+        def shown(tensor):
+            return self.emit("Mul", rounded(self.emit("Mul", tensor, tanh), -tanh, tanh - 1), 1 / tanh)
+
+        output = carry = None
+        for step in range(self.operations[op.inputs[0]].shape[0]):
+            sums = self.emit("Gather", inputs, self.constant(step, np.int64), axis=1)
+            if output is not None:
+                sums = self.emit("Add", sums, self.emit("MatMul", state(output, 1.0), recurrent * np.float32(op.step)))
+            half = self.emit("Add", self.emit("Mul", part(sums, 0, 3 * units), gate / 2), gate / 2)
+            gates = self.emit("Mul", rounded(half, 0.0, gate - 1), 1 / gate)
+            added = self.emit("Mul", part(gates, 0, units), shown(part(sums, 3 * units, 4 * units)))
+            kept = None if carry is None else self.emit("Mul", part(gates, units, 2 * units), state(carry, 1.0))
+            carry = added if kept is None else self.emit("Add", kept, added)
+            output = self.emit("Mul", part(gates, 2 * units, 3 * units), shown(carry))
+        return Value(output)
+
     def affine(self, op, x):
         after = self.reader(op, "quantize")
         unit = after.step if after else 1.0

@@ -12,6 +12,8 @@ largest magnitude of its result on a few inputs:
     conv          codes [height, width, in, out], step, bias [out], strides, pads (top, left, bottom, right)
     depthwise     codes [height, width, channels], step, strides, pads
     dense         codes [in, out], step, bias [out]
+    lstm          codes [in, 4 * units], recurrent [units, 4 * units], gates i, f, c, o; step of both, bias [4 * units]; the state
+                  as quantize has it; gate_bits, tanh_bits of quantized_sigmoid and quantized_tanh; gives the last output
     affine        scale, offset [channels]
     add           max_pool: size      average_pool: size (height, width)      flatten
 """
@@ -22,7 +24,7 @@ from types import SimpleNamespace
 
 import numpy as np
 
-ARRAYS = ("codes", "bias", "scale", "offset")
+ARRAYS = ("codes", "recurrent", "bias", "scale", "offset")
 
 
 class Op(SimpleNamespace):
@@ -37,15 +39,6 @@ def read(folder, name):
             label = f"{op.name}:{key}"
             setattr(op, key, data[label] if label in data else None)
     return operations
-
-
-def macs(operations):
-    """Multiply-accumulates of one sample."""
-    total = 0
-    for op in operations:
-        if op.codes is not None:
-            total += op.codes.size * (1 if op.kind == "dense" else op.shape[0] * op.shape[1])
-    return total
 
 
 def same_padding(size, kernel, strides):
@@ -105,6 +98,21 @@ def depthwise(layer):
     return dict(kind="depthwise", codes=codes[..., 0], step=step, **window_fields(layer))
 
 
+def recurrent(layer):
+    """quantized_sigmoid and quantized_tanh with their linear approximations, as QKeras has them by default."""
+    cell = layer.cell
+    kernel, others, bias = cell.get_weights()
+    codes, step = codes_of(cell.kernel_quantizer_internal, kernel)
+    others, step_of_others = codes_of(cell.recurrent_quantizer_internal, others)
+    gate, tanh = cell.recurrent_activation, cell.activation
+    if (step_of_others != step or gate.symmetric or gate.use_real_sigmoid or tanh.symmetric or tanh.use_real_tanh
+            or layer.return_sequences or layer.go_backwards):
+        raise ValueError(f"{layer.name}: no plain network has such arguments")
+    state, lowest, highest = grid(cell.state_quantizer_internal)
+    return dict(kind="lstm", codes=codes, recurrent=others, step=step, bias=np.asarray(cell.bias_quantizer_internal(bias)),
+                state=state, lowest=lowest, highest=highest, gate_bits=int(gate.bits), tanh_bits=int(tanh.bits))
+
+
 # What a layer becomes. Global pooling is a pool over everything, then flatten.
 LAYERS = {
     "InputLayer": lambda layer: dict(kind="input"),
@@ -112,6 +120,7 @@ LAYERS = {
     "QConv2D": lambda layer: dict(linear(layer, "conv"), **window_fields(layer)),
     "QDepthwiseConv2D": depthwise,
     "QDense": lambda layer: linear(layer, "dense"),
+    "QLSTM": recurrent,
     "BatchNormalization": batch_norm,
     "Add": lambda layer: dict(kind="add"),
     "MaxPooling2D": lambda layer: dict(kind="max_pool", size=list(layer.pool_size)),

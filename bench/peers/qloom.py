@@ -30,10 +30,9 @@ def compare(args):
 
 def main():
     args = worker.arguments()
-    import plain
     best, peak = {}, 0.0
     try:
-        sizes = worker.batch_sizes(plain.macs(plain.read(args.folder, args.model)))
+        sizes = worker.batch_sizes(worker.macs_of(args.folder, args.model))
         more = compare(args)
         bench(args, 1, 0.05)  # compiles, and fills the cache
     except (RuntimeError, OSError) as error:
@@ -51,7 +50,7 @@ def main():
         worker.answer(sys.stdout, dict(
             model=args.model, system="qloom", variant=args.variant, batch=batch,
             samples_per_second=best[batch]["samples_per_second"], gmacs=best[batch]["gmacs"], fp32_peak_gmacs=peak,
-            ratio_to_fp32_peak=best[batch]["gmacs"] / peak, latency_ns={k: latency[k] for k in ("min", "p50")}, **more))
+            ratio_to_fp32_peak=best[batch]["gmacs"] / peak, by_batch={b: r["samples_per_second"] for b, r in best.items()}, latency_ns={k: latency[k] for k in ("min", "p50")}, **more))
 
 
 main()

@@ -1,6 +1,6 @@
 """qloom beside its peers, on the networks of bench/models, in one run:  make bench-peers
 
-    python3 bench/peers/run.py --build build/release [--models a,b] [--systems a,b] [--rounds 5] [--seconds 0.3]
+    python3 bench/peers/run.py --build build/release [--models a,b] [--files c.h5] [--systems a,b] [--rounds 5] [--seconds 0.3]
 
 Each system runs in processes of its own, one for each form it offers, pinned to one core with one thread. For each network
 all of them take turns, a slice of time each, round after round; what counts is the best of all rounds, at each system's best
@@ -25,6 +25,7 @@ GENERATOR = os.path.join(HERE, "..", "models", "generate.py")
 MODELS = ("jets_w6a6", "digits_w4a4", "resnet8_w8a8", "resnet8_w4a4", "resnet8_w2a2", "resnet8_ta4", "resnet8_ba4", "resnet8_bb",
           "quicknet_bb", "vww_w4a4", "vww_w8a8", "kws_w8a8", "kws_w4a4", "ae_w8a8", "ae_w4a4", "lstm_w4a4")
 FILES = (".h5", "_x.npy", "_y.npy")
+SAMPLES = os.path.join(HERE, "samples.py")
 # How long a process may take until it is ready, beyond its slice, and to end.
 START_SECONDS, ANSWER_SECONDS, END_SECONDS = 300, 300, 10
 
@@ -98,23 +99,40 @@ class Contestant:
         return self.row
 
 
-def prepare_model(model, folder, qkeras):
+def count_macs(model, folder, qloom):
+    """What `qloom summary` says; None, or a problem."""
+    done = subprocess.run([qloom, "summary", os.path.join(folder, model + ".h5"), "--json"], capture_output=True, text=True,
+                          check=False)
+    if done.returncode:
+        return done.stderr.strip() or f"qloom summary ended with {done.returncode}"
+    with open(os.path.join(folder, model + "_macs.txt"), "w", encoding="utf-8") as file:
+        file.write(str(json.loads(done.stdout)["macs"]))
+    return None
+
+
+def prepare_model(model, folder, qkeras, own, qloom):
     """NAME.h5 with inputs and results, its plain form, its LiteRT files. Returns what went wrong, or None."""
     def missing(*suffixes):
         return [s for s in suffixes if not os.path.exists(os.path.join(folder, model + s))]
 
     given = os.environ.get("QLOOM_BENCH_MODELS")
-    if given:
+    if own:
+        link = os.path.join(folder, model + ".h5")
+        if os.path.lexists(link):
+            os.remove(link)
+        os.symlink(os.path.abspath(own), link)
+    elif given:
         for suffix in missing(*FILES):
             source = os.path.join(os.path.abspath(given), model + suffix)
             if not os.path.exists(source):
                 return f"{source} is not there (QLOOM_BENCH_MODELS)"
             os.symlink(source, os.path.join(folder, model + suffix))
     log = os.path.join(folder, model + ".log")
-    steps = [(FILES, [GENERATOR, folder, model])]
-    if "plain" in properties(model):
+    steps = [(FILES, [SAMPLES if own else GENERATOR, folder, model])]
+    if "written" in properties(model, bool(own)):
         steps.append((("_plain.npz",), [os.path.join(HERE, "plain.py"), folder, model]))
-        for variant in ["float"] + (["int8"] if "codes" in properties(model) else []):
+    if "plain" in properties(model, bool(own)):
+        for variant in ["float"] + (["int8"] if "codes" in properties(model, bool(own)) else []):
             steps.append(((f"_{variant}.tflite",), [os.path.join(HERE, "convert_litert.py"), folder, model, variant]))
     for suffixes, command in steps:
         if missing(*suffixes):
@@ -123,18 +141,18 @@ def prepare_model(model, folder, qkeras):
             problem = environments.run([qkeras.python, *command], log)
             if problem:
                 return problem
-    return None
+    return count_macs(model, folder, qloom)
 
 
 def contest(model, args, folder, made):
     """All rows of one network."""
-    problem = prepare_model(model, folder, made["qkeras"])
+    problem = prepare_model(model, folder, made["qkeras"], args.own.get(model), args.qloom)
     if problem:
         return [dict(model=model, system=s.name, variant="", problem=problem) for s in args.systems]
     contestants, rows = [], []
     for system in args.systems:
         environment = made[system.environment]
-        for variant in system.variants_for(model):
+        for variant in system.variants_for(model, model in args.own):
             if environment.problem:
                 rows.append(dict(model=model, system=system.name, variant=variant, problem=environment.problem))
                 continue
@@ -163,7 +181,8 @@ def machine():
 def arguments():
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--build", default="build/release", help="build folder of qloom")
-    parser.add_argument("--models", default=",".join(MODELS))
+    parser.add_argument("--models", help="networks of bench/models; default: all, none where there are --files")
+    parser.add_argument("--files", default="", help="QKeras networks of your own (.h5, one input and one output)")
     parser.add_argument("--systems", default=",".join(s.name for s in SYSTEMS))
     parser.add_argument("--rounds", type=int, default=5)
     parser.add_argument("--seconds", type=float, default=0.3, help="a slice of one process")
@@ -171,9 +190,12 @@ def arguments():
     parser.add_argument("--json", default="", help="where the rows go; default: BUILD/peers/results.json")
     args = parser.parse_args()
     wanted = args.systems.split(",")
-    unknown = [n for n in wanted if n not in [s.name for s in SYSTEMS]] + [m for m in args.models.split(",") if m not in MODELS]
+    args.own = {os.path.splitext(os.path.basename(f))[0]: f for f in args.files.split(",") if f}
+    models = args.models.split(",") if args.models else [] if args.own else list(MODELS)
+    unknown = [n for n in wanted if n not in [s.name for s in SYSTEMS]] + [m for m in models if m not in MODELS]
     if unknown:
         parser.error(f"unknown: {', '.join(unknown)}")
+    args.models = models + list(args.own)
     args.systems = [s for s in SYSTEMS if s.name in wanted]
     args.qloom = os.path.abspath(os.path.join(args.build, "bin", "qloom"))
     args.peak = os.path.abspath(os.path.join(args.build, "bin", "libqloom_peers_peak.so"))
@@ -192,7 +214,7 @@ def main():
     made = {name: environments.make(name, root) for name in environments.ENVIRONMENTS if name in needed}
     output = args.json or os.path.join(root, "results.json")
     rows, about = [], machine()
-    for model in args.models.split(","):
+    for model in args.models:
         found = contest(model, args, folder, made)
         rows += found
         for row in found:

@@ -43,6 +43,12 @@ def batch_sizes(macs):
     return [1]
 
 
+def macs_of(folder, model):
+    """Multiply-accumulates of a sample, as `qloom summary` counts them (run.py asks it)."""
+    with open(os.path.join(folder, model + "_macs.txt"), encoding="utf-8") as file:
+        return int(file.read())
+
+
 class Peak:
     def __init__(self, path):
         self.function = ctypes.CDLL(path).qloom_fp32_peak_gmacs
@@ -77,7 +83,7 @@ def row_of(args, system, macs, runs, peak, more):
     batch = max(rates, key=rates.get)
     row = dict(model=args.model, system=system, variant=args.variant, batch=batch, samples_per_second=rates[batch],
                gmacs=rates[batch] * macs / 1e9, fp32_peak_gmacs=peak.best,
-               ratio_to_fp32_peak=rates[batch] * macs / 1e9 / peak.best, **more)
+               ratio_to_fp32_peak=rates[batch] * macs / 1e9 / peak.best, by_batch=rates, **more)
     if 1 in runs and runs[1].times:
         row["latency_ns"] = {"min": min(runs[1].times) * 1e9, "p50": statistics.median(runs[1].times) * 1e9}
     return row
@@ -104,8 +110,7 @@ def serve(system, load, batches=None):
     os.dup2(2, 1)  # whatever libraries print is not an answer
     try:
         import numpy as np
-        import plain
-        macs = plain.macs(plain.read(args.folder, args.model))
+        macs = macs_of(args.folder, args.model)
         x = np.load(os.path.join(args.folder, args.model + "_x.npy"))
         expected = np.load(os.path.join(args.folder, args.model + "_y.npy"))
         prepare, version = load(args)

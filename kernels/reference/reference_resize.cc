@@ -1,33 +1,19 @@
 // kernels/reference/reference_resize.cc — spatial axes a whole number of times as long.
 #include <algorithm>
-#include <cmath>
 
 #include "graph/ops/attributes.h"
 #include "graph/ops_table.h"
 #include "kernels/kernels_table.h"
+#include "kernels/move/interpolation.h"
 #include "kernels/reference/reference.h"
 
 namespace qloom::kernels {
 namespace {
 
-/// One output along an axis: between two elements.
-struct Place {
-  int64_t first = 0, second = 0;
-  float distance = 0;
-};
-
-std::vector<Place> places(int64_t in, int64_t scale, bool interpolates) {
-  std::vector<Place> out;
-  for (int64_t j = 0; j < in * scale; ++j) {
-    if (!interpolates) {
-      out.push_back({j / scale, j / scale, 0});
-      continue;
-    }
-    const float at = (static_cast<float>(j) + 0.5f) * (1.0f / static_cast<float>(scale)) - 0.5f;
-    const auto below = static_cast<int64_t>(std::floor(at));
-    out.push_back({std::max<int64_t>(below, 0),
-                   std::min<int64_t>(below + (at > std::floor(at)), in - 1), at - std::floor(at)});
-  }
+std::vector<Between> places(int64_t in, int64_t scale, bool interpolates) {
+  if (interpolates) return interpolation(in, scale);
+  std::vector<Between> out;
+  for (int64_t j = 0; j < in * scale; ++j) out.push_back({j / scale, j / scale, 0});
   return out;
 }
 
@@ -36,12 +22,12 @@ struct Places {
     const auto resize = from_attributes<ops::Resize>(spec.attributes);
     const Extents x = qloom::bind(spec.operands.at(0).shape, 1);
     const bool interpolates = resize.interpolation == ops::Interpolation::bilinear;
-    rows = x.size() == 4 ? places(x[1], resize.scales[0], interpolates) : std::vector<Place>(1);
+    rows = x.size() == 4 ? places(x[1], resize.scales[0], interpolates) : std::vector<Between>(1);
     columns = places(x[x.size() - 2], resize.scales.back(), interpolates);
     width = x[x.size() - 2];
     channels = x.back();
   }
-  std::vector<Place> rows, columns;
+  std::vector<Between> rows, columns;
   int64_t width = 1, channels = 1;
 };
 
@@ -55,8 +41,8 @@ class Repeat final : public reference::Call {
     const T* x = x_.at(frame);
     T* y = result<T>(frame);
     T* to = y;
-    for (const Place& row : places_.rows)
-      for (const Place& column : places_.columns)
+    for (const Between& row : places_.rows)
+      for (const Between& column : places_.columns)
         to = std::copy_n(x + (row.first * places_.width + column.first) * places_.channels,
                          places_.channels, to);
     store(frame, y);
@@ -78,8 +64,8 @@ class Interpolate final : public reference::Call {
     const auto pixel = [&](int64_t row, int64_t column) {
       return x + (row * places_.width + column) * places_.channels;
     };
-    for (const Place& row : places_.rows)
-      for (const Place& column : places_.columns) {
+    for (const Between& row : places_.rows)
+      for (const Between& column : places_.columns) {
         const float *a = pixel(row.first, column.first), *b = pixel(row.first, column.second),
                     *c = pixel(row.second, column.first), *d = pixel(row.second, column.second);
         for (int64_t k = 0; k < places_.channels; ++k)

@@ -232,6 +232,8 @@ void shape_only(Draw& d, std::string_view name) {
     d.list("target_shape", {a, -1, 2 * (d.random.chance(50) ? b : 1)});
   } else {
     d.inputs = {d.any_shape()};
+    if (name == "Softmax")
+      d.number("axis", d.random.integer(1, static_cast<int64_t>(d.inputs[0].size())));
   }
 }
 void sides(Draw& d, std::string_view name) {

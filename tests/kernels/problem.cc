@@ -95,7 +95,7 @@ Window conv_window(int64_t h, int64_t w, int64_t c, int64_t n, int64_t kernel_h,
 
 Problem::Problem(const ProblemSpec& spec) : spec_(spec) {
   std::mt19937_64 rng(spec.seed);
-  const Window& w = spec_.window;
+  const Window& w = spec_.window;  // the output's is drawn where elements move
   query_.name = spec_.name;
   query_.root = spec_.elementwise ? nullptr : w.is_dense() ? &ops::dense : &ops::conv;
   query_.window = w;
@@ -105,6 +105,8 @@ Problem::Problem(const ProblemSpec& spec) : spec_(spec) {
   query_.f32_accumulator = spec_.f32_input && !spec_.elementwise;
   if (spec_.softmax)
     query_.root = &ops::softmax;
+  else if (spec_.motion != Motion::none)
+    make_motion(rng);
   else if (spec_.pooling != kernels::Pooling::none)
     make_pooling();
   else if (!spec_.elementwise)
@@ -219,6 +221,7 @@ void Problem::compute_accumulators() {
     return;
   }
   if (spec_.softmax) return compute_softmax();
+  if (spec_.motion != Motion::none) return compute_motion();
   const bool pools = spec_.pooling != Pooling::none;
   if (!spec_.f32_input) {
     const auto weights = pools ? std::span<const int64_t>() : weight_codes_.i64();
@@ -345,7 +348,7 @@ std::string Problem::walk(const Query& query, const std::vector<uint8_t>& consta
 
   const int64_t in_bytes = spec_.count * w.h * w.w * kernels::run_bytes(query.input_storage, w.c);
   uint8_t* in = block(in_bytes);
-  if (spec_.f32_input)
+  if (!f32_input_.empty())
     std::memcpy(in, f32_input_.data(), f32_input_.size() * 4);
   else
     store(in, input_, query.input_storage, w.c);

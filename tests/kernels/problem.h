@@ -29,6 +29,9 @@ enum class TailKind : uint8_t {
 };
 inline constexpr int kTailKinds = 8;
 
+/// Of a root that moves elements; `rows` of a table.
+enum class Motion : uint8_t { none, slice, permute, repeat, pad, rows, bilinear };
+
 /// What to generate. Geometry as in kernels::Window; the output size follows from `same`.
 struct ProblemSpec {
   std::string name;
@@ -40,6 +43,7 @@ struct ProblemSpec {
   bool f32_input = false;
   kernels::Pooling pooling = kernels::Pooling::none;  ///< root pool
   bool softmax = false;                               ///< root softmax, of f32_input
+  Motion motion = Motion::none;                       ///< its extents are drawn; window: those of x
   int64_t count = 2;
   uint64_t seed = 1;
   /// What the query is for, where that decides what a kernel takes.
@@ -102,6 +106,11 @@ class Problem {
   void make_weights(std::mt19937_64& rng);
   void make_pooling();
   void compute_softmax();
+  void make_motion(std::mt19937_64& rng);
+  void make_rows(std::mt19937_64& rng);
+  void compute_motion();
+  void compute_rows();
+  void compute_bilinear();
   /// visit(accumulator index, [index of the input] of every cell or term in order, weight index)
   template <class Begin, class Term>
   void for_each_term(const Begin& begin, const Term& term) const;

@@ -90,7 +90,8 @@ void Problem::make_tail(std::mt19937_64& rng) {
   const auto channels = static_cast<size_t>(w.n);
   switch (spec_.tail) {
     case TailKind::plain:
-      if (spec_.pooling == kernels::Pooling::maximum) {  // stored as it is read
+      if (spec_.pooling == kernels::Pooling::maximum ||
+          query_.move.axes.size() > 0) {  // stored as it is read
         b.output(acc, shape, spec_.input, kernels::plain_storage(query_.input));
         break;
       }

@@ -45,7 +45,7 @@ ProblemSpec random_spec(std::mt19937_64& rng) {
       sizes{1, 5, 7, 14};
   const std::vector<std::pair<int64_t, int64_t>> kernel_sizes{{1, 1}, {3, 3}, {5, 5},
                                                               {1, 7}, {3, 3}, {2, 2}};
-  const uint64_t form = rng() % 11;
+  const uint64_t form = rng() % 13;
   if (form == 0) {  // dense: counts below, at and above the tiles'
     spec.window = dense_window(pick(cs) * (1 + static_cast<int64_t>(rng() % 3)), pick(ns));
     spec.count = 1 + static_cast<int64_t>(rng() % 17);
@@ -69,6 +69,13 @@ ProblemSpec random_spec(std::mt19937_64& rng) {
     spec.softmax = true;
     spec.window.h = spec.window.out_h = pick(sizes);
     spec.window.c = spec.window.n = pick(ns) * (1 + static_cast<int64_t>(rng() % 3));
+  } else if (form > 10) {
+    constexpr Motion kMotions[] = {Motion::slice, Motion::permute, Motion::repeat,
+                                   Motion::pad,   Motion::rows,    Motion::bilinear};
+    spec.motion = kMotions[rng() % std::size(kMotions)];
+    spec.window.h = pick(sizes);
+    spec.window.w = pick(sizes);
+    spec.window.c = pick(cs);
   } else if (form >= 8) {  // pooling
     const std::vector<std::pair<int64_t, int64_t>> windows{{2, 2}, {3, 3}, {1, 2}, {5, 5}, {1, 1}};
     const auto [kh, kw] = pick(windows);
@@ -90,23 +97,25 @@ ProblemSpec random_spec(std::mt19937_64& rng) {
     spec.window = conv_window(pick(sizes), pick(sizes), c, n, kh, kw, 1 + rng() % 3, 1 + rng() % 2,
                               groups, static_cast<Pad>(rng() % 2));
   }
-  if (spec.softmax)
+  if (spec.softmax || spec.motion == Motion::bilinear)
     spec.f32_input = true;
   else if (form != 1)
     spec.f32_input = rng() % (form == 2 ? 2 : 5) == 0;
   const Window& w = spec.window;
-  spec.name = "h" + std::to_string(w.h) + "w" + std::to_string(w.w) + "c" + std::to_string(w.c) +
-              "n" + std::to_string(w.n) + "k" + std::to_string(w.kernel_h) + "x" +
-              std::to_string(w.kernel_w) + "s" + std::to_string(w.stride_w) + "d" +
-              std::to_string(w.dilation_w) + "g" + std::to_string(w.groups) + "p" +
-              std::to_string(w.pad_top) + "," + std::to_string(w.pad_left) +
-              (spec.elementwise ? "e" : "") + (spec.softmax ? "softmax" : "") +
-              (spec.pooling == kernels::Pooling::none      ? ""
-               : spec.pooling == kernels::Pooling::maximum ? "max"
-                                                           : "sum") +
-              (spec.f32_input ? "f" : "") + " " + spec.input.to_string() + "·" +
-              spec.weights.to_string() + " tail " + std::to_string(static_cast<int>(spec.tail)) +
-              " count " + std::to_string(spec.count) + " seed " + std::to_string(spec.seed);
+  spec.name =
+      "h" + std::to_string(w.h) + "w" + std::to_string(w.w) + "c" + std::to_string(w.c) + "n" +
+      std::to_string(w.n) + "k" + std::to_string(w.kernel_h) + "x" + std::to_string(w.kernel_w) +
+      "s" + std::to_string(w.stride_w) + "d" + std::to_string(w.dilation_w) + "g" +
+      std::to_string(w.groups) + "p" + std::to_string(w.pad_top) + "," +
+      std::to_string(w.pad_left) + (spec.elementwise ? "e" : "") + (spec.softmax ? "softmax" : "") +
+      (spec.motion == Motion::none ? ""
+                                   : "motion" + std::to_string(static_cast<int>(spec.motion))) +
+      (spec.pooling == kernels::Pooling::none      ? ""
+       : spec.pooling == kernels::Pooling::maximum ? "max"
+                                                   : "sum") +
+      (spec.f32_input ? "f" : "") + " " + spec.input.to_string() + "·" + spec.weights.to_string() +
+      " tail " + std::to_string(static_cast<int>(spec.tail)) + " count " +
+      std::to_string(spec.count) + " seed " + std::to_string(spec.seed);
   return spec;
 }
 

@@ -71,6 +71,11 @@ class Systems(unittest.TestCase):
 
     def test_recurrent_networks_are_not_plain(self):
         self.assertEqual(SYSTEM.variants_for("lstm_w4a4"), [])
+        self.assertIn("written", systems.properties("lstm_w4a4"))
+
+    def test_nothing_is_known_of_a_file(self):
+        self.assertEqual(systems.properties("digits_rnn", own=True), {"any"})
+        self.assertEqual(SYSTEM.variants_for("resnet8_w4a4", own=True), [])
 
 
 class Table(unittest.TestCase):
