@@ -24,10 +24,11 @@
 
 #include "bindings/cpp/compiled.h"    // graph → what runs, and what the compiler knows about it
 #include "bindings/cpp/kernel_lab.h"  // kernels of one's own: register, check, time
-#include "bindings/cpp/layers.h"      // Keras's and QKeras's layers
-#include "bindings/cpp/load.h"        // file → model or graph
-#include "bindings/cpp/network.h"     // networks by program
-#include "bindings/cpp/quantizers.h"  // QKeras's quantizers
+#include "bindings/cpp/layer_functions.h"   // functions of QKeras that add several layers
+#include "bindings/cpp/layers.h"            // Keras's and QKeras's layers
+#include "bindings/cpp/load.h"              // file → model or graph
+#include "bindings/cpp/network.h"           // networks by program
+#include "bindings/cpp/quantizers.h"        // QKeras's quantizers
 #include "bindings/cpp/recurrent_layers.h"  // recurrent layers and their cells
 #include "bindings/cpp/stats.h"             // bit widths, operations, energy of a model: QTools
 #include "bindings/report/trace.h"          // how layers use their value sets on samples
