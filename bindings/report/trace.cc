@@ -9,6 +9,7 @@
 #include "bindings/report/table.h"
 #include "graph/interpret.h"
 #include "graph/ops_table.h"
+#include "passes/analysis/layers.h"
 
 namespace qloom::report {
 namespace {
@@ -72,8 +73,11 @@ TraceReport trace_of(const Graph& graph, std::span<const Tensor> inputs, const L
                     if (results.empty() || node.origins.empty() || node.constant) return;
                     const Origin& origin = node.origins.back();
                     if (origin.layer.empty() || node.name != origin.layer) return;
-                    const Tensor floats = to_f32(results[0]);
-                    report.layers.push_back(trace_value(node, origin, results[0], floats));
+                    const ValueId shown = passes::shown_result(graph, node);
+                    const auto at = std::ranges::find(node.results, shown) - node.results.begin();
+                    const RuntimeValue& value = results[static_cast<size_t>(at)];
+                    const Tensor floats = to_f32(value);
+                    report.layers.push_back(trace_value(node, origin, value, floats));
                     if (each) each(origin.layer, floats);
                   });
   return report;

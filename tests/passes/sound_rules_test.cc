@@ -101,6 +101,63 @@ TEST(SoundRules, PaddingHasNoEffectiveBits) {
   EXPECT_EQ(s.exact, Numeric::integers(0, 9 * 4 * 3, 3));
 }
 
+TEST(SoundRules, TransposedConvolutionsAreSums) {
+  Builder b("m");
+  const ValueId x = b.input("x", {Dim::batch(), 2, 2, 1});
+  const ValueId q = b.quantize(quantizer("quantized_relu(2,2)"), x, "act");
+  const ValueId kernel = b.constant("kernel", Tensor({2, 2, 1, 1}, std::vector<float>(4, 0.5F)));
+  const ValueId weights =
+      b.quantize(quantizer("quantized_bits(4,0,1,alpha=1)"), kernel, "kernel_q");
+  b.output("apart", b.conv_transpose(q, weights, {.strides = {2, 2}}, "apart"));
+  b.output("cut", b.conv_transpose(q, weights, {.padding = ops::Padding::same}, "cut"));
+  const SoundReport report = qtools::sound_report(b.finish());
+  // Each of 4 inputs meets each of 4 taps, an output one product.
+  const SoundSum& apart = layer(report, "apart").sums.at(0);
+  EXPECT_EQ(apart.multiplications, 16);
+  EXPECT_EQ(apart.ebops, 16 * 2);
+  EXPECT_EQ(apart.exact, Numeric::integers(0, 4 * 3, 3));
+  EXPECT_EQ(apart.sum, Numeric::integers(-7 * 3, 7 * 3, 3));
+  // Of 3 × 3 outputs the last row and column are cut off: 4 · 2 · 2 meetings less 7 are left.
+  const SoundSum& cut = layer(report, "cut").sums.at(0);
+  EXPECT_EQ(cut.multiplications, 16);
+  EXPECT_EQ(cut.ebops, (4 + 2 + 2 + 1) * 2);
+  EXPECT_EQ(cut.exact, Numeric::integers(0, 4 * 4 * 3, 3));
+}
+
+TEST(SoundRules, WhatAScanRepeatsCountsForEachStep) {
+  Builder body("step");
+  body.set_layer("rnn", "RNN");
+  const ValueId step = body.input("x", {Dim::batch(), 2});
+  const ValueId kernel = body.constant("kernel", Tensor({2, 1}, std::vector<float>{0.75F, -0.5F}));
+  body.output(
+      "y", body.dense(step,
+                      body.quantize(quantizer("quantized_bits(4,0,1,alpha=1)"), kernel, "kernel_q"),
+                      "products"));
+  Builder b("m");
+  b.set_layer("act", "QActivation");
+  const ValueId x = b.input("x", {Dim::batch(), 3, 2});
+  const ValueId q = b.quantize(quantizer("quantized_relu(3,1)"), x, "act");
+  b.set_layer("rnn", "RNN");
+  b.output("rnn", b.scan({q}, {.sequences = 1, .states = 0}, body.finish(), "rnn")[0]);
+  const SoundReport report = qtools::sound_report(b.finish());
+  const qtools::SoundLayer& rnn = layer(report, "rnn");
+  ASSERT_EQ(rnn.sums.size(), 1U);
+  const SoundSum& s = rnn.sums[0];
+  EXPECT_EQ(s.scan, "rnn");
+  EXPECT_EQ(s.node, "products");
+  EXPECT_EQ(s.sum, Numeric::integers(-2 * 49, 2 * 49, 5));
+  EXPECT_EQ(s.exact, Numeric::integers(-4 * 7, 6 * 7, 5));  // codes 6 and -4
+  EXPECT_EQ(s.multiplications, 3 * 2);
+  EXPECT_EQ(s.bops, 3 * 2 * 3 * 4);
+  EXPECT_EQ(s.ebops, 3 * 3 * (2 + 1));
+  EXPECT_EQ(rnn.operations, 6);
+  EXPECT_EQ(rnn.weight_bits, 2 * 4);
+  ASSERT_EQ(rnn.inputs.size(), 1U);
+  EXPECT_EQ(rnn.output, s.sum);
+  // The sequence that is read, once, and the three outputs.
+  EXPECT_EQ(report.activation_bits, 3 * 2 * 3 + 3 * s.sum.bits());
+}
+
 TEST(SoundRules, EffectiveBitsOfCodes) {
   const std::vector<std::pair<int64_t, int>> expected{
       {0, 0}, {1, 1}, {-1, 1}, {8, 1}, {6, 2}, {-12, 2}, {5, 3}, {-7, 3}, {24, 2}, {INT64_MIN, 1}};

@@ -67,6 +67,7 @@ int run(const Arguments& a) {
   if (a.throughput > 0) {
     qtools::ParallelismOptions parallelism = a.parallelism;
     parallelism.throughput = a.throughput;
+    parallelism.swapped_limits = stats.rules == "qkeras";
     qtools::MapOptions map = options.map;
     map.process = &qtools::find_process(options.process);
     text += "\n" + report::to_text(find_parallelism(stats.model, map, parallelism), width);
@@ -108,6 +109,8 @@ std::function<int()> add(CLI::App& app) {
       ->capture_default_str();
   app.add_flag("!--inputs-in-sram", energy.through_sram,
                "the model's inputs and outputs lie in SRAM, not in DRAM behind it");
+  app.add_flag("--sram-per-bit", energy.sram_per_bit,
+               "an access to SRAM costs for each bit; QTools prices 64 bits as one");
   app.add_option("--keras-quantizer", map.keras_quantizer,
                  "type of weights of layers without quantizers");
   app.add_option("--keras-accumulator", map.keras_accumulator,

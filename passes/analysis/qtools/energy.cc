@@ -63,6 +63,7 @@ class LayerCosts {
  private:
   double access(MemoryAccess how, int64_t elements, int64_t bits) const {
     how.through_sram = options_.through_sram;
+    how.sram_per_bit = options_.sram_per_bit;
     how.min_sram_bits = options_.min_sram_bits;
     const double energy = memory_energy(*options_.process, how, elements, bits);
     if (std::isfinite(energy)) return energy;

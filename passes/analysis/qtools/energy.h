@@ -19,6 +19,7 @@ struct EnergyOptions {
   std::string activations_memory = "dram";  ///< the same, for all but the model's border
   int64_t min_sram_bits = 0;                ///< 0: each tensor has an SRAM of its own size
   bool through_sram = true;                 ///< inputs and outputs: from DRAM by way of SRAM
+  bool sram_per_bit = false;                ///< see MemoryAccess
 };
 
 /// The memories by name; throws UserError that lists them.

@@ -22,7 +22,8 @@ double memory_energy(const Process& p, const MemoryAccess& access, int64_t eleme
   const auto total = static_cast<double>(elements) * static_cast<double>(bits);
   const double size = std::log2(std::max(total, static_cast<double>(access.min_sram_bits)));
   const double dram = p.dram(total);
-  const double sram = std::ceil(total / kWordBits) * p.sram(size);
+  const double accesses = access.sram_per_bit ? total : std::ceil(total / kWordBits);
+  const double sram = accesses * p.sram(size);
   switch (memory) {
     case MemoryKind::dram:
       return access.through_sram ? dram + sram : dram;

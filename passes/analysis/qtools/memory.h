@@ -25,10 +25,14 @@ struct MemoryAccess {
   bool at_model_border = false;  ///< a model's input or output: `through_sram` decides alone
   bool through_sram = true;      ///< `rd_wr_on_io`: DRAM is read and written through SRAM
   int64_t min_sram_bits = 0;     ///< size of the SRAM; 0: each tensor has one of its own size
+  /// SRAM costs for each bit, which is the unit of the process's figures. QTools counts words
+  /// of 64.
+  bool sram_per_bit = false;
 };
 /// Energy in pJ to read or write `elements` numbers of `bits` bits. NaN where there is nothing to
 /// store and no least size, as in QTools. An access costs SRAM energy by 64-bit words and DRAM
-/// energy by bits. Source: qenergy.py, memory_read_energy, memory_write_energy.
+/// energy by bits, unless `sram_per_bit`. Source: qenergy.py, memory_read_energy,
+/// memory_write_energy.
 [[nodiscard]] double memory_energy(const Process& process, const MemoryAccess& access,
                                    int64_t elements, int64_t bits);
 

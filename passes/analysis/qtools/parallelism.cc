@@ -152,10 +152,12 @@ class StageSearch {
                               : static_cast<double>(cout_);
     for (const int64_t taken :
          unroll_candidates(entering(u), options_.memory_to_unroll_max_ratio)) {
-      // The targets look exchanged; so they are in QTools.
-      if (static_cast<double>(taken) / static_cast<double>(cin_) < out_rate_ ||
-          delivered / spread < in_rate_)
-        continue;
+      const double taken_rate = static_cast<double>(taken) / static_cast<double>(cin_),
+                   delivered_rate = delivered / spread;
+      const bool enough = options_.swapped_limits
+                              ? taken_rate >= out_rate_ && delivered_rate >= in_rate_
+                              : taken_rate >= in_rate_ && delivered_rate >= out_rate_;
+      if (!enough) continue;
       if (!class_.has_weight_record && !was_refused_) {
         was_refused_ = true;
         context_.refuse("TypeError", join_text("QTools keeps no weight shape for a ",

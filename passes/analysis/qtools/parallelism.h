@@ -16,6 +16,9 @@ struct ParallelismOptions {
   double throughput = 1.0;                  ///< samples a clock
   int64_t compute_to_memory_max_ratio = 4;  ///< computed against delivered elements
   int64_t memory_to_unroll_max_ratio = 4;   ///< taken against computed elements
+  /// QTools tests what a buffer takes against the rate of the output, and what it delivers against
+  /// that of the input.
+  bool swapped_limits = true;
 };
 
 /// Bits of what a layer works with; 0 where it has none.
@@ -49,10 +52,9 @@ struct Parallelism {
   std::vector<Refusal> refusals = {};
 };
 
-/// Exact search by dynamic programming. The two limits of a stage's buffers are tested against each
-/// other's targets, as in QTools. Where QTools raises for a layer without weights its weights take
-/// no area; a layer of a class that is not known ends the search.
-/// Source: qkeras/qtools/DnC/divide_and_conquer.py, estimate_model_cost.
+/// Exact search by dynamic programming. Where QTools raises for a layer without weights its weights
+/// take no area; a layer of a class that is not known ends the search. Source:
+/// qkeras/qtools/DnC/divide_and_conquer.py, estimate_model_cost.
 [[nodiscard]] Parallelism find_parallelism(const QtoolsModel& model, const MapOptions& map_options,
                                            const ParallelismOptions& options = {});
 

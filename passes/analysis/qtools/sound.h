@@ -11,18 +11,19 @@
 
 namespace qloom::qtools {
 
-/// A dense layer or a convolution: sums of products of an input with weights.
+/// A dense layer, a convolution or a transposed one: sums of products of an input with weights.
 struct SoundSum {
   std::string node;  ///< of the products
   /// The node that adds the bias, where that sum is an integer too; else `node`.
   std::string sum_node;
+  std::string scan = {};  ///< whose body holds both nodes; "": the graph itself does
   Numeric input, weight;  ///< what the quantizers allow
   Numeric product;        ///< of one product; float32 where an operand is
   Numeric sum;            ///< of the accumulator, for any weights that `weight` allows
   /// Of the accumulator with the weights as they are, all channels together; float32 where `sum`
   /// is.
   Numeric exact;
-  int64_t multiplications = 0;   ///< for one sample, those with padding included
+  int64_t multiplications = 0;   ///< for one sample, all steps and those with padding included
   int64_t weights = 0;           ///< how many there are
   int64_t weights_not_zero = 0;  ///< of these
   /// Multiplications by weights other than 0 × bits of input × bits of weight, 32 for floats.
