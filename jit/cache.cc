@@ -160,11 +160,14 @@ std::optional<CacheEntry> load_entry(int fd, const Digest& key, int64_t largest,
   if (!read_at(fd, 0, memory.get(), content)) return std::nullopt;
   if (checksum(footer, std::span<const uint8_t>(memory.get(), content)) != footer.checksum)
     return std::nullopt;
-  std::string refused;
-  auto code = open_shared_object(fd, refused);
-  if (!code) {
-    why = "cannot be loaded: " + refused;
-    return std::nullopt;
+  std::shared_ptr<const Code> code;
+  if (footer.shared_object_bytes > 0) {
+    std::string refused;
+    code = open_shared_object(fd, refused);
+    if (!code) {
+      why = "cannot be loaded: " + refused;
+      return std::nullopt;
+    }
   }
   const timespec now[2] = {{0, UTIME_NOW}, {0, UTIME_NOW}};
   futimens(fd, now);  // last use, for eviction; on a read-only disk there is none

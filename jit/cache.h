@@ -29,7 +29,8 @@ class CacheKey {
 
 /// An entry: one file, a shared object followed by the serialised Program and packed constants.
 struct CacheEntry {
-  std::shared_ptr<const Code> code;          ///< dlopen of the very descriptor that was checked
+  /// dlopen of the very descriptor that was checked; null where an empty object was stored.
+  std::shared_ptr<const Code> code;
   std::shared_ptr<const uint8_t[]> payload;  ///< in memory, aligned to 64 bytes
   size_t payload_bytes = 0;
 };

@@ -4,6 +4,7 @@
 
 #include <cstdint>
 #include <span>
+#include <string>
 #include <string_view>
 
 #include "jit/target.h"
@@ -37,6 +38,10 @@ struct X86Processor {
 
 /// The first row that fits is taken; the last fits everything. README.md says how they were made.
 [[nodiscard]] std::span<const X86Processor> x86_processors();
+
+/// What the processor that this runs on calls itself, with the numbers of its model: times of one
+/// say nothing of another.
+[[nodiscard]] std::string this_processor();
 
 /// An AArch64 processor with dot products (FEAT_DotProd).
 struct ArmProcessor {

@@ -196,6 +196,18 @@ int64_t cache_bytes(const Processor& p, uint32_t level) {
   return 0;
 }
 
+std::string processor_text() {
+  const Registers r = cpuid(1);
+  std::string name;
+  for (uint32_t leaf = 0x80000002; leaf <= 0x80000004; ++leaf) {
+    const Registers text = cpuid(leaf);
+    for (const uint32_t word : {text.eax, text.ebx, text.ecx, text.edx})
+      for (int i = 0; i < 4; ++i)
+        if (const char c = static_cast<char>(word >> (8 * i)); c >= ' ') name += c;
+  }
+  return join_text(name, " signature ", r.eax);
+}
+
 Target baseline() {
   const Processor p = processor();
   Target t = x86_baseline(row_of(p));
@@ -228,6 +240,8 @@ std::optional<uint64_t> main_id() {
   return id;
 }
 
+std::string processor_text() { return join_text("AArch64 ", main_id().value_or(0)); }
+
 const ArmProcessor& arm_row() {
   const std::optional<uint64_t> id = main_id();
   for (const ArmProcessor& row : arm_processors()) {
@@ -247,6 +261,8 @@ std::string machine_name() {
   utsname name{};
   return uname(&name) == 0 ? name.machine : "unknown";
 }
+
+std::string processor_text() { return machine_name(); }
 
 Target baseline() {
   throw UserError(join_text("this machine is ", machine_name(),
@@ -273,6 +289,8 @@ Target Target::host() {
               "': expected nothing, 'avx2' or 'portable'");
   return best();
 }
+
+std::string this_processor() { return processor_text(); }
 
 Target Target::avx2() {
   Target t = with_avx2();

@@ -150,7 +150,7 @@ void emit_pipelines(Selection& selection, const CompileOptions& options, Emitted
   }
 }
 
-void update_reports(Selection& selection, const Emitted& emitted,
+void update_reports(Selection& selection, const Emitted& emitted, const KernelTimes* times,
                     std::vector<RegionReport>& reports) {
   for (size_t i = 0; i < selection.calls.size(); ++i) {
     Selected& call = selection.calls[i];
@@ -158,6 +158,8 @@ void update_reports(Selection& selection, const Emitted& emitted,
     call.report.kernel = std::string(choice.kernel->name);
     call.report.predicted_ns = choice.predicted_ns;
     if (choice.tail != nullptr) call.report.variant = choice.variant.to_string();
+    call.report.tuned = times != nullptr &&
+                        times->knows(call.report.shape, call.report.kernel, call.report.variant);
     reports.push_back(call.report);
   }
 }
@@ -199,7 +201,7 @@ Compilation compile(Graph graph, const CompileOptions& options) {
   out.program.notes = out.notes;
   plan_memory(out.program);
   out.program.verify();
-  update_reports(selection, emitted, out.regions);
+  update_reports(selection, emitted, options.times.get(), out.regions);
   if (options.in_memory) {
     out.model = std::make_shared<const runtime::Model>(out.program,
                                                        load_in_memory(emitted.objects, graph.name));

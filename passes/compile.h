@@ -12,6 +12,7 @@
 #include "jit/compiler.h"
 #include "jit/target.h"
 #include "passes/certificate.h"
+#include "passes/kernel_times.h"
 #include "passes/pass.h"
 #include "runtime/model.h"
 
@@ -30,6 +31,9 @@ struct CompileOptions {
   std::vector<std::pair<std::string, std::string>> pinned =
       {};  ///< node name → kernel name, or "KERNEL VARIANT" with Variant::to_string
   std::vector<std::string> disabled_kernels = {};
+  /// Measured on the target, in place of predictions; null: none. Kernels and variants that they do
+  /// not name are taken to be as much slower than predicted as the worst of those measured.
+  std::shared_ptr<const KernelTimes> times = nullptr;
   int64_t batch = 16;  ///< samples a call that costs are predicted for, >= 1; any number can be run
   int64_t exhaustive_limit = int64_t{1} << 20;  ///< points per channel of exhaustive verification
   /// Samples that the model is expected to see: Halide is used where it saves more time on so many
@@ -62,6 +66,8 @@ struct RegionReport {
   std::string tail_form, tail_proof;  ///< "" where there is none
   std::string kernel, variant;
   double predicted_ns = 0;
+  std::string shape;   ///< shape_of the node; "" within a loop and for conversions
+  bool tuned = false;  ///< CompileOptions::times has the kernel; predicted_ns is measured
   int64_t macs = 0;
   bool both_quantized = false;  ///< root conv or dense whose two operands have codes
   bool emitted = false;

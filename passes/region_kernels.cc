@@ -70,6 +70,7 @@ RegionKernels::RegionKernels(const Graph& graph, const Node& region, const Compi
       rooted_(root_of(*region.body) != nullptr),
       operands_(tail_operands(*region.body)) {
   base_.target = &options.target;
+  if (options.times != nullptr) times_ = options.times->of(shape_of(graph, region, options.batch));
   for (const int i : operands_)
     plain_.push_back(kernels::plain_storage(graph.type(region.operands[static_cast<size_t>(i)])));
   if (rooted_ && !base_.accumulator_lo.empty()) {
@@ -160,12 +161,13 @@ void RegionKernels::add_choices(const KernelDef& kernel, Storage input, const La
   query->tail = lowered.tail.get();
   if (!kernel.match(*query)) return;
   const auto add = [&](const Variant& variant) {
+    const double ns =
+        kernels::predicted_ns(kernel, *query, variant, options_.target, options_.batch);
     out.push_back({.kernel = &kernel,
                    .variant = variant,
                    .query = query,
                    .tail = lowered.tail,
-                   .predicted_ns = kernels::predicted_ns(kernel, *query, variant, options_.target,
-                                                         options_.batch)});
+                   .predicted_ns = ns * correction(kernel, variant.to_string())});
   };
   if (among == nullptr) {
     const std::string* pin = pin_of(region_.name, options_);
@@ -186,6 +188,28 @@ void RegionKernels::add_choices(const KernelDef& kernel, Storage input, const La
       add(choice.variant);
 }
 
+double RegionKernels::correction(const KernelDef& kernel, const std::string& variant) {
+  const auto found = corrections_.find({&kernel, variant});
+  return found == corrections_.end() ? 1 : found->second;
+}
+
+void RegionKernels::learn(const KernelDef& kernel, const std::vector<Choice>& predicted) {
+  double worst = 0;
+  for (const Choice& choice : predicted)
+    for (const KernelTime& time : *times_)
+      if (time.kernel == kernel.name && time.variant == choice.variant.to_string()) {
+        const double factor = time.ns / choice.predicted_ns;
+        corrections_[{&kernel, time.variant}] = factor;
+        worst = std::max(worst, factor);
+      }
+  worst_correction_ = std::max(worst_correction_, worst);
+  // What was not measured was predicted to be slower than what was, and stays so.
+  if (worst == 0) worst = worst_correction_;
+  if (worst == 0) return;
+  for (const Choice& choice : predicted)
+    corrections_.try_emplace({&kernel, choice.variant.to_string()}, worst);
+}
+
 RegionKernels::Key RegionKernels::key_of(Storage input, const Layout& layout) {
   return {input.to_string(), text_of(layout.operands), text_of(layout.outputs)};
 }
@@ -195,6 +219,11 @@ const std::vector<Choice>& RegionKernels::all_choices(const KernelDef& kernel, S
   const auto [place, is_new] = counted_.try_emplace({&kernel, key_of(input, layout)});
   if (!is_new) return place->second;
   add_choices(kernel, input, layout, nullptr, place->second);
+  if (times_ != nullptr && !first_.contains(&kernel)) {
+    learn(kernel, place->second);
+    for (Choice& choice : place->second)
+      choice.predicted_ns *= correction(kernel, choice.variant.to_string());
+  }
   std::ranges::stable_sort(place->second, cheaper);
   if (!place->second.empty()) first_.try_emplace(&kernel, &place->second);
   return place->second;

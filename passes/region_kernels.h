@@ -68,6 +68,10 @@ class RegionKernels {
                                                        kernels::Storage input,
                                                        const Layout& layout);
   [[nodiscard]] static Key key_of(kernels::Storage input, const Layout& layout);
+  /// Measured over predicted time of a variant, 1 where nothing was measured.
+  [[nodiscard]] double correction(const kernels::KernelDef& kernel, const std::string& variant);
+  /// Finds them for a kernel from predictions of its variants.
+  void learn(const kernels::KernelDef& kernel, const std::vector<Choice>& predicted);
   /// Of one kernel; `among`: only these variants, or null for all.
   void add_choices(const kernels::KernelDef& kernel, kernels::Storage input, const Layout& layout,
                    const std::vector<Choice>* among, std::vector<Choice>& out);
@@ -83,6 +87,9 @@ class RegionKernels {
   std::vector<Candidate> verdicts_;
   std::string unfit_;
   std::map<Key, LoweredOnce> tails_;
+  const std::vector<KernelTime>* times_ = nullptr;  ///< of this shape; null: not measured
+  std::map<std::pair<const kernels::KernelDef*, std::string>, double> corrections_;
+  double worst_correction_ = 0;  ///< of those measured so far; 0: none
   std::map<std::pair<const kernels::KernelDef*, Key>, double> costs_;
   /// What was counted in full, cheapest first.
   std::map<std::pair<const kernels::KernelDef*, Key>, std::vector<Choice>> counted_;

@@ -297,8 +297,30 @@ class Selector {
       };
       place->second.choices =
           node_choices(graph_, node, outputs, options_, forbidden, place->second.candidates);
+      if (options_.times != nullptr)
+        use_times(options_.times->of(shape_of(graph_, node, options_.batch)), place->second);
     }
     return place->second;
+  }
+
+  /// Measured times in place of predicted ones, cheapest first again.
+  static void use_times(const std::vector<KernelTime>* times, Alone& alone) {
+    if (times == nullptr) return;
+    double worst = 0;
+    std::set<const KernelDef*> measured;
+    for (Choice& choice : alone.choices)
+      for (const KernelTime& time : *times) {
+        if (time.kernel != choice.kernel->name) continue;
+        worst = std::max(worst, time.ns / choice.predicted_ns);
+        choice.predicted_ns = time.ns;
+        measured.insert(choice.kernel);
+      }
+    for (Choice& choice : alone.choices) {
+      if (worst > 0 && !measured.contains(choice.kernel)) choice.predicted_ns *= worst;
+      for (Candidate& candidate : alone.candidates)
+        if (candidate.kernel == choice.kernel->name) candidate.predicted_ns = choice.predicted_ns;
+    }
+    std::ranges::stable_sort(alone.choices, {}, &Choice::predicted_ns);
   }
 
   const std::vector<Choice>& conversions(int value, int from, int to) {
@@ -331,6 +353,7 @@ class Selector {
         choose_alone(n, call);
       for (const Stored& input : call.inputs)
         call.report.inputs.push_back(describe(input.value, input.storage));
+      if (!loops_.contains(node.id)) call.report.shape = shape_of(graph_, node, options_.batch);
       repeat(call, node.id);
       adopt(call);
       selection_.calls.push_back(std::move(call));

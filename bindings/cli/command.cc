@@ -38,6 +38,13 @@ void add_float_mode(CLI::App& app, passes::FloatMode& mode) {
       ->default_str("reproducible");
 }
 
+void add_tune_flag(CLI::App& app, bool& tune) {
+  app.add_flag(
+      "--tune", tune,
+      "time the best kernels of each distinct shape on this machine (some seconds) and keep "
+      "what was found beside the compiled models, for every later compilation");
+}
+
 void add_wide_flag(CLI::App& app, bool& wide) {
   app.add_flag("--wide", wide, "do not fit lines to the terminal (without one: to 80 columns)");
 }

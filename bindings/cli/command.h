@@ -40,6 +40,8 @@ void add_model_arguments(CLI::App& app, ModelArguments& arguments);
 /// --float-mode reproducible | fast
 void add_float_mode(CLI::App& app, passes::FloatMode& mode);
 [[nodiscard]] std::string to_string(passes::FloatMode mode);
+/// --tune
+void add_tune_flag(CLI::App& app, bool& tune);
 /// --wide: lines as long as they get
 void add_wide_flag(CLI::App& app, bool& wide);
 /// Columns for text on standard output: 0 (no limit) when `wide`; the terminal's; else 80.

@@ -7,6 +7,7 @@
 #include <optional>
 #include <sstream>
 
+#include "bindings/cpp/tuned.h"
 #include "bindings/import/read.h"
 #include "graph/quantizers_table.h"
 #include "graph/support/plugin.h"
@@ -72,6 +73,8 @@ std::string options_text(const LoadOptions& o) {
   for (const std::string& name : c.passes.disabled) out << "\ndisabled_pass " << name;
   for (const auto& [node, kernel] : c.pinned) out << "\npinned " << node << '\n' << kernel;
   for (const std::string& name : c.disabled_kernels) out << "\ndisabled_kernel " << name;
+  // Stored times are no part of the key: a compiled model stays as good as it was.
+  if (c.times != nullptr) out << "\ntimes " << c.times->to_text();
   return out.str();
 }
 
@@ -101,11 +104,17 @@ std::shared_ptr<const runtime::Model> model_of(const jit::CacheEntry& entry) {
       runtime::deserialize({entry.payload.get(), entry.payload_bytes}), entry.code);
 }
 
+/// `cache`: for measured times; null: none are stored, nor used.
 passes::Compilation compile_file(const std::string& path, const LoadOptions& options,
-                                 bool in_memory) {
+                                 jit::Cache* cache, bool in_memory, LoadedModel& out) {
   passes::CompileOptions compile = options.compile;
+  Graph graph = load_graph(path, options.weights, options.import);
+  if (options.tune)
+    compile.times = tune_and_store(graph, compile, cache, options.tune_seconds, out.tuned);
+  else if (compile.times == nullptr && cache != nullptr)
+    compile.times = stored_times(*cache, compile.target);
   compile.in_memory = in_memory;
-  return passes::compile(load_graph(path, options.weights, options.import), compile);
+  return passes::compile(std::move(graph), compile);
 }
 
 }  // namespace
@@ -131,12 +140,12 @@ LoadedModel load_model(const std::string& path, const LoadOptions& options) {
   const std::optional<Source> source =
       usable ? std::optional<Source>(std::in_place, path, options.weights) : std::nullopt;
   if (!source || !source->readable()) {
-    out.model = compile_file(path, options, true).model;
+    out.model = compile_file(path, options, cache ? &*cache : nullptr, true, out).model;
     finish();
     return out;
   }
   const jit::CacheKey key = key_of(*source, options);
-  if (!wants_compilation(options.compile))
+  if (!wants_compilation(options.compile) && !options.tune)
     if (const auto entry = cache->look_up(key)) {
       try {
         out.model = model_of(*entry);
@@ -147,7 +156,7 @@ LoadedModel load_model(const std::string& path, const LoadOptions& options) {
         out.notices.push_back(join_text("a cached model is not used: ", error.what()));
       }
     }
-  passes::Compilation compiled = compile_file(path, options, false);
+  passes::Compilation compiled = compile_file(path, options, &*cache, false, out);
   // A file that changed meanwhile must not be stored under the name of what it was. A model of
   // reference calls alone has no code to store.
   if (!compiled.objects.empty() && Source(path, options.weights) == *source) {

@@ -3,6 +3,7 @@
 #include <algorithm>
 #include <cmath>
 #include <map>
+#include <set>
 
 #include "bindings/measure/speed.h"
 #include "graph/support/error.h"
@@ -61,13 +62,17 @@ ChoiceReport measure_choices(const Graph& graph, const ChoiceOptions& options,
   ChoiceReport out;
   out.model = picked.program.model;
   size_t most = 0;
+  std::set<std::string> shapes;
   for (const passes::RegionReport& region : picked.regions) {
     NodeChoice node;
     node.node = region.name;
     node.op = region.op;
+    node.shape = region.shape;
+    const bool known = !region.shape.empty() && !shapes.insert(region.shape).second;
     node.pick = {region.kernel, region.variant, region.predicted_ns, 0};
     // A conversion has no name in the graph that an option could pin.
-    if (region.op != "convert") node.others = alternatives_of(region, options.variants);
+    if (region.op != "convert" && !(known && options.equal_shapes_once))
+      node.others = alternatives_of(region, options.variants);
     most = std::max(most, node.others.size());
     out.nodes.push_back(std::move(node));
   }

@@ -14,6 +14,8 @@ struct ChoiceOptions {
   int rounds = 5;      ///< >= 1; alternatives take turns in each
   double seconds = 3;  ///< about, for the whole network, without compiling
   int variants = 4;    ///< tried of each kernel: the best predicted ones
+  /// Of nodes of equal shape (RegionReport::shape) only the first gets alternatives.
+  bool equal_shapes_once = false;
 };
 
 /// A kernel in one variant that could do a node's work.
@@ -25,7 +27,7 @@ struct Alternative {
 
 /// One call of the compiled network.
 struct NodeChoice {
-  std::string node, op;
+  std::string node, op, shape;
   Alternative pick;
   std::vector<Alternative> others;  ///< matching ones, fastest first
   /// Time of the pick as a multiple of the fastest; 1 where the pick is it.

@@ -69,8 +69,8 @@ std::string to_text(const passes::RegionReport& r, size_t width,
   if (!r.tail_form.empty()) out += line("tail", r.tail_form + ": " + r.tail_proof, width);
   out += line(
       "kernel",
-      join_text(r.kernel, r.variant.empty() ? "" : " ", r.variant, ", predicted ",
-                duration(r.predicted_ns),
+      join_text(r.kernel, r.variant.empty() ? "" : " ", r.variant,
+                r.tuned ? ", tuned: measured to take " : ", predicted ", duration(r.predicted_ns),
                 measured == nullptr ? "" : ", measured " + duration(measured->pick.measured_ns),
                 " a sample", r.macs > 0 ? " (" + grouped(r.macs) + " MACs)" : ""),
       width);

@@ -10,6 +10,7 @@
 #include <fstream>
 
 #include "bindings/cpp/qloom.h"
+#include "bindings/cpp/tuned.h"
 #include "tests/support/paths.h"
 
 namespace qloom {
@@ -122,6 +123,58 @@ TEST_F(Load, WhatChangesTheModelChangesTheKey) {
   EXPECT_EQ(run(slow), run(load_model(model_path(), options_)));
   std::ofstream(model_path(), std::ios::app | std::ios::binary) << "more bytes";
   EXPECT_FALSE(load_model(model_path(), options_).from_cache);
+}
+
+/// Times of one processor: measured once, kept beside the models, used until they are damaged.
+TEST_F(Load, TuningIsKeptAndUsedLater) {
+  const auto expected = run(load_model(model_path(), options_));
+  const jit::Target target = options_.compile.target;
+  const auto tuned_regions = [&] {
+    jit::Cache cache(options_.cache_folder);
+    passes::CompileOptions compile;
+    compile.times = stored_times(cache, target);
+    int n = 0;
+    for (const auto& r : passes::compile(load_graph(model_path()), compile).regions)
+      n += r.tuned ? 1 : 0;
+    return std::pair(n, cache.notices());
+  };
+  EXPECT_EQ(tuned_regions().first, 0);
+  LoadOptions tune = options_;
+  tune.tune = true;
+  tune.tune_seconds = 0.1;
+  const LoadedModel tuned = load_model(model_path(), tune);
+  EXPECT_FALSE(tuned.from_cache);
+  EXPECT_NE(tuned.tuned.find("shapes timed"), std::string::npos) << tuned.tuned;
+  EXPECT_EQ(tuned.tuned.find("not stored"), std::string::npos) << tuned.tuned;
+  EXPECT_EQ(run(tuned), expected);
+  // The model that was tuned is the cached one, and other compilations know the times.
+  const LoadedModel again = load_model(model_path(), options_);
+  EXPECT_TRUE(again.from_cache);
+  EXPECT_EQ(again.model->program().to_text(), tuned.model->program().to_text());
+  EXPECT_GT(tuned_regions().first, 0);
+  {
+    jit::Cache cache(options_.cache_folder);
+    EXPECT_EQ(stored_times(cache, jit::Target::named("aarch64")), nullptr);  // another processor
+    EXPECT_TRUE(cache.notices().empty());
+  }
+  // Damage: compiled models begin as ELF files do, times do not.
+  int damaged = 0;
+  for (const auto& file : fs::directory_iterator(folder_ / "cache")) {
+    std::fstream bytes(file.path(), std::ios::in | std::ios::out | std::ios::binary);
+    if (bytes.peek() == 0x7f) continue;
+    bytes.seekp(40);
+    bytes.put('\n');
+    ++damaged;
+  }
+  EXPECT_EQ(damaged, 1);
+  const auto [left, notices] = tuned_regions();
+  EXPECT_EQ(left, 0);
+  ASSERT_EQ(notices.size(), 1U);
+  EXPECT_NE(notices[0].find("is damaged"), std::string::npos) << notices[0];
+  tune.use_cache = false;
+  const LoadedModel unkept = load_model(model_path(), tune);
+  EXPECT_NE(unkept.tuned.find("not stored"), std::string::npos) << unkept.tuned;
+  EXPECT_EQ(run(unkept), expected);
 }
 
 TEST_F(Load, AnUnusableCacheMeansCompilingInMemory) {

@@ -179,6 +179,23 @@ TEST(Cli, ExplainNamesKernelsReasonsAndProofs) {
   EXPECT_GT(refused_with_reason, 3);
 }
 
+TEST(Cli, TuningIsSaidAndKept) {
+  const ScratchFolder scratch;
+  const std::string cache = "QLOOM_CACHE_DIR=" + scratch / "cache";
+  const Finished before = qloom({"explain", model(), "--wide"}, {cache});
+  EXPECT_EQ(before.out.find("tuned: measured"), std::string::npos);
+  const Finished tune =
+      qloom({"explain", model(), "--tune", "--seconds", "0.1", "--wide"}, {cache});
+  ASSERT_EQ(tune.exit_code, 0) << tune.err;
+  EXPECT_NE(tune.err.find("qloom: tuned: "), std::string::npos) << tune.err;
+  EXPECT_NE(tune.out.find("tuned: measured to take"), std::string::npos) << tune.out;
+  const Finished after = qloom({"explain", model(), "--json"}, {cache});
+  int tuned = 0;
+  for (const Json& node : Json::parse(after.out)["nodes"]) tuned += node["tuned"] == true ? 1 : 0;
+  EXPECT_GT(tuned, 0);
+  EXPECT_EQ(qloom({"explain", model(), "--tune", "--target", "zen3"}).exit_code, 2);
+}
+
 TEST(Cli, ExplainForAnotherProcessor) {
   const Finished f = qloom({"explain", model(), "--target", "neoverse-n1", "--wide"});
   ASSERT_EQ(f.exit_code, 0) << f.err;

@@ -1,5 +1,6 @@
 #include <gtest/gtest.h>
 
+#include <algorithm>
 #include <numeric>
 
 #include "graph/builder.h"
@@ -15,21 +16,6 @@ namespace qloom::test {
 namespace {
 
 const std::string kW4 = "quantized_bits(4,0,1,alpha=1)", kRelu = "quantized_relu(4,2)";
-
-const passes::RegionReport& report(const passes::Compilation& c, const std::string& name) {
-  for (const auto& r : c.regions)
-    if (r.name == name) return r;
-  throw std::runtime_error("no region " + name);
-}
-
-void expect_agrees(const Graph& graph, const passes::CompileOptions& options) {
-  const auto inputs = random_inputs(graph, 3, 11);
-  const auto compiled = passes::compile(graph.clone(), options);
-  const auto got = run_model(compiled, inputs, 3);
-  const auto want = reference(graph, inputs);
-  for (size_t i = 0; i < want.size(); ++i)
-    expect_equal(got[i], want[i], "output " + std::to_string(i));
-}
 
 std::string message(const Graph& graph, const passes::CompileOptions& options) {
   try {
@@ -97,6 +83,72 @@ TEST(CompileOptions, PortableCodeGivesTheSame) {
   options.target = jit::Target::portable();
   expect_agrees(small_cnn(kW4, kRelu), options);
   expect_agrees(residual_block("binary(alpha=1)", "binary(alpha=1)"), options);
+}
+
+/// elementwise_chain behind a loop over `live` sums, which fit into registers or do not; where they
+/// fit, so often that it takes longer.
+void emit_sums(const kernels::Query& q, const kernels::Variant& v, jit::Emitter& e, int live) {
+  const int rounds = live > 32 ? 4 : 1000;
+  const jit::Value input = e.buffer(0);
+  const jit::Value scratch =
+      e.buffer(static_cast<int>(2 + q.tail->operands.size() + q.tail->outputs.size()));
+  std::vector<jit::Variable> sums;
+  for (int i = 0; i < live; ++i)
+    sums.push_back(e.variable(e.splat(e.integer(i, jit::Element::i8), e.bytes())));
+  e.loop("sums", e.integer(0), e.integer(rounds), 1, 1, [&](jit::Value) {
+    const jit::Value x = e.load(input, jit::Element::i8, e.bytes());
+    for (const jit::Variable sum : sums)
+      e.set(sum, e.binary(jit::Binary::bit_xor, e.add(e.get(sum), x), x));
+  });
+  for (int i = 0; i < live; ++i)
+    e.store(e.offset(scratch, i * e.bytes()), e.get(sums[static_cast<size_t>(i)]));
+  kernels::find_kernel("elementwise_chain")->emit(q, v, e);
+}
+constexpr int kTooMany = 48, kFew = 4;
+template <int kFirst, int kSecond>
+const kernels::KernelDef& kernel_of_sums(const char* name) {
+  static kernels::KernelDef def = *kernels::find_kernel("elementwise_chain");
+  def.name = name;
+  def.experimental = true;  // only where pinned
+  def.variants = [](const kernels::Query& q, const jit::Target& t) {
+    kernels::Variant first = kernels::find_kernel("elementwise_chain")->variants(q, t).front();
+    kernels::Variant second = first;
+    first.option = 1;
+    second.option = 2;
+    return std::vector{first, second};
+  };
+  def.emit = [](const kernels::Query& q, const kernels::Variant& v, jit::Emitter& e) {
+    emit_sums(q, v, e, v.option == 1 ? kFirst : kSecond);
+  };
+  def.work_items = nullptr;
+  def.scratch_bytes = [](const kernels::Query&, const kernels::Variant&, const jit::Target&) {
+    return int64_t{1} << 13;
+  };
+  return def;
+}
+
+TEST(CompileOptions, VariantsThatUseTheStackInTheirInnerLoopGiveWay) {
+  kernels::register_kernel(kernel_of_sums<kTooMany, kFew>("test_some_spill"));
+  kernels::register_kernel(kernel_of_sums<kTooMany, kTooMany + 1>("test_all_spill"));
+  const Graph graph = small_cnn(kW4, kRelu);
+  const auto plain = passes::compile(graph.clone());
+  const auto node = std::ranges::find(plain.regions, "elementwise", &passes::RegionReport::op);
+  ASSERT_NE(node, plain.regions.end());
+  passes::CompileOptions options;
+  options.pinned = {{node->name, "test_some_spill"}};
+  const auto some = passes::compile(graph.clone(), options);
+  const auto& r = report(some, node->name);
+  EXPECT_EQ(r.kernel, "test_some_spill");
+  EXPECT_NE(r.variant.find("option 2"), std::string::npos) << r.variant;
+  const auto candidate = std::ranges::find(r.candidates, r.kernel, &passes::Candidate::kernel);
+  EXPECT_NE(candidate->variants.front().first, r.variant) << "the other must have looked cheaper";
+  EXPECT_TRUE(some.notes.empty());
+  options.pinned = {{node->name, "test_all_spill"}};
+  const auto all = passes::compile(graph.clone(), options);
+  ASSERT_EQ(all.notes.size(), 1U);
+  EXPECT_NE(all.notes[0].find("every variant uses the stack in its inner loop"), std::string::npos)
+      << all.notes[0];
+  expect_agrees(graph, options);
 }
 
 TEST(CompileOptions, OtherTargetsAreCompiledForButNotLoaded) {

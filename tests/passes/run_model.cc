@@ -3,8 +3,10 @@
 #include <gtest/gtest.h>
 
 #include <cmath>
+#include <stdexcept>
 
 #include "runtime/executor.h"
+#include "tests/passes/networks.h"
 
 namespace qloom::test {
 
@@ -41,6 +43,21 @@ void expect_equal_or_ulps(const Tensor& got, const Tensor& want, const std::stri
                 std::fabs(g - w) <= 1e-6F)
         << what << ": element " << k << " is " << g << " instead of " << w;
   }
+}
+
+void expect_agrees(const Graph& graph, const passes::CompileOptions& options) {
+  const auto inputs = random_inputs(graph, 3, 11);
+  const auto compiled = passes::compile(graph.clone(), options);
+  const auto got = run_model(compiled, inputs, 3);
+  const auto want = reference(graph, inputs);
+  for (size_t i = 0; i < want.size(); ++i)
+    expect_equal(got[i], want[i], "output " + std::to_string(i));
+}
+
+const passes::RegionReport& report(const passes::Compilation& c, const std::string& name) {
+  for (const auto& r : c.regions)
+    if (r.name == name) return r;
+  throw std::runtime_error("no region " + name);
 }
 
 }  // namespace qloom::test

@@ -19,4 +19,11 @@ void expect_equal(const Tensor& got, const Tensor& want, const std::string& what
 /// Equal, or within 4 ulp or 1e-6 where exp and the like leave room (a softmax, sigmoid or tanh).
 void expect_equal_or_ulps(const Tensor& got, const Tensor& want, const std::string& what);
 
+/// Compiles and runs on three random samples: the outputs are those of the interpreter.
+void expect_agrees(const Graph& graph, const passes::CompileOptions& options);
+
+/// Of the region or node of this name. Throws std::runtime_error where there is none.
+[[nodiscard]] const passes::RegionReport& report(const passes::Compilation& c,
+                                                 const std::string& name);
+
 }  // namespace qloom::test

@@ -25,6 +25,7 @@ struct Arguments {
   ModelArguments model;
   measure::SpeedOptions speed;
   passes::FloatMode float_mode = passes::FloatMode::reproducible;
+  bool tune = false;
   std::string trace;
 };
 
@@ -64,6 +65,7 @@ int run(const Arguments& a) {
   options.weights = a.model.weights;
   options.import.evaluation = a.model.evaluation;
   options.compile.float_mode = a.float_mode;
+  options.tune = a.tune;
   // Kernels are chosen and predicted for calls of the size that is measured.
   options.compile.batch = std::min(options.compile.batch, a.speed.batch);
   LoadedModel loaded;
@@ -72,6 +74,7 @@ int run(const Arguments& a) {
     loaded = load_model(a.model.path, options);
   }
   for (const std::string& notice : loaded.notices) fmt::print(stderr, "qloom: {}\n", notice);
+  if (!loaded.tuned.empty()) fmt::print(stderr, "qloom: {}\n", loaded.tuned);
   const runtime::Program& program = loaded.model->program();
   const measure::Arrays inputs = measure::random_inputs(program, a.speed.batch);
 
@@ -148,6 +151,7 @@ extern const CommandDef bench{
           ->check(CLI::Range(0.01, 600.0))
           ->capture_default_str();
       add_float_mode(app, a->float_mode);
+      add_tune_flag(app, a->tune);
       app.add_option("--trace", a->trace,
                      "write one run for chrome://tracing to this file, an event per region");
       return [a] { return run(*a); };

@@ -10,6 +10,7 @@
 
 #include "bindings/cli/command.h"
 #include "bindings/cli/support/progress.h"
+#include "bindings/cpp/tuned.h"
 #include "bindings/measure/choice.h"
 #include "graph/text.h"
 #include "passes/compile.h"
@@ -21,7 +22,7 @@ using Json = nlohmann::ordered_json;
 
 struct Arguments {
   ModelArguments model;
-  bool graph = false, wide = false, measure = false;
+  bool graph = false, wide = false, measure = false, tune = false;
   double seconds = 3;
   passes::FloatMode float_mode = passes::FloatMode::reproducible;
   std::string target;
@@ -55,6 +56,7 @@ Json to_json(const passes::RegionReport& r, const measure::NodeChoice* choice) {
            {"emitted", r.emitted},
            {"macs", r.macs},
            {"predicted_ns", r.predicted_ns},
+           {"tuned", r.tuned},
            {"candidates", candidates},
            {"alternatives", alternatives}};
   if (choice != nullptr) {
@@ -68,6 +70,7 @@ int run(const Arguments& a) {
   Graph graph = a.model.load(false);
   passes::Compilation c;
   std::optional<measure::ChoiceReport> measured;
+  std::vector<std::string> notes;
   {
     const Progress progress(a.measure ? "measuring" : "compiling");
     passes::CompileOptions options;
@@ -76,9 +79,18 @@ int run(const Arguments& a) {
       options.target = jit::Target::named(a.target);
       options.in_memory = false;
     }
+    jit::Cache cache;
+    std::string gained;
+    if (a.tune)
+      options.times = tune_and_store(graph, options, &cache, a.seconds, gained);
+    else
+      options.times = stored_times(cache, options.target);
+    for (const std::string& notice : cache.notices()) notes.push_back(notice);
+    if (!gained.empty()) notes.push_back(gained);
     if (a.measure) measured = measure::measure_choices(graph, {.seconds = a.seconds}, options);
     c = passes::compile(std::move(graph), options);
   }
+  for (const std::string& note : notes) std::fprintf(stderr, "qloom: %s\n", note.c_str());
   const measure::ChoiceReport* choices = measured ? &*measured : nullptr;
   if (a.model.json) {
     const jit::Target& target = c.target;
@@ -117,13 +129,16 @@ extern const CommandDef explain{
       add_float_mode(app, a->float_mode);
       app.add_flag("--measure", a->measure,
                    "time every matching kernel for every node as well, median of five rounds");
-      app.add_option("--seconds", a->seconds, "how long --measure takes, without compiling")
+      app.add_option("--seconds", a->seconds,
+                     "how long --measure or --tune takes, without compiling")
           ->check(CLI::Range(0.0, 3600.0))
           ->capture_default_str();
+      add_tune_flag(app, a->tune);
       app.add_option("--target", a->target,
                      "what another processor would get: kernels chosen by its rates, code made for "
                      "it but not run; zen3, icelake, neoverse-n1, …; a wrong name lists them all")
-          ->excludes("--measure");
+          ->excludes("--measure")
+          ->excludes("--tune");
       app.add_flag("--graph", a->graph, "print the graph after the passes as well");
       return [a] { return run(*a); };
     }};

@@ -29,6 +29,7 @@ struct Arguments {
   int threads = 1;
   bool no_cache = false;
   passes::FloatMode float_mode = passes::FloatMode::reproducible;
+  bool tune = false;
 };
 
 /// Share of samples whose largest output is the label.
@@ -60,10 +61,12 @@ int run(const Arguments& a) {
     options.import.evaluation = a.model.evaluation;
     options.use_cache = !a.no_cache;
     options.compile.float_mode = a.float_mode;
+    options.tune = a.tune;
     loaded = load_model(a.model.path, options);
   }
   const double load_ms = std::chrono::duration<double, std::milli>(Clock::now() - start).count();
   for (const std::string& notice : loaded.notices) fmt::print(stderr, "qloom: {}\n", notice);
+  if (!loaded.tuned.empty()) fmt::print(stderr, "qloom: {}\n", loaded.tuned);
   const runtime::Program& program = loaded.model->program();
   std::vector<std::string> input_names;
   for (const runtime::Port& port : program.inputs) input_names.push_back(port.name);
@@ -134,6 +137,7 @@ extern const CommandDef run_command{
           ->check(CLI::Range(1, 1024))
           ->capture_default_str();
       add_float_mode(app, a->float_mode);
+      add_tune_flag(app, a->tune);
       app.add_flag("--no-cache", a->no_cache, "neither read nor write compiled models on disk");
       return [a] { return run(*a); };
     }};

@@ -1,0 +1,25 @@
+// bindings/cpp/tuned.h: measured times of kernels, kept beside compiled models.
+#pragma once
+
+#include <memory>
+#include <string>
+#include <vector>
+
+#include "bindings/measure/tune.h"
+#include "jit/cache.h"
+#include "passes/kernel_times.h"
+
+namespace qloom {
+
+/// What was measured before on this processor with this version's kernels; null where there is
+/// nothing, or what there is cannot be trusted (then the cache has a notice).
+[[nodiscard]] std::shared_ptr<const passes::KernelTimes> stored_times(jit::Cache& cache,
+                                                                      const jit::Target& target);
+
+/// measure::tune on the graph with these options; adds what it finds to what is stored. Returns all
+/// times; `summary` says in a sentence what was gained. `cache`: null to store nothing.
+[[nodiscard]] std::shared_ptr<const passes::KernelTimes> tune_and_store(
+    const Graph& graph, const passes::CompileOptions& options, jit::Cache* cache, double seconds,
+    std::string& summary);
+
+}  // namespace qloom
