@@ -58,8 +58,9 @@ class OctaveBuilder {
     // QKeras quantizes both kernels of this one as depthwise.
     if (low > 0 && x.low)
       l_to_l = accumulated(convolved(*x.low, low, "l_to_l", &of_.depthwise_quantizer), "l_to_l");
-    return {shown(sum(h_to_h, l_to_h, "_a_h"), "_h_act"),
-            shown(sum(l_to_l, h_to_l, "_a_l"), "_l_act")};
+    const auto high_sum = sum(h_to_h, l_to_h, "_a_h"), low_sum = sum(l_to_l, h_to_l, "_a_l");
+    const auto high_out = shown(high_sum, "_h_act");
+    return {high_out, shown(low_sum, "_l_act")};
   }
 
  private:
@@ -162,7 +163,9 @@ Symbol QMobileNetSeparableConv2D::operator()(Network& network, const Symbol& x,
   Symbol y = pw_first ? between(pointwise(x)) : x;
   y = network.add(depthwise, y, name + "_dw", where);
   if (!pw_first) y = pointwise(between(y));
-  if (is_given(activation)) y = network.add(Activation{activation}, y, name + "_pw_act", where);
+  // Text such as "quantized_relu(4,1)" is no name that Keras's Activation knows; QKeras's users
+  // hand it the quantizer itself, which computes the same.
+  if (is_given(activation)) y = network.add(QActivation{activation}, y, name + "_pw_act", where);
   return y;
 }
 

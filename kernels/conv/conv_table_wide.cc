@@ -42,7 +42,8 @@ constexpr int kBlockChannels = 30;  ///< a whole number of vectors of tables in 
 constexpr int kHalf = 32;           ///< where a block's second terms begin
 constexpr int kZeroLane = 63;       ///< of a block: holds 0
 constexpr int64_t kMostUnit = 16;   ///< tables of an iteration, all written out
-constexpr int kWords = 32;          ///< channels of a vector of sums
+constexpr int64_t kMostChannels = 64;
+constexpr int kWords = 32;  ///< channels of a vector of sums
 
 /// What weights are made of, a function of the query.
 struct Digits {
@@ -143,6 +144,9 @@ Verdict match(const Query& q) {
     return Verdict::no("input is ", q.input, ", this kernel takes bytes");
   if (q.window.is_dense() || q.window.groups != 1)
     return Verdict::no("rows of one output or several groups, this kernel takes images");
+  if (q.window.c > kMostChannels)
+    return Verdict::no(q.window.c, " input channels, above ", kMostChannels,
+                       " all variants use the stack in their inner loop");
   const int64_t top = largest_byte(q, storage);
   const Digits digits = digits_of(q, top);
   if (digits.largest > 255)

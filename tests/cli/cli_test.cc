@@ -187,12 +187,17 @@ TEST(Cli, TuningIsSaidAndKept) {
   const Finished tune =
       qloom({"explain", model(), "--tune", "--seconds", "0.1", "--wide"}, {cache});
   ASSERT_EQ(tune.exit_code, 0) << tune.err;
-  EXPECT_NE(tune.err.find("qloom: tuned: "), std::string::npos) << tune.err;
-  EXPECT_NE(tune.out.find("tuned: measured to take"), std::string::npos) << tune.out;
+  const std::string said = "qloom: tuned: ";
+  const size_t at = tune.err.find(said);
+  ASSERT_NE(at, std::string::npos) << tune.err;
+  // On a busy machine a second look may find that no time is worth keeping.
+  const bool kept = std::stoi(tune.err.substr(at + said.size())) > 0;
+  EXPECT_EQ(tune.out.find("tuned: measured to take") != std::string::npos, kept) << tune.out;
   const Finished after = qloom({"explain", model(), "--json"}, {cache});
   int tuned = 0;
-  for (const Json& node : Json::parse(after.out)["nodes"]) tuned += node["tuned"] == true ? 1 : 0;
-  EXPECT_GT(tuned, 0);
+  const Json out = Json::parse(after.out);
+  for (const Json& node : out["nodes"]) tuned += node["tuned"] == true ? 1 : 0;
+  EXPECT_EQ(tuned > 0, kept) << tune.err;
   EXPECT_EQ(qloom({"explain", model(), "--tune", "--target", "zen3"}).exit_code, 2);
 }
 

@@ -120,7 +120,6 @@ const kernels::KernelDef& kernel_of_sums(const char* name) {
   def.emit = [](const kernels::Query& q, const kernels::Variant& v, jit::Emitter& e) {
     emit_sums(q, v, e, v.option == 1 ? kFirst : kSecond);
   };
-  def.work_items = nullptr;
   def.scratch_bytes = [](const kernels::Query&, const kernels::Variant&, const jit::Target&) {
     return int64_t{1} << 13;
   };
