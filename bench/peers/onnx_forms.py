@@ -117,7 +117,7 @@ class Net:
 
         output = carry = None
         for step in range(self.operations[op.inputs[0]].shape[0]):
-            sums = self.emit("Gather", inputs, self.constant(step, np.int64), axis=1)
+            sums = self.emit("Squeeze", self.emit("Gather", inputs, ints(step), axis=1), ints(1))  # constants have an axis
             if output is not None:
                 sums = self.emit("Add", sums, self.emit("MatMul", state(output, 1.0), recurrent * np.float32(op.step)))
             half = self.emit("Add", self.emit("Mul", part(sums, 0, 3 * units), gate / 2), gate / 2)
