@@ -131,6 +131,26 @@ Axis axis_of(int64_t in, int64_t out, int64_t taps, int64_t stride, int64_t dila
   return a;
 }
 
+ProductShape product_shape(
+    const ReferenceSpec& spec, std::span<const int64_t> strides, std::span<const int64_t> dilations,
+    int64_t groups, const std::function<Axis(int64_t x, int64_t w, int64_t y, size_t i)>& axis) {
+  const Extents x = qloom::bind(spec.operands.at(0).shape, 1),
+                w = qloom::bind(spec.operands.at(1).shape, 1),
+                y = qloom::bind(spec.results.at(0).shape, 1);
+  const size_t rank = x.size();
+  qloom_assert((rank == 3 || rank == 4) && w.size() == rank && y.size() == rank &&
+                   strides.size() == rank - 2 && dilations.size() == rank - 2,
+               spec.kernel, ": ", spec.operands[0], " and ", spec.operands[1]);
+  const auto of = [&](size_t i) { return axis(x[i + 1], w[i], y[i + 1], i); };
+  ProductShape s;
+  if (rank == 4) s.rows = of(0);
+  s.columns = of(rank - 3);
+  s.groups = groups;
+  s.inputs = w[rank - 2];
+  s.outputs = w[rank - 1];
+  return s;
+}
+
 std::unique_ptr<ReferenceCall> make_products(const ReferenceSpec& spec, const ProductShape& shape) {
   const TensorType& result = spec.results.at(0);
   if (!result.has_codes()) return std::make_unique<Products<double>>(spec, shape);

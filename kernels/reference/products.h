@@ -9,6 +9,9 @@
 // rounded once. This order is the definition, see graph/ops/conv.cc.
 #pragma once
 
+#include <functional>
+#include <span>
+
 #include "kernels/reference/reference.h"
 
 namespace qloom::kernels::reference {
@@ -39,6 +42,12 @@ struct ProductShape {
   int64_t outputs = 1;  ///< of all groups
   int64_t groups = 1;
 };
+
+/// Of a convolution or its transpose: extents from the types of `spec`, axes by axis(extents of x,
+/// of the kernel and of the result along the i-th spatial axis, i).
+[[nodiscard]] ProductShape product_shape(
+    const ReferenceSpec& spec, std::span<const int64_t> strides, std::span<const int64_t> dilations,
+    int64_t groups, const std::function<Axis(int64_t x, int64_t w, int64_t y, size_t i)>& axis);
 
 /// x: operand 0, rows × columns × (inputs·groups); w: operand 1, taps × inputs × outputs.
 [[nodiscard]] std::unique_ptr<ReferenceCall> make_products(const ReferenceSpec& spec,

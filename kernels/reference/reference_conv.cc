@@ -10,24 +10,12 @@ namespace {
 std::unique_ptr<ReferenceCall> prepare(const ReferenceSpec& spec) {
   const auto conv = from_attributes<ops::Conv>(spec.attributes);
   const std::string_view padding = names_of(conv.padding)[static_cast<size_t>(conv.padding)];
-  const Extents x = qloom::bind(spec.operands.at(0).shape, 1),
-                w = qloom::bind(spec.operands.at(1).shape, 1),
-                y = qloom::bind(spec.results.at(0).shape, 1);
-  const size_t rank = x.size();
-  qloom_assert((rank == 3 || rank == 4) && w.size() == rank && y.size() == rank &&
-                   conv.strides.size() == rank - 2 && conv.dilations.size() == rank - 2,
-               spec.kernel, ": ", spec.operands[0], " and ", spec.operands[1]);
-  reference::ProductShape s;
-  const auto axis = [&](size_t i) {  // i-th spatial axis
-    return reference::axis_of(x[i + 1], y[i + 1], w[i], conv.strides[i], conv.dilations[i],
-                              padding);
-  };
-  if (rank == 4) s.rows = axis(0);
-  s.columns = axis(rank - 3);
-  s.groups = conv.groups;
-  s.inputs = w[rank - 2];
-  s.outputs = w[rank - 1];
-  return reference::make_products(spec, s);
+  return reference::make_products(
+      spec, reference::product_shape(spec, conv.strides, conv.dilations, conv.groups,
+                                     [&](int64_t x, int64_t w, int64_t y, size_t i) {
+                                       return reference::axis_of(x, y, w, conv.strides[i],
+                                                                 conv.dilations[i], padding);
+                                     }));
 }
 
 double cost(const Query& query) { return 2.0 * static_cast<double>(query.window.macs()); }

@@ -10,15 +10,8 @@ namespace {
 
 std::unique_ptr<ReferenceCall> prepare(const ReferenceSpec& spec) {
   const auto conv = from_attributes<ops::ConvTranspose>(spec.attributes);
-  const Extents x = qloom::bind(spec.operands.at(0).shape, 1),
-                w = qloom::bind(spec.operands.at(1).shape, 1),
-                y = qloom::bind(spec.results.at(0).shape, 1);
-  const size_t rank = x.size();
-  qloom_assert((rank == 3 || rank == 4) && w.size() == rank && y.size() == rank &&
-                   conv.strides.size() == rank - 2 && conv.dilations.size() == rank - 2,
-               spec.kernel, ": ", spec.operands[0], " and ", spec.operands[1]);
-  const auto axis = [&](size_t i) {  // i-th spatial axis
-    reference::Axis a{.in = x[i + 1], .out = y[i + 1], .taps = w[i]};
+  const auto axis = [&](int64_t x, int64_t w, int64_t y, size_t i) {
+    reference::Axis a{.in = x, .out = y, .taps = w};
     a.dilation = conv.dilations[i];
     a.spread = conv.strides[i];
     a.is_flipped = true;
@@ -27,13 +20,8 @@ std::unique_ptr<ReferenceCall> prepare(const ReferenceSpec& spec) {
     a.before = reach - (conv.padding == ops::Padding::same && excess > 0 ? excess / 2 : 0);
     return a;
   };
-  reference::ProductShape s;
-  if (rank == 4) s.rows = axis(0);
-  s.columns = axis(rank - 3);
-  s.groups = conv.groups;
-  s.inputs = w[rank - 2];
-  s.outputs = w[rank - 1];
-  return reference::make_products(spec, s);
+  return reference::make_products(
+      spec, reference::product_shape(spec, conv.strides, conv.dilations, conv.groups, axis));
 }
 
 double cost(const Query& query) { return 2.0 * static_cast<double>(query.window.macs()); }
