@@ -6,10 +6,12 @@
 #include <cstdio>
 #include <map>
 
+#include "bindings/golden/compare.h"
 #include "bindings/report/table.h"
 #include "graph/interpret.h"
 #include "graph/ops_table.h"
 #include "passes/analysis/layers.h"
+#include "passes/compile.h"
 
 namespace qloom::report {
 namespace {
@@ -60,26 +62,63 @@ std::string number(double value) {
   return text.data();
 }
 
+/// The node that a layer's output comes from has the layer's name; null for other nodes.
+const Origin* layer_shown_by(const Node& node) {
+  if (node.results.empty() || node.origins.empty() || node.constant) return nullptr;
+  const Origin& origin = node.origins.back();
+  return origin.layer.empty() || node.name != origin.layer ? nullptr : &origin;
+}
+
+TraceReport empty_report(const Graph& graph, std::span<const Tensor> inputs) {
+  return {
+      .model = graph.name, .samples = inputs.empty() ? 0 : inputs[0].extents().at(0), .layers = {}};
+}
+
 }  // namespace
 
 TraceReport trace_of(const Graph& graph, std::span<const Tensor> inputs, const LayerValues& each) {
-  TraceReport report{
-      .model = graph.name, .samples = inputs.empty() ? 0 : inputs[0].extents().at(0), .layers = {}};
+  TraceReport report = empty_report(graph, inputs);
   EvaluationOptions options = graph.options();
   options.evaluation = Evaluation::canonical;
   (void)interpret(graph, inputs, options,
                   [&](const Node& node, std::span<const RuntimeValue> results) {
-                    // The last node of a layer has the layer's name.
-                    if (results.empty() || node.origins.empty() || node.constant) return;
-                    const Origin& origin = node.origins.back();
-                    if (origin.layer.empty() || node.name != origin.layer) return;
+                    const Origin* origin = layer_shown_by(node);
+                    if (origin == nullptr) return;
                     const ValueId shown = passes::shown_result(graph, node);
                     const auto at = std::ranges::find(node.results, shown) - node.results.begin();
                     const RuntimeValue& value = results[static_cast<size_t>(at)];
                     const Tensor floats = to_f32(value);
-                    report.layers.push_back(trace_value(node, origin, value, floats));
-                    if (each) each(origin.layer, floats);
+                    report.layers.push_back(trace_value(node, *origin, value, floats));
+                    if (each) each(origin->layer, floats);
                   });
+  return report;
+}
+
+TraceReport trace_compiled(const Graph& graph, const std::vector<Tensor>& inputs, int threads,
+                           const LayerValues& each) {
+  TraceReport report = empty_report(graph, inputs);
+  Graph probed = graph.clone();
+  std::vector<std::pair<const Node*, ValueId>> layers;  // in the order of the new outputs
+  for (const NodeId id : graph.order()) {
+    const Node& node = graph.node(id);
+    if (layer_shown_by(node) == nullptr) continue;
+    layers.emplace_back(&node, passes::shown_result(graph, node));
+    probed.add_output("layer/" + node.name, layers.back().second);
+  }
+  const size_t first = graph.outputs().size();
+  const passes::Compilation compiled = passes::compile(std::move(probed));
+  const std::vector<Tensor> outputs = golden::run_model(compiled.model, inputs, threads);
+  for (size_t k = 0; k < layers.size(); ++k) {
+    const auto& [node, value] = layers[k];
+    const Tensor& floats = outputs[first + k];
+    TensorType type = graph.type(value);
+    // A scale that the values have brought along is not known here.
+    const bool has_codes = type.has_codes() && !type.scale.is_dynamic();
+    const Origin& origin = *layer_shown_by(*node);
+    const RuntimeValue seen{type, has_codes ? to_codes(floats, type) : floats};
+    report.layers.push_back(trace_value(*node, origin, seen, floats));
+    if (each) each(origin.layer, floats);
+  }
   return report;
 }
 

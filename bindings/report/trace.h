@@ -42,6 +42,11 @@ using LayerValues = std::function<void(const std::string& layer, const Tensor& v
 /// input that does not fit, and for NaN and infinity where a quantizer meets them.
 [[nodiscard]] TraceReport trace_of(const Graph& graph, std::span<const Tensor> inputs,
                                    const LayerValues& each = {});
+/// The same in compiled code, where every layer becomes an output: what fuses over the border of a
+/// layer in the model itself does not fuse here. Codes are told from the float32 values. Throws
+/// UserError too for NaN and infinity.
+[[nodiscard]] TraceReport trace_compiled(const Graph& graph, const std::vector<Tensor>& inputs,
+                                         int threads, const LayerValues& each = {});
 
 /// As a table. `width`: see Table::to_string.
 [[nodiscard]] std::string to_text(const TraceReport& report, size_t width = 0);

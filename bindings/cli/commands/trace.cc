@@ -20,7 +20,8 @@ using Json = nlohmann::ordered_json;
 struct Arguments {
   ModelArguments model;
   std::string input, values;
-  bool wide = false;
+  bool wide = false, compiled = false;
+  int threads = 1;
 };
 
 /// A file's name for a layer: a name in a model file must not lead out of the folder.
@@ -70,7 +71,8 @@ int run(const Arguments& a) {
   }
   const report::TraceReport report = [&] {
     const Progress progress("running");
-    return report::trace_of(graph, inputs, write);
+    return a.compiled ? report::trace_compiled(graph, inputs, a.threads, write)
+                      : report::trace_of(graph, inputs, write);
   }();
   const std::string text =
       a.model.json ? to_json(report).dump(2) + "\n" : report::to_text(report, output_width(a.wide));
@@ -92,6 +94,12 @@ extern const CommandDef trace{
           ->required();
       app.add_option("--values", a->values,
                      "write what each layer yields (code × step) to this folder, LAYER.npy");
+      app.add_flag("--compiled", a->compiled,
+                   "run compiled code, every layer an output of its own, in place of the "
+                   "interpreter: faster for many samples, and shows what machine code makes");
+      app.add_option("--threads", a->threads, "with --compiled: threads to run on")
+          ->check(CLI::Range(1, 1024))
+          ->capture_default_str();
       add_wide_flag(app, a->wide);
       return [a] { return run(*a); };
     }};

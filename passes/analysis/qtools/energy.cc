@@ -43,9 +43,10 @@ int64_t truncated(double value) {
 
 class LayerCosts {
  public:
+  /// `before`: of the layer whose output is read first; null where there is none.
   LayerCosts(const EnergyOptions& options, const ModelLayer& layer, const LayerTypes& types,
-             const Context& context)
-      : options_(options), layer_(layer), types_(types), context_(context) {}
+             const LayerTypes* before, const Context& context)
+      : options_(options), layer_(layer), types_(types), before_(before), context_(context) {}
 
   LayerEnergy run() {
     LayerEnergy out{.layer = types_.layer, .name = layer_.name, .class_name = layer_.class_name};
@@ -71,6 +72,13 @@ class LayerCosts {
     return 0;
   }
 
+  /// Of the convolution that this batch normalisation is merged with; else null.
+  const Part* merged(std::string_view key) const {
+    const bool is_merged = before_ != nullptr && types_.find("gamma_quantizer") == nullptr &&
+                           before_->find("bn_inverse_quantizer") != nullptr;
+    return is_merged ? before_->find(key) : nullptr;
+  }
+
   double activations(int64_t elements, int64_t bits, bool at_border) const {
     MemoryKind memory = MemoryKind::none;
     for (const NamedMemory& m : kMemories)
@@ -85,13 +93,17 @@ class LayerCosts {
   double parameters() const {
     double energy = 0;
     if (is_batch_norm(layer_.class_name)) {
+      const int64_t channels = layer_.weights.empty() ? 0 : layer_.weights[0].shape.at(0);
       if (types_.find("gamma_quantizer") == nullptr) {
         context_.refuse("KeyError",
                         "QTools wants the parameters of a batch normalisation that is merged with "
-                        "the layer before it; taken as part of that layer");
-        return 0;
+                        "the layer before it; taken as an inverse, and a bias as wide as the sum, "
+                        "with a product and a sum for each element");
+        const Part* inverse = merged("bn_inverse_quantizer");
+        return inverse == nullptr ? 0
+                                  : weights(channels, inverse->type) +
+                                        weights(channels, merged("fused_accumulator")->type);
       }
-      const int64_t channels = layer_.weights.empty() ? 0 : layer_.weights[0].shape.at(0);
       for (const char* key :
            {"gamma_quantizer", "beta_quantizer", "mean_quantizer", "variance_quantizer"})
         energy += weights(channels, types_.find(key)->type);
@@ -123,6 +135,11 @@ class LayerCosts {
   double operations() const {
     const auto count = static_cast<double>(types_.operation_count);
     const std::string_view name = layer_.class_name;
+    if (const Part* inverse = is_batch_norm(name) ? merged("bn_inverse_quantizer") : nullptr) {
+      const QtoolsType& sum = merged("fused_accumulator")->type;
+      return count * (once(multiply(inverse->type, merged("accumulator")->type)) +
+                      once(sum, Implementation::add, static_cast<double>(sum.bits)));
+    }
     if (is_batch_norm(name)) {
       double energy = 0;  // the addition of beta is not priced
       for (const char* key : {"internal_divide_quantizer", "internal_multiplier"})
@@ -152,6 +169,7 @@ class LayerCosts {
   const EnergyOptions& options_;
   const ModelLayer& layer_;
   const LayerTypes& types_;
+  const LayerTypes* before_;
   Context context_;
 };
 
@@ -202,9 +220,12 @@ EnergyReport energy_of(const QtoolsModel& model, const DataMap& map, const Energ
   (void)find_memory(options.weights_memory);  // an unknown one is an error in a model of any kind
   EnergyReport report;
   for (const ModelLayer& layer : model.layers)
-    if (const LayerTypes* types = map.find(layer.name))
+    if (const LayerTypes* types = map.find(layer.name)) {
+      const LayerTypes* before =
+          layer.inputs.empty() ? nullptr : map.find(model.layers[layer.inputs[0]].name);
       report.layers.push_back(
-          LayerCosts(options, layer, *types, {report.refusals, layer.name}).run());
+          LayerCosts(options, layer, *types, before, {report.refusals, layer.name}).run());
+    }
   return report;
 }
 
