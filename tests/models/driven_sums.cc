@@ -187,10 +187,19 @@ std::string outside(std::span<const int64_t> codes, const Numeric& numeric) {
   const auto grid = numeric.grid();
   if (!grid) return "";
   const bool all = numeric.kind() == Numeric::Kind::fixed;  // of the interval
-  for (const int64_t code : codes)
-    if (code < grid->lo || code > grid->hi ||
-        (!all && !numeric.contains(std::ldexp(static_cast<double>(code), -grid->fraction))))
+  std::map<int64_t, bool> members;                          // few, where not all are
+  bool is_member = false;
+  for (size_t i = 0; i < codes.size(); ++i) {
+    const int64_t code = codes[i];
+    if (!all && code >= grid->lo && code <= grid->hi && (i == 0 || code != codes[i - 1])) {
+      const auto [known, is_new] = members.try_emplace(code);
+      if (is_new)
+        known->second = numeric.contains(std::ldexp(static_cast<double>(code), -grid->fraction));
+      is_member = known->second;
+    }
+    if (code < grid->lo || code > grid->hi || (!all && !is_member))
       return "code " + std::to_string(code) + " is not in " + numeric.to_string();
+  }
   return "";
 }
 
