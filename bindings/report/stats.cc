@@ -1,5 +1,6 @@
 #include "bindings/report/stats.h"
 
+#include <algorithm>
 #include <array>
 #include <cmath>
 #include <cstdio>
@@ -50,13 +51,20 @@ std::string inputs_text(const LayerTypes& layer) {
   return out;
 }
 
-std::vector<std::string> row_of(const LayerTypes& layer, double energy) {
+/// A layer's name, marked where QTools raises and a rule of ours stands in its place.
+std::string marked(const std::string& layer, const std::vector<qtools::Refusal>& refusals) {
+  const bool is_refused =
+      std::ranges::find(refusals, layer, &qtools::Refusal::layer) != refusals.end();
+  return is_refused ? layer + " *" : layer;
+}
+
+std::vector<std::string> row_of(const LayerTypes& layer, const std::string& name, double energy) {
   const Part* product = product_of(layer);
   const Part* weight =
       first_of(layer, {"weight_quantizer", "gamma_quantizer", "average_quantizer"});
   const Part* sum =
       first_of(layer, {"accumulator", "internal_accumulator", "pool_sum_accumulator"});
-  return {layer.name,
+  return {name,
           inputs_text(layer),
           type_text(weight),
           product == nullptr ? "-" : std::string(to_string(product->operation->implementation)),
@@ -83,6 +91,13 @@ std::vector<qtools::Refusal> all_refusals(const ModelStats& stats) {
   std::vector<qtools::Refusal> out = stats.map.refusals;
   out.insert(out.end(), stats.energy.refusals.begin(), stats.energy.refusals.end());
   out.insert(out.end(), stats.roofline.refusals.begin(), stats.roofline.refusals.end());
+  return out;
+}
+
+Json refusals_json(const std::vector<qtools::Refusal>& refusals) {
+  Json out = Json::array();
+  for (const qtools::Refusal& r : refusals)
+    out.push_back({{"layer", r.layer}, {"exception", r.exception}, {"why", r.why}});
   return out;
 }
 
@@ -140,9 +155,10 @@ std::string to_text(const ModelStats& stats, size_t width) {
   Table table({"layer", "input", "weights", "by", "product", "sum", "output", "ops", "pJ"});
   std::map<std::string, double> energies;
   for (const qtools::LayerEnergy& e : stats.energy.layers) energies[e.name] = e.counted();
+  const std::vector<qtools::Refusal> refusals = all_refusals(stats);
   int64_t operations = 0;
   for (const LayerTypes& layer : stats.map.layers) {
-    table.add(row_of(layer, energies[layer.name]));
+    table.add(row_of(layer, marked(layer.name, refusals), energies[layer.name]));
     operations += layer.operation_count;
   }
   table.add_rule();
@@ -168,9 +184,8 @@ std::string to_text(const ModelStats& stats, size_t width) {
                    width, 0) +
            "\n";
   }
-  const std::vector<qtools::Refusal> refusals = all_refusals(stats);
   if (!refusals.empty())
-    out += "\n" + wrapped("QTools itself refuses this model; what is shown instead:", width, 0) +
+    out += "\n" + wrapped("* QTools itself refuses this model; what is shown instead:", width, 0) +
            "\n" + refusals_text(refusals, width);
   return out;
 }
@@ -178,10 +193,12 @@ std::string to_text(const ModelStats& stats, size_t width) {
 std::string energy_text(const ModelStats& stats, size_t width) {
   Table table({"layer", "inputs", "outputs", "parameters", "operations", "counted"});
   const qtools::EnergyReport& energy = stats.sound ? stats.sound->energy : stats.energy;
+  const std::vector<qtools::Refusal> refusals =
+      stats.sound ? std::vector<qtools::Refusal>() : all_refusals(stats);
   for (const qtools::LayerEnergy& e : energy.layers) {
     const std::array<double, 4> v = e.rounded();
-    table.add({e.name, picojoules(v[0]), picojoules(v[1]), picojoules(v[2]), picojoules(v[3]),
-               picojoules(e.counted())});
+    table.add({marked(e.name, refusals), picojoules(v[0]), picojoules(v[1]), picojoules(v[2]),
+               picojoules(v[3]), picojoules(e.counted())});
   }
   table.add_rule();
   table.add({"all", "", "", "", grouped(energy.total_cost()), grouped(energy.counted_sum())});
@@ -221,19 +238,28 @@ std::string qstats_text(const ModelStats& stats) {
   out += rule + format("    %-30s : %.4f\n", "Total Sparsity", sparsity.total);
   for (const std::string& name : sparsity.random)
     out += "    " + name + " draws its weights at random: left out\n";
-  return out + refusals_text(estimate.refusals, 0);
+  return out + refusals_text(estimate.refusals, 0) + refusals_text(sparsity.refusals, 0);
+}
+
+std::string to_text(const qtools::AccumulatorBits& accumulators, double low, double high,
+                    size_t width) {
+  Table table({"layer", "bits"});
+  for (const auto& [layer, bits] : accumulators.layers)
+    table.add({marked(layer, accumulators.refusals), grouped(bits)});
+  return format("integer bits of accumulators whose inputs lie in [%g, %g]\n\n", low, high) +
+         table.to_string(width) + refusals_text(accumulators.refusals, width);
 }
 
 std::string to_text(const qtools::Parallelism& parallelism, size_t width) {
   if (!parallelism.gates)
-    return "no solution: no choice of unroll factors reaches the throughput\n" +
+    return "no choice of unroll factors reaches the throughput\n" +
            refusals_text(parallelism.refusals, width);
   Table table({"layer", "cin", "cout", "height", "width", "elements", "gates"});
   for (const qtools::Stage& s : parallelism.path) {
     if (s.node < 0) continue;
     const qtools::Unroll u = s.unroll.value_or(qtools::Unroll{});
-    table.add({s.layer, grouped(u.cin), grouped(u.cout), grouped(u.height), grouped(u.width),
-               grouped(s.out_elements), picojoules(s.gates)});
+    table.add({marked(s.layer, parallelism.refusals), grouped(u.cin), grouped(u.cout),
+               grouped(u.height), grouped(u.width), grouped(s.out_elements), picojoules(s.gates)});
   }
   table.add_rule();
   table.add({"all", "", "", "", "", "", picojoules(*parallelism.gates)});
@@ -273,12 +299,33 @@ Json to_json(const ModelStats& stats, bool qstats) {
     out["operations"] = operations_json(estimate);
     out["weight_bits"] = estimate.weight_bits();
     out["sparsity"] = {{"total", sparsity.total}, {"layers", layers}};
-    refusals.insert(refusals.end(), estimate.refusals.begin(), estimate.refusals.end());
+    for (const auto* more : {&estimate.refusals, &sparsity.refusals})
+      refusals.insert(refusals.end(), more->begin(), more->end());
   }
-  out["refusals"] = Json::array();
-  for (const qtools::Refusal& x : refusals)
-    out["refusals"].push_back({{"layer", x.layer}, {"exception", x.exception}, {"why", x.why}});
+  out["refusals"] = refusals_json(refusals);
   return out;
+}
+
+Json to_json(const qtools::Parallelism& parallelism) {
+  Json path = Json::array();
+  for (const qtools::Stage& s : parallelism.path) {
+    if (s.node < 0) continue;
+    const qtools::Unroll u = s.unroll.value_or(qtools::Unroll{});
+    path.push_back({{"layer", s.layer},
+                    {"cin", u.cin},
+                    {"cout", u.cout},
+                    {"height", u.height},
+                    {"width", u.width},
+                    {"elements", s.out_elements},
+                    {"gates", s.gates}});
+  }
+  return {{"path", path},
+          {"gates", parallelism.gates ? Json(*parallelism.gates) : Json()},
+          {"refusals", refusals_json(parallelism.refusals)}};
+}
+
+Json to_json(const qtools::AccumulatorBits& accumulators) {
+  return {{"layers", accumulators.layers}, {"refusals", refusals_json(accumulators.refusals)}};
 }
 
 }  // namespace qloom::report

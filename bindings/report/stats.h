@@ -22,11 +22,16 @@ namespace qloom::report {
 [[nodiscard]] std::string energy_text(const ModelStats& stats, size_t width = 0);
 /// The four blocks of QKeras's print_qstats.
 [[nodiscard]] std::string qstats_text(const ModelStats& stats);
+/// Of `analyze_accumulator` for inputs in [low, high].
+[[nodiscard]] std::string to_text(const qtools::AccumulatorBits& accumulators, double low,
+                                  double high, size_t width = 0);
 /// What each layer of a pipeline gets.
 [[nodiscard]] std::string to_text(const qtools::Parallelism& parallelism, size_t width = 0);
 /// All of it: the rules' own report under "sound" where these were chosen; QTools's map and
-/// energies, roofline numbers, refusals; with `qstats` the older
-/// statistics, which quantize all weights.
+/// energies, roofline numbers, refusals; with `qstats` the older statistics, which quantize all
+/// weights.
 [[nodiscard]] nlohmann::ordered_json to_json(const ModelStats& stats, bool qstats = false);
+[[nodiscard]] nlohmann::ordered_json to_json(const qtools::Parallelism& parallelism);
+[[nodiscard]] nlohmann::ordered_json to_json(const qtools::AccumulatorBits& accumulators);
 
 }  // namespace qloom::report

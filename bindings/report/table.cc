@@ -4,6 +4,7 @@
 #include <array>
 #include <cstdint>
 #include <cstdio>
+#include <numeric>
 #include <sstream>
 
 namespace qloom::report {
@@ -64,11 +65,15 @@ size_t longest_word(const std::string& text) {
   return out;
 }
 
+/// Of a table with so many spaces between its columns.
+size_t total_of(const std::vector<size_t>& widths, size_t gap) {
+  return std::accumulate(widths.begin(), widths.end(), gap * (widths.size() - 1));
+}
+
 /// Takes characters from the widest columns until all fit or none is wider than its `least`.
-void narrow(std::vector<size_t>& widths, const std::vector<size_t>& least, size_t width) {
-  size_t total = 2 * (widths.size() - 1);
-  for (const size_t w : widths) total += w;
-  for (; total > width; --total) {
+void narrow(std::vector<size_t>& widths, const std::vector<size_t>& least, size_t gap,
+            size_t width) {
+  for (size_t total = total_of(widths, gap); total > width; --total) {
     size_t widest = widths.size();
     for (size_t c = 0; c < widths.size(); ++c)
       if (widths[c] > least[c] && (widest == widths.size() || widths[c] > widths[widest]))
@@ -80,7 +85,7 @@ void narrow(std::vector<size_t>& widths, const std::vector<size_t>& least, size_
 
 /// A row of cells, which may continue on further lines.
 std::string row_text(const std::vector<std::string>& row, const std::vector<size_t>& widths,
-                     const std::vector<bool>& numeric) {
+                     size_t gap, const std::vector<bool>& numeric) {
   std::vector<std::vector<std::string>> cells;
   size_t height = 1;
   for (size_t c = 0; c < row.size(); ++c) {
@@ -94,7 +99,7 @@ std::string row_text(const std::vector<std::string>& row, const std::vector<size
       const std::string cell = l < cells[c].size() ? cells[c][l] : "";
       const std::string padding(widths[c] - width_of(cell), ' ');
       line += numeric[c] ? padding + cell : cell + padding;
-      if (c + 1 < row.size()) line += "  ";
+      if (c + 1 < row.size()) line += std::string(gap, ' ');
     }
     line.erase(line.find_last_not_of(' ') + 1);
     out += line + '\n';
@@ -133,14 +138,17 @@ std::string Table::to_string(size_t width) const {
   for (size_t c = 0; c < columns; ++c)
     if (!numeric[c])
       least[c] = std::min(widths[c], std::max(longest_word(rows_[0].cells[c]), kLeastText));
-  if (width > 0) narrow(widths, least, width);
-  size_t total = 2 * (columns - 1);
-  for (const size_t w : widths) total += w;
+  size_t gap = 2;
+  if (width > 0) {
+    // Numbers are kept whole, so columns come closer where they must.
+    if (total_of(least, gap) > width) gap = 1;
+    narrow(widths, least, gap, width);
+  }
   std::string out;
   for (const Row& row : rows_) {
     constexpr size_t kIndent = 2;
-    if (row.kind == Kind::rule) out += std::string(total, '-') + '\n';
-    if (row.kind == Kind::cells) out += row_text(row.cells, widths, numeric);
+    if (row.kind == Kind::rule) out += std::string(total_of(widths, gap), '-') + '\n';
+    if (row.kind == Kind::cells) out += row_text(row.cells, widths, gap, numeric);
     if (row.kind == Kind::note)
       out += std::string(kIndent, ' ') +
              wrapped(row.cells[0], width == 0 ? 0 : width - kIndent, kIndent) + '\n';

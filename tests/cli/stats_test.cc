@@ -2,10 +2,10 @@
 #include <gtest/gtest.h>
 
 #include <algorithm>
-#include <fstream>
+#include <filesystem>
 #include <nlohmann/json.hpp>
-#include <sstream>
 
+#include "tests/cli/page.h"
 #include "tests/cli/process.h"
 #include "tests/support/paths.h"
 
@@ -19,34 +19,58 @@ const std::string& model() {
   return path;
 }
 
-std::string text_of(const std::string& path) {
-  std::ifstream in(path);
-  std::ostringstream out;
-  out << in.rdbuf();
-  return std::move(out).str();
-}
-
-size_t widest_line(const std::string& text) {
-  std::istringstream lines(text);
-  size_t widest = 0;
-  for (std::string line; std::getline(lines, line);)
-    widest = std::max(widest, static_cast<size_t>(std::ranges::count_if(
-                                  line, [](char c) { return (c & 0xC0) != 0x80; })));
-  return widest;
-}
-
-TEST(Stats, ThePageShowsWhatIsPrinted) {
-  const std::string page = text_of(source_dir() / "passes/analysis/qtools/README.md");
-  for (const char* rules : {"", "qkeras"}) {
+/// The page shows what is printed, and explains each column: no more, no less.
+TEST(Stats, ThePageShowsAndExplainsWhatIsPrinted) {
+  for (const std::vector<std::string>& options :
+       std::vector<std::vector<std::string>>{{},
+                                             {"--rules", "qkeras"},
+                                             {"--energy"},
+                                             {"--throughput", "0.0001"},
+                                             {"--accumulators", "-1", "1"}}) {
     std::vector<std::string> arguments{"stats", model()};
-    if (*rules != 0) arguments.insert(arguments.end(), {"--rules", rules});
+    std::string command = "qloom stats tests/data/models/digits_cnn_w4a4.h5";
+    for (const std::string& option : options) {
+      arguments.push_back(option);
+      command += " " + option;
+    }
+    SCOPED_TRACE(command);
     const Finished f = run_program("qloom", arguments);
     ASSERT_EQ(f.exit_code, 0) << f.err;
-    EXPECT_NE(page.find("```text\n" + f.out + "```\n"), std::string::npos)
-        << "passes/analysis/qtools/README.md shows another table than\n"
-        << f.out;
+    const Shown shown = shown_on_page("passes/analysis/qtools/README.md", command);
+    EXPECT_TRUE(f.out.ends_with(shown.text)) << "the page shows another text than\n" << f.out;
+    EXPECT_GT(columns_of(f.out).size(), 1U) << f.out;
+    EXPECT_EQ(columns_of(f.out), shown.columns);
     EXPECT_LE(widest_line(f.out), 80U);
   }
+}
+
+TEST(Stats, EveryModelFitsATerminal) {
+  QLOOM_NEEDS_SHARED();
+  int models = 0;
+  for (const char* part : {"own", "public", "reports"})
+    for (const auto& entry :
+         std::filesystem::recursive_directory_iterator(*shared_dir() / "models" / part)) {
+      const std::string path = entry.path().string();
+      std::vector<std::string> arguments{"stats", path, "--energy"};
+      if (path.ends_with("_arch.json")) {
+        const std::string weights = path.substr(0, path.size() - 10) + "_weights.h5";
+        if (std::filesystem::exists(weights))
+          arguments.insert(arguments.end(), {"--weights", weights});
+      } else if (path.ends_with("weights.h5") ||
+                 !(path.ends_with(".h5") || path.ends_with(".keras"))) {
+        continue;
+      }
+      for (const char* rules : {"", "qkeras"}) {
+        if (*rules != 0) arguments.insert(arguments.end(), {"--rules", rules});
+        const Finished f = run_program("qloom", arguments);
+        // HGQ's layers are not ours.
+        const bool is_foreign = path.find("/hgq_") != std::string::npos;
+        EXPECT_EQ(f.exit_code, is_foreign ? 2 : 0) << path << ": " << f.err;
+        EXPECT_LE(widest_line(f.out), 80U) << path << "\n" << f.out;
+      }
+      ++models;
+    }
+  EXPECT_GT(models, 40);
 }
 
 TEST(Stats, RulesAreSoundWhereTheyCanBe) {
@@ -73,8 +97,8 @@ TEST(Stats, RulesAreSoundWhereTheyCanBe) {
 }
 
 TEST(Stats, EveryPartFitsEightyColumns) {
-  const Finished f =
-      run_program("qloom", {"stats", model(), "--energy", "--qstats", "--throughput", "0.0001"});
+  const Finished f = run_program("qloom", {"stats", model(), "--energy", "--qstats", "--throughput",
+                                           "0.0001", "--accumulators", "-1", "1"});
   ASSERT_EQ(f.exit_code, 0) << f.err;
   EXPECT_LE(widest_line(f.out), 80U) << f.out;
   for (const char* text : {"smult_4_8", "Total Sparsity", "pJ a sample"})
@@ -94,6 +118,18 @@ TEST(Stats, FileAndJsonHoldTheMap) {
   EXPECT_EQ(file["conv1"]["operation_count"], 9216);
   EXPECT_EQ(out["sound"]["layers"][0]["output"]["type"], "s8.3");  // the input, quantized
   EXPECT_TRUE(out["refusals"].empty());
+}
+
+TEST(Stats, JsonHoldsSearchAndAccumulators) {
+  const Finished f = run_program(
+      "qloom", {"stats", model(), "--json", "--throughput", "0.0001", "--accumulators", "0", "2"});
+  ASSERT_EQ(f.exit_code, 0) << f.err;
+  const Json out = Json::parse(f.out);
+  EXPECT_EQ(out["accumulators"]["layers"].size(), 3U);
+  double gates = 0;
+  for (const Json& stage : out["parallelism"]["path"]) gates += stage["gates"].get<double>();
+  EXPECT_NEAR(out["parallelism"]["gates"].get<double>(), gates, 1e-9 * gates);
+  EXPECT_EQ(out["parallelism"]["path"].back()["elements"], 10);
 }
 
 TEST(Stats, MemoryAndProcessChangeEnergy) {
@@ -121,6 +157,9 @@ TEST(Stats, BadOptionsAreNamed) {
   EXPECT_EQ(unknown.exit_code, 2);
   EXPECT_NE(unknown.err.find("fp64"), std::string::npos) << unknown.err;
   EXPECT_EQ(run_program("qloom", {"stats", model(), "--rules", "none"}).exit_code, 2);
+  const Finished range = run_program("qloom", {"stats", model(), "--accumulators", "1", "-1"});
+  EXPECT_EQ(range.exit_code, 2);
+  EXPECT_NE(range.err.find("1 is above -1"), std::string::npos) << range.err;
 }
 
 }  // namespace

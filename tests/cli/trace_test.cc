@@ -7,6 +7,7 @@
 
 #include "bindings/cli/support/npy.h"
 #include "bindings/golden/bundle.h"
+#include "tests/cli/page.h"
 #include "tests/cli/process.h"
 
 namespace qloom::testing {
@@ -70,7 +71,11 @@ TEST(Trace, SaysWhatTheWrittenArraysHold) {
 
   const Finished text = run_program("qloom", {"trace", model, "--input", scratch / "x.npy"});
   EXPECT_EQ(text.exit_code, 0);
-  EXPECT_NE(text.out.find("saturated"), std::string::npos) << text.out;
+  const Shown shown =
+      shown_on_page("bindings/report/README.md",
+                    "qloom trace tests/data/models/digits_cnn_w4a4.h5 --input x.npy");
+  EXPECT_EQ(text.out, shown.text);
+  EXPECT_EQ(columns_of(text.out), shown.columns);
 }
 
 TEST(Trace, NamesInputsThatDoNotFit) {

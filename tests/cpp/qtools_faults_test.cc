@@ -1,6 +1,6 @@
 // QTools's known faults, one by one (numbers as in the specification, section 17): the rules
-// `qkeras` reproduce each, or say that QTools raises; the rules `sound` do not have it. B32 is code
-// that nothing calls.
+// `qkeras` reproduce each, or say that QTools raises; the rules `sound` do not have it. B20 and B21
+// are in qtools_pipelines_test.cc; B32 is code that nothing calls.
 #include <gtest/gtest.h>
 
 #include <functional>
@@ -395,41 +395,6 @@ TEST(QtoolsFaults, B19OrderOfMergedInputs) {
   EXPECT_EQ(report::short_text(b.types("merge").inputs.at(0)), "±1");
   EXPECT_EQ(report::short_text(b.sound("merge").inputs.at(0)), "±1");
   EXPECT_EQ(report::to_json(b.stats.map), report::to_json(again.stats.map));
-}
-
-qtools::QtoolsModel pipeline() {
-  Network net("m");
-  const Symbol x = net.input({16, 16, 1}, "x");
-  net.output(net.add(conv(5, 3), net.add(conv(3, 3), x, "conv_1"), "conv_2"));
-  net.initialize(1);
-  return model_stats(net.description(), {.rules = "qkeras"}).model;
-}
-
-TEST(QtoolsFaults, B20LimitsOfBuffers) {
-  qtools::ParallelismOptions options{.throughput = 0.1};
-  const qtools::Parallelism swapped = find_parallelism(pipeline(), {}, options);
-  options.swapped_limits = false;
-  const qtools::Parallelism matching = find_parallelism(pipeline(), {}, options);
-  ASSERT_TRUE(swapped.gates && matching.gates);
-  EXPECT_NEAR(*swapped.gates, 16291.94986, 1e-4);  // the specification's example
-  // Each stage takes its input's elements in time: k unrolled channels for each taken.
-  const auto taken_rate = [](const qtools::Stage& s, int64_t channels) {
-    return static_cast<double>(s.unroll->cin) / s.taken_ratio / static_cast<double>(channels);
-  };
-  EXPECT_GE(taken_rate(matching.path.at(2), 3), 0.1 * 196 / 144);
-  EXPECT_GE(taken_rate(matching.path.at(1), 1), 0.1 * 256 / 144 - 1e-12);
-}
-
-TEST(QtoolsFaults, B21StagesWithoutWeights) {
-  Network net("m");
-  net.output(net.add(conv(4, 3), net.add(MaxPooling2D{}, net.input({16, 16, 1}, "x"), "pool")));
-  net.initialize(1);
-  const qtools::QtoolsModel model = model_stats(net.description(), {.rules = "qkeras"}).model;
-  const qtools::Parallelism found =
-      find_parallelism(model, {}, {.out_elements_per_clock = 4, .throughput = 0.01});
-  ASSERT_FALSE(found.refusals.empty());
-  EXPECT_EQ(found.refusals[0].exception, "TypeError");
-  EXPECT_TRUE(found.gates);
 }
 
 TEST(QtoolsFaults, B22ConvolutionsInOneDimension) {

@@ -136,6 +136,7 @@ std::string check_statistics(const Json& c, const QtoolsModel& model, const Qtoo
         return "sparsity: " + text;
     }
   } else {
+    if (!sparsity.refusals.empty()) return "refused: " + sparsity.refusals[0].why;
     Json got = printed_of(estimate, sparsity);
     for (Json* side : {&got, &printed})
       if (random) {

@@ -6,6 +6,7 @@
 #include <cstdio>
 #include <fstream>
 #include <memory>
+#include <optional>
 
 #include "bindings/cli/command.h"
 #include "bindings/cli/support/progress.h"
@@ -19,6 +20,7 @@ struct Arguments {
   std::string path, qtools_json;
   StatsOptions options;
   std::vector<std::string> sources;
+  std::vector<double> accumulators;  ///< the ends of a range
   double throughput = 0;
   qtools::ParallelismOptions parallelism;
   bool energy = false, qstats = false, json = false, wide = false;
@@ -56,22 +58,36 @@ int run(const Arguments& a) {
     out.flush();
     qloom_check(out.good(), a.qtools_json, ": cannot be written");
   }
+  std::optional<qtools::AccumulatorBits> accumulators;
+  if (!a.accumulators.empty()) {
+    qloom_check(a.accumulators[0] <= a.accumulators[1], "--accumulators: ", a.accumulators[0],
+                " is above ", a.accumulators[1]);
+    accumulators = analyze_accumulator(
+        stats.unfolded, same_range(stats.unfolded, a.accumulators[0], a.accumulators[1]));
+  }
+  std::optional<qtools::Parallelism> parallelism;
+  if (a.throughput > 0) {
+    qtools::ParallelismOptions asked = a.parallelism;
+    asked.throughput = a.throughput;
+    asked.as_qtools = stats.rules == "qkeras";
+    qtools::MapOptions map = options.map;
+    map.process = &qtools::find_process(options.process);
+    parallelism = find_parallelism(stats.model, map, asked);
+  }
   if (a.json) {
-    std::puts(report::to_json(stats, a.qstats).dump(2).c_str());
+    nlohmann::ordered_json out = report::to_json(stats, a.qstats);
+    if (accumulators) out["accumulators"] = report::to_json(*accumulators);
+    if (parallelism) out["parallelism"] = report::to_json(*parallelism);
+    std::puts(out.dump(2).c_str());
     return kSuccess;
   }
   const size_t width = output_width(a.wide);
   std::string text = report::to_text(stats, width);
   if (a.energy) text += "\n" + report::energy_text(stats, width);
   if (a.qstats) text += report::qstats_text(stats);
-  if (a.throughput > 0) {
-    qtools::ParallelismOptions parallelism = a.parallelism;
-    parallelism.throughput = a.throughput;
-    parallelism.swapped_limits = stats.rules == "qkeras";
-    qtools::MapOptions map = options.map;
-    map.process = &qtools::find_process(options.process);
-    text += "\n" + report::to_text(find_parallelism(stats.model, map, parallelism), width);
-  }
+  if (accumulators)
+    text += "\n" + report::to_text(*accumulators, a.accumulators[0], a.accumulators[1], width);
+  if (parallelism) text += "\n" + report::to_text(*parallelism, width);
   std::fputs(text.c_str(), stdout);
   return kSuccess;
 }
@@ -126,6 +142,10 @@ std::function<int()> add(CLI::App& app) {
                "merge a QBatchNormalization with the convolution before it, as hardware does");
   app.add_flag("--energy", a->energy, "show what energy each layer takes for what");
   app.add_flag("--qstats", a->qstats, "show QKeras's print_qstats as well");
+  app.add_option("--accumulators", a->accumulators,
+                 "show what QKeras's analyze_accumulator says for layers whose inputs lie between "
+                 "these two numbers")
+      ->expected(2);
   app.add_option("--throughput", a->throughput,
                  "show unroll factors of a pipeline that takes this many samples a clock")
       ->check(CLI::PositiveNumber);

@@ -10,6 +10,7 @@ namespace qloom::qtools {
 namespace {
 
 constexpr std::string_view kAccumulated[] = {"QDense", "QConv1D", "QConv2D", "QDepthwiseConv2D"};
+constexpr std::string_view kAverages[] = {"QAveragePooling2D", "QGlobalAveragePooling2D"};
 constexpr std::string_view kFolded[] = {"QConv2DBatchnorm", "QDepthwiseConv2DBatchnorm"};
 // QKeras's list names more classes; the others have no quantizers and are passed over.
 constexpr std::string_view kSparse[] = {
@@ -223,6 +224,12 @@ Sparsity sparsity_of(const QtoolsModel& model, const QtoolsModel& unfolded) {
   Sparsity out;
   int64_t all = 0, all_zeros = 0;
   for (const ModelLayer& layer : model.layers) {
+    if (one_of(kAverages, layer.class_name) &&
+        std::holds_alternative<std::monostate>(layer.quantizer(0)))
+      Context{out.refusals, layer.name}.refuse(
+          "TypeError",
+          "QKeras quantizes the reciprocal of the pool's area, for which there is no "
+          "quantizer; the area has no part in this");
     const bool folded = one_of(kFolded, layer.class_name);
     if (!folded && !one_of(kSparse, layer.class_name)) continue;
     const ModelLayer& l = folded ? *find_layer(unfolded, layer.name) : layer;
@@ -250,6 +257,13 @@ Sparsity sparsity_of(const QtoolsModel& model, const QtoolsModel& unfolded) {
 
 bool has_analyzed_accumulator(std::string_view layer_class) {
   return one_of(kAccumulated, layer_class);
+}
+
+InputRanges same_range(const QtoolsModel& unfolded, double low, double high) {
+  InputRanges out;
+  for (const ModelLayer& l : unfolded.layers)
+    if (has_analyzed_accumulator(l.class_name)) out[l.name] = {low, high};
+  return out;
 }
 
 AccumulatorBits analyze_accumulator(const QtoolsModel& model, const InputRanges& ranges) {

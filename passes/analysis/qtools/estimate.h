@@ -51,6 +51,7 @@ struct Sparsity {
   double total = 0;
   std::vector<std::pair<std::string, double>> layers;  ///< in the model's order
   std::vector<std::string> random;  ///< left out: their weights are drawn anew at each call
+  std::vector<Refusal> refusals = {};
 };
 /// Folded layers count as unfolded, with weights that are not quantized.
 /// Source: qkeras/utils.py, get_model_sparsity.
@@ -71,5 +72,7 @@ using InputRanges = std::map<std::string, std::pair<double, double>>;
 
 /// Dense, convolution and depthwise layers: those that accumulators are analysed of.
 [[nodiscard]] bool has_analyzed_accumulator(std::string_view layer_class);
+/// One range for all of these.
+[[nodiscard]] InputRanges same_range(const QtoolsModel& unfolded, double low, double high);
 
 }  // namespace qloom::qtools

@@ -31,6 +31,20 @@ constexpr StageClass kStages[] = {{"QDense", StageKind::multiplies},
                                   {"Reshape", StageKind::passes},
                                   {"ZeroPadding2D", StageKind::passes}};
 
+/// Plain layers count as quantized ones, what is not known passes its elements on. QTools raises.
+const StageClass& stage_class_of(std::string_view layer_class, const Context& context) {
+  static constexpr StageClass kUnknown{"", StageKind::passes};
+  const auto* stage = std::ranges::find(kStages, layer_class, &StageClass::layer_class);
+  if (stage != std::end(kStages)) return *stage;
+  stage = std::ranges::find(kStages, "Q" + std::string(layer_class), &StageClass::layer_class);
+  const bool is_plain = stage != std::end(kStages);
+  context.refuse("AssertionError",
+                 join_text("layers of class ", layer_class, " are no pipeline stages; taken as ",
+                           is_plain ? join_text("a ", stage->layer_class)
+                                    : "one that passes its elements on"));
+  return is_plain ? *stage : kUnknown;
+}
+
 std::vector<int64_t> divisors(int64_t n) {
   std::vector<int64_t> out;
   for (int64_t d = 1; d <= n; ++d)
@@ -154,7 +168,7 @@ class StageSearch {
          unroll_candidates(entering(u), options_.memory_to_unroll_max_ratio)) {
       const double taken_rate = static_cast<double>(taken) / static_cast<double>(cin_),
                    delivered_rate = delivered / spread;
-      const bool enough = options_.swapped_limits
+      const bool enough = options_.as_qtools
                               ? taken_rate >= out_rate_ && delivered_rate >= in_rate_
                               : taken_rate >= in_rate_ && delivered_rate >= out_rate_;
       if (!enough) continue;
@@ -175,8 +189,9 @@ class StageSearch {
 
   [[nodiscard]] double area(const Unroll& u, int64_t taken) const {
     constexpr double kRegisterBit = 10, kRomBit = 0.1;
-    const double units = mac_gates(widths_.input, widths_.weight, widths_.sum) *
-                         static_cast<double>(u.cin) * static_cast<double>(u.cout) *
+    double unit = mac_gates(widths_.input, widths_.weight, widths_.sum);
+    if (!options_.as_qtools || !class_.has_weight_record) unit = std::max(unit, 0.0);
+    const double units = unit * static_cast<double>(u.cin) * static_cast<double>(u.cout) *
                          static_cast<double>(u.height) * static_cast<double>(u.width);
     const double memory = static_cast<double>(taken * widths_.input) * kRegisterBit +
                           static_cast<double>(base_.out_elements * widths_.output) * kRegisterBit +
@@ -258,13 +273,8 @@ Parallelism find_parallelism(const QtoolsModel& model, const MapOptions& map_opt
   for (const size_t index : chain_of(model, map)) {
     const ModelLayer& layer = model.layers[index];
     const Context context{result.refusals, layer.name};
-    const auto* stage = std::ranges::find(kStages, layer.class_name, &StageClass::layer_class);
-    if (stage == std::end(kStages)) {
-      context.refuse("AssertionError",
-                     join_text("layers of class ", layer.class_name, " are no pipeline stages"));
-      return result;
-    }
-    StageSearch search(model, *map.find(layer.name), *stage, options, throughput, context);
+    StageSearch search(model, *map.find(layer.name), stage_class_of(layer.class_name, context),
+                       options, throughput, context);
     states = search.run(states);
     if (states.empty()) return result;
     chosen.push_back(states);

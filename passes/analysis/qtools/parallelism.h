@@ -17,8 +17,9 @@ struct ParallelismOptions {
   int64_t compute_to_memory_max_ratio = 4;  ///< computed against delivered elements
   int64_t memory_to_unroll_max_ratio = 4;   ///< taken against computed elements
   /// QTools tests what a buffer takes against the rate of the output, and what it delivers against
-  /// that of the input.
-  bool swapped_limits = true;
+  /// that of the input; and its fit gives units of few bits an area below zero. Without this flag
+  /// neither.
+  bool as_qtools = true;
 };
 
 /// Bits of what a layer works with; 0 where it has none.
@@ -53,8 +54,8 @@ struct Parallelism {
 };
 
 /// Exact search by dynamic programming. Where QTools raises for a layer without weights its weights
-/// take no area; a layer of a class that is not known ends the search. Source:
-/// qkeras/qtools/DnC/divide_and_conquer.py, estimate_model_cost.
+/// take no area; a layer of a class that it does not know counts as its quantized kin, or passes
+/// elements on. Source: qkeras/qtools/DnC/divide_and_conquer.py, estimate_model_cost.
 [[nodiscard]] Parallelism find_parallelism(const QtoolsModel& model, const MapOptions& map_options,
                                            const ParallelismOptions& options = {});
 
