@@ -56,6 +56,6 @@ class Compiler {
 [[nodiscard]] Compiler& compiler();
 
 /// Bumped when emitted code, packed constants or the Program change; part of every cache key.
-inline constexpr int kCodeVersion = 5;
+inline constexpr int kCodeVersion = 6;
 
 }  // namespace qloom::jit

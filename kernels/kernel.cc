@@ -56,28 +56,44 @@ double OverCounted::on(const jit::Target& target) const {
   return target.rates.source.starts_with("Zen 5") ? zen5 : zen4;
 }
 
+namespace {
+
+/// A sample's, input and outputs.
+int64_t activation_bytes(const Query& query) {
+  const Window& w = query.window;
+  int64_t bytes = w.h * w.w * run_bytes(query.input_storage, w.c);
+  for (const TailOutput& output : query.tail->outputs)
+    bytes += w.out_h * w.out_w * run_bytes(output.storage, w.n);
+  return bytes;
+}
+
+int64_t swept_bytes(const KernelDef& kernel, const Query& query, const Variant& variant,
+                    const jit::Target& target) {
+  if (kernel.swept_bytes != nullptr) return kernel.swept_bytes(query, variant, target);
+  int64_t swept = activation_bytes(query);
+  if (kernel.scratch_bytes != nullptr) swept += kernel.scratch_bytes(query, variant, target);
+  if (query.weight_codes != nullptr)
+    swept += static_cast<int64_t>(static_cast<double>(query.weight_codes->size()) *
+                                  kernel.weight_bits / 8);
+  if (query.weight_values) swept += query.weight_values->size() * int64_t{sizeof(double)};
+  return swept;
+}
+
+}  // namespace
+
 double predicted_ns(const KernelDef& kernel, const Query& query, const Variant& variant,
                     const jit::Target& target, int64_t count) {
   if (kernel.is_reference()) return kernel.reference_ns(query);
   const jit::Counts counts =
       jit::count_operations(source_of(kernel, query, variant, "count"), target, count,
                             work_items(kernel, query, variant, target));
-  const Window& w = query.window;
   // Activations of all samples go through the caches: another kernel wrote, another will read them.
-  int64_t activations = w.h * w.w * run_bytes(query.input_storage, w.c);
-  for (const TailOutput& output : query.tail->outputs)
-    activations += w.out_h * w.out_w * run_bytes(output.storage, w.n);
+  const int64_t activations = activation_bytes(query);
   const double streamed = jit::streamed_ns(target, activations, activations * count);
-  // A sample's are swept again and again, as are constants.
-  int64_t swept = activations;
-  if (kernel.scratch_bytes != nullptr) swept += kernel.scratch_bytes(query, variant, target);
-  if (query.weight_codes != nullptr)
-    swept += static_cast<int64_t>(static_cast<double>(query.weight_codes->size()) *
-                                  kernel.weight_bits / 8);
-  if (query.weight_values) swept += query.weight_values->size() * int64_t{sizeof(double)};
-  return std::max(streamed, kernel.over_counted.on(target) *
-                                jit::predicted_ns(counts, target, swept) /
-                                static_cast<double>(count));
+  return std::max(
+      streamed, kernel.over_counted.on(target) *
+                    jit::predicted_ns(counts, target, swept_bytes(kernel, query, variant, target)) /
+                    static_cast<double>(count));
 }
 
 const KernelDef* find_kernel(std::string_view name) {

@@ -150,6 +150,9 @@ struct KernelDef {
   /// and emit need not look at the range. See Split (conv/geometry.h).
   int64_t (*work_items)(const Query&, const Variant&, const jit::Target&) = nullptr;
   OverCounted over_counted = {};
+  /// Bytes that inner loops read again and again, which decide from what cache they come. Null: all
+  /// of a sample's activations, the scratch and the weights.
+  int64_t (*swept_bytes)(const Query&, const Variant&, const jit::Target&) = nullptr;
   double weight_bits = 8;  ///< of a weight in what pack makes, for the cache that it is read from
   /// Reference kernels instead: the op it stands for, and how to prepare a call. Their cost is a
   /// constant per element or MAC, far above any emitted kernel's.

@@ -45,7 +45,7 @@ ProblemSpec random_spec(std::mt19937_64& rng) {
       sizes{1, 5, 7, 14};
   const std::vector<std::pair<int64_t, int64_t>> kernel_sizes{{1, 1}, {3, 3}, {5, 5},
                                                               {1, 7}, {3, 3}, {2, 2}};
-  const uint64_t form = rng() % 13;
+  const uint64_t form = rng() % 14;
   if (form == 0) {  // dense: counts below, at and above the tiles'
     spec.window = dense_window(pick(cs) * (1 + static_cast<int64_t>(rng() % 3)), pick(ns));
     spec.count = 1 + static_cast<int64_t>(rng() % 17);
@@ -65,6 +65,13 @@ ProblemSpec random_spec(std::mt19937_64& rng) {
     const auto kw = static_cast<int64_t>(1 + rng() % 7);
     spec.window = conv_window(1, pick(sizes) + 3, pick(cs), pick(ns), 1, kw, 1 + rng() % 3,
                               1 + rng() % 2, 1, static_cast<Pad>(rng() % 3));
+  } else if (form == 13) {  // few bits, 3×3, stride 1: minimal filtering
+    const std::vector<int64_t> sides{3, 5, 7, 8, 14};
+    const auto bits = [&rng] { return 2 + static_cast<int>(rng() % 3); };
+    spec.input = Numeric::fixed(bits(), 0, rng() % 2 == 0);
+    spec.weights = rng() % 3 == 0 ? Numeric::ternary() : Numeric::fixed(bits(), 0, true);
+    spec.window = conv_window(pick(sides), pick(sides), pick(cs), pick(ns), 3, 3, 1, 1, 1,
+                              static_cast<Pad>(rng() % 2));
   } else if (form == 10) {
     spec.softmax = true;
     spec.window.h = spec.window.out_h = pick(sizes);
