@@ -151,6 +151,18 @@ Flow flow_of(const std::vector<Instruction>& code) {
       b.next.push_back(block_at[at->second]);
     }
   }
+  // Padding behind a jump seems to fall into what follows, but nothing leads to it.
+  std::vector<bool> reached(flow.blocks.size());
+  std::vector<int> open = {0};
+  while (!open.empty()) {
+    const auto b = static_cast<size_t>(open.back());
+    open.pop_back();
+    if (reached[b]) continue;
+    reached[b] = true;
+    open.insert(open.end(), flow.blocks[b].next.begin(), flow.blocks[b].next.end());
+  }
+  for (size_t b = 0; b < flow.blocks.size(); ++b)
+    if (!reached[b]) flow.blocks[b].next.clear();
   return flow;
 }
 

@@ -57,7 +57,7 @@ TEST(Example, ConvolutionFromQueryToResult) {
     }
   }
   ASSERT_NE(best, nullptr);
-  EXPECT_EQ(best, kernels::find_kernel("conv_pairs"));
+  EXPECT_EQ(best, kernels::find_kernel("conv_winograd"));
   query.input_storage = best->input_storage(query);
   EXPECT_EQ(query.input_storage, kernels::Storage::bytes(0));
 
@@ -72,7 +72,12 @@ TEST(Example, ConvolutionFromQueryToResult) {
   for (size_t i = 0; i < 8 * 8 * 16; ++i)
     input[kernels::kSlackBytes + i] = static_cast<uint8_t>(i % 13);
   std::vector<int32_t> output(6 * 6 * 24 + 64);
-  void* buffers[] = {input.data() + kernels::kSlackBytes, constants.data(), output.data(), nullptr};
+  ASSERT_NE(best->scratch_bytes, nullptr);
+  std::vector<uint8_t> scratch(
+      static_cast<size_t>(best->scratch_bytes(query, best_variant, target)) +
+      2 * kernels::kSlackBytes);
+  void* buffers[] = {input.data() + kernels::kSlackBytes, constants.data(), output.data(),
+                     scratch.data() + kernels::kSlackBytes};
   run(buffers, 1, 0, kernels::work_items(*best, query, best_variant, target));
   for (int y = 0; y < 6; ++y)
     for (int x = 0; x < 6; ++x)
