@@ -1,5 +1,7 @@
 #include "graph/ops/convolution.h"
 
+#include <algorithm>
+
 namespace qloom::ops {
 namespace {
 
@@ -31,6 +33,15 @@ void check_convolution(const InferContext& c, const std::vector<int64_t>& stride
         " output channels are not divisible into ", groups, " groups");
   check(c, inputs * groups == channels, "kernel has ", inputs, " input channels",
         groups > 1 ? join_text(" in each of ", groups, " groups") : "", ", x has ", channels);
+}
+
+uint64_t largest_magnitude(const std::vector<uint64_t>& codes) {
+  uint64_t largest = 0;
+  for (const uint64_t code : codes) {
+    const bool is_negative = static_cast<int64_t>(code) < 0;
+    largest = std::max(largest, is_negative ? 0 - code : code);
+  }
+  return largest;
 }
 
 }  // namespace qloom::ops
