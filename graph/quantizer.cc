@@ -47,7 +47,9 @@ Quantizer::Quantizer(const QuantizerDef& def, Attributes arguments) : def_(&def)
   for (const auto& [name, value] : arguments.entries()) {
     const bool found =
         std::ranges::any_of(known, [&](const ArgumentDef& a) { return a.name == name; });
-    qloom_check(found, def.name, ": unknown argument '", name, "'; it has ", known_names(known));
+    if (!found)  // the list of names is longer than most quantizers take to make
+      throw UserError(
+          join_text(def.name, ": unknown argument '", name, "'; it has ", known_names(known)));
   }
   for (const ArgumentDef& argument : known) {
     const AttributeValue* given = arguments.find(argument.name);
@@ -78,8 +80,9 @@ void Quantizer::set_trainable_parameter() {
 }
 
 void Quantizer::set(std::string_view name, AttributeValue value) {
-  qloom_check(arguments_.has(name), def_->name, ": no argument '", name, "'; it has ",
-              known_names(def_->arguments()));
+  if (!arguments_.has(name))
+    throw UserError(join_text(def_->name, ": no argument '", name, "'; it has ",
+                              known_names(def_->arguments())));
   arguments_.set(name, std::move(value));
 }
 

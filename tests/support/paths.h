@@ -3,6 +3,8 @@
 
 #include <filesystem>
 #include <optional>
+#include <string>
+#include <vector>
 
 namespace qloom::testing {
 
@@ -12,6 +14,13 @@ namespace qloom::testing {
 /// The folder of shared models and golden data: $QLOOM_SHARED, else `../shared` beside the
 /// checkout; nothing where there is none.
 [[nodiscard]] std::optional<std::filesystem::path> shared_dir();
+
+/// A Keras file of the shared models, and the weights file beside it where it has none itself.
+struct KerasFile {
+  std::string path, weights;
+};
+/// All of them below these folders of the shared models ("own", "public", "reports").
+[[nodiscard]] std::vector<KerasFile> shared_keras_files(const std::vector<std::string>& folders);
 
 }  // namespace qloom::testing
 

@@ -134,10 +134,23 @@ class Analysis {
   }
 
   void add_nodes() {
-    for (const NodeId id : graph().order()) {
+    const std::vector<NodeId> order = graph().order();
+    for (const NodeId id : order)
+      for (const ValueId operand : graph().node(id).operands) {
+        std::vector<NodeId>& users = users_[{&graph(), operand}];
+        if (users.empty() || users.back() != id) users.push_back(id);
+      }
+    for (const NodeId id : order) {
       const Node& node = graph().node(id);
       if (!node.results.empty() && !(at_.is_body() && node.is(ops::input))) add(node);
     }
+  }
+
+  /// Who reads a value of this graph: Graph::users for all values at once.
+  [[nodiscard]] const std::vector<NodeId>& users(ValueId value) const {
+    static const std::vector<NodeId> kNobody;
+    const auto found = users_.find({&graph(), value});
+    return found == users_.end() ? kNobody : found->second;
   }
 
   /// The body of a scan belongs to the same layer: what it reads and yields is counted outside.
@@ -268,7 +281,7 @@ class Analysis {
   void add_weights(const Node& node) {
     const ValueId value = node.results[0];
     if (graph().type(value).rank() == 0) return;
-    for (const NodeId user : graph().users(value)) {
+    for (const NodeId user : users(value)) {
       const Node& reader = graph().node(user);
       if (from_weights(reader.results[0])) continue;
       const size_t row = row_of(reader);
@@ -282,7 +295,7 @@ class Analysis {
 
   bool leaves_layer(ValueId value, const std::string& layer) const {
     if (graph().is_output(value)) return true;
-    return std::ranges::any_of(graph().users(value),
+    return std::ranges::any_of(users(value),
                                [&](NodeId user) { return layer_of(graph().node(user)) != layer; });
   }
   [[nodiscard]] MemoryAccess access_to(const std::string& memory, bool at_border) const {
@@ -302,9 +315,9 @@ class Analysis {
                      &y = graph().type(node.results[0]);
     const Node* sum = &node;
     // The adder of the bias belongs to the accumulator where it is as exact.
-    const std::vector<NodeId> users = graph().users(node.results[0]);
-    if (users.size() == 1 && !graph().is_output(node.results[0])) {
-      const Node& user = graph().node(users[0]);
+    const std::vector<NodeId>& readers = users(node.results[0]);
+    if (readers.size() == 1 && !graph().is_output(node.results[0])) {
+      const Node& user = graph().node(readers[0]);
       if (user.is(ops::elementwise) && layer_of(user) == layer_of(node) &&
           from_attributes<ops::ElementwiseOp>(user.attributes).kind == ops::Elementwise::add &&
           user.operands.size() == 2 && user.operands[0] == node.results[0] &&
@@ -438,6 +451,7 @@ class Analysis {
   std::unordered_map<std::string, size_t> rows_;
   std::unordered_map<size_t, int64_t> multiplications_, others_;  // by row
   std::map<std::pair<const Graph*, NodeId>, bool> from_weights_;
+  std::map<std::pair<const Graph*, ValueId>, std::vector<NodeId>> users_;
   std::vector<std::pair<const Graph*, ValueId>> stored_;
 };
 
