@@ -42,7 +42,10 @@ int main(int argc, char** argv) {
     }
     return action();
   } catch (const CLI::ParseError& error) {
-    return app.exit(error) == 0 ? cli::kSuccess : cli::kUsage;
+    if (error.get_exit_code() == 0) return app.exit(error);  // --help, --version
+    const std::string command =
+        app.get_subcommands().empty() ? "" : " " + app.get_subcommands()[0]->get_name();
+    std::fprintf(stderr, "qloom: %s (see qloom%s --help)\n", error.what(), command.c_str());
   } catch (const UserError& error) {
     std::fprintf(stderr, "qloom: %s\n", error.what());
   } catch (const std::exception& error) {

@@ -70,8 +70,8 @@ const Origin* layer_shown_by(const Node& node) {
 }
 
 TraceReport empty_report(const Graph& graph, std::span<const Tensor> inputs) {
-  return {
-      .model = graph.name, .samples = inputs.empty() ? 0 : inputs[0].extents().at(0), .layers = {}};
+  const bool has_samples = !inputs.empty() && !inputs[0].extents().empty();
+  return {.model = graph.name, .samples = has_samples ? inputs[0].extents()[0] : 0, .layers = {}};
 }
 
 }  // namespace

@@ -145,6 +145,15 @@ RuntimeValue scale_result(const EvaluateContext& c, const Quantizer& q, const Qu
   return result(c, scale.extents(), std::vector<float>(scale.f32().begin(), scale.f32().end()), 1);
 }
 
+/// Refuses what is finite and too large for the quantizer's float32 arithmetic: QKeras gets NaN.
+void check_overflow(const Node& node, const Quantizer& q, const Tensor& x,
+                    const Tensor& quantized) {
+  for (size_t i = 0; i < x.f32().size(); ++i)
+    if (!std::isfinite(quantized.f32()[i]))
+      throw UserError(join_text(label(node), ": ", x.f32()[i], " is too large for ", q.to_string(),
+                                ", whose float32 arithmetic overflows"));
+}
+
 std::vector<RuntimeValue> evaluate(const EvaluateContext& c) {
   const Quantizer q = quantizer_of(c.node);
   const Tensor x = to_f32(c.operands[0]);
@@ -165,6 +174,7 @@ std::vector<RuntimeValue> evaluate(const EvaluateContext& c) {
     results.push_back(
         result(c, x.extents(), std::vector<float>(out.y.f32().begin(), out.y.f32().end())));
   } else if (wants_codes(c)) {
+    if (!out.codes) check_overflow(c.node, q, x, out.y);
     qloom_assert(out.codes, label(c.node), ": ", q.to_string(), " gives no codes for ",
                  c.results[0]);
     results.push_back(result(

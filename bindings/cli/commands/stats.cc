@@ -121,7 +121,7 @@ std::function<int()> add(CLI::App& app) {
       ->capture_default_str();
   app.add_option("--min-sram", energy.min_sram_bits,
                  "bits of the SRAM; 0: each tensor has one of its own size")
-      ->check(CLI::NonNegativeNumber)
+      ->check(CLI::Range(int64_t{0}, int64_t{1} << 48))
       ->capture_default_str();
   app.add_flag("!--inputs-in-sram", energy.through_sram,
                "the model's inputs and outputs lie in SRAM, not in DRAM behind it");
@@ -148,10 +148,10 @@ std::function<int()> add(CLI::App& app) {
       ->expected(2);
   app.add_option("--throughput", a->throughput,
                  "show unroll factors of a pipeline that takes this many samples a clock")
-      ->check(CLI::PositiveNumber);
+      ->check(CLI::Range(1e-15, 1e15));
   app.add_option("--elements", a->parallelism.out_elements_per_clock,
                  "with --throughput: elements that the last layer delivers a clock")
-      ->check(CLI::PositiveNumber)
+      ->check(CLI::Range(int64_t{1}, int64_t{1} << 20))
       ->capture_default_str();
   app.add_option("--qtools-json", a->qtools_json, "write QTools's data-type map to this file");
   add_wide_flag(app, a->wide);

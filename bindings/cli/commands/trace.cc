@@ -58,6 +58,7 @@ int run(const Arguments& a) {
   std::vector<std::string> names;
   for (const ValueId input : graph.inputs()) names.push_back(graph.producer(input).name);
   const std::vector<Tensor> inputs = arrays_for_inputs(read_arrays(a.input), names, a.input);
+  for (const Tensor& x : inputs) qloom_check(x.size() > 0, a.input, ": holds no samples");
   report::LayerValues write;
   std::set<std::string> taken;
   if (!a.values.empty()) {

@@ -82,7 +82,7 @@ void keep_whole_codes(Outcome& outcome) {
 Quantized assemble(const Tensor& x, Outcome outcome, std::optional<Tensor> step,
                    std::optional<Tensor> scale) {
   Quantized result;
-  if (!outcome.codes.empty() && step) {
+  if (step && static_cast<int64_t>(outcome.codes.size()) == x.size()) {  // of no samples, too
     std::vector<int64_t> codes;
     codes.reserve(outcome.codes.size());
     for (const float c : outcome.codes) {

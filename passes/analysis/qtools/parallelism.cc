@@ -1,6 +1,7 @@
 #include "passes/analysis/qtools/parallelism.h"
 
 #include <algorithm>
+#include <cmath>
 
 #include "graph/attributes.h"
 #include "graph/support/error.h"
@@ -46,9 +47,13 @@ const StageClass& stage_class_of(std::string_view layer_class, const Context& co
 }
 
 std::vector<int64_t> divisors(int64_t n) {
-  std::vector<int64_t> out;
-  for (int64_t d = 1; d <= n; ++d)
-    if (n % d == 0) out.push_back(d);
+  std::vector<int64_t> out, above;
+  for (int64_t d = 1; d <= n / d; ++d) {
+    if (n % d != 0) continue;
+    out.push_back(d);
+    if (d != n / d) above.push_back(n / d);
+  }
+  out.insert(out.end(), above.rbegin(), above.rend());
   return out;
 }
 
@@ -265,6 +270,13 @@ std::string Stage::choice() const {
 
 Parallelism find_parallelism(const QtoolsModel& model, const MapOptions& map_options,
                              const ParallelismOptions& options) {
+  constexpr int64_t kMostElements = 1 << 20;
+  qloom_check(
+      options.out_elements_per_clock >= 1 && options.out_elements_per_clock <= kMostElements,
+      options.out_elements_per_clock, " elements a clock are asked for, expected 1 to ",
+      kMostElements);
+  qloom_check(options.throughput > 0 && std::isfinite(options.throughput), "a throughput of ",
+              options.throughput, " samples a clock is asked for, expected one above 0");
   const DataMap map = map_types(model, map_options);
   Parallelism result{.refusals = map.refusals};
   std::vector<States> chosen;  // from the last layer to the first
