@@ -56,6 +56,15 @@ std::string_view value_of(std::string_view header, std::string_view key, std::st
   return begin == std::string_view::npos ? std::string_view() : rest.substr(begin);
 }
 
+/// A part of a header that may hold anything, for a message of one line.
+std::string printable(std::string_view text) {
+  constexpr size_t kMost = 60;
+  std::string out(text.substr(0, kMost));
+  for (char& c : out)
+    if (std::isprint(static_cast<unsigned char>(c)) == 0) c = '?';
+  return text.size() > kMost ? out + "…" : out;
+}
+
 Extents parse_shape(std::string_view text, std::string_view file) {
   const size_t open = text.find('('), close = text.find(')');
   qloom_check(open != std::string_view::npos && close != std::string_view::npos && open < close,
@@ -66,7 +75,7 @@ Extents parse_shape(std::string_view text, std::string_view file) {
   while (at < end) {
     if (std::isdigit(static_cast<unsigned char>(*at)) == 0) {
       qloom_check(*at == ' ' || *at == ',' || *at == 'L', file, ": the .npy header's shape ",
-                  text.substr(open, close + 1 - open), " is no list of extents");
+                  printable(text.substr(open, close + 1 - open)), " is no list of extents");
       ++at;
       continue;
     }
@@ -124,7 +133,8 @@ Tensor parse_npy(std::span<const uint8_t> bytes, std::string_view file) {
   const auto* reader =
       std::find_if(std::begin(kReaders), std::end(kReaders),
                    [&](const DTypeReader& r) { return r.code == code && descr[4] == '\''; });
-  qloom_check(reader != std::end(kReaders), file, ": dtype ", descr.substr(0, descr.find(',')),
+  qloom_check(reader != std::end(kReaders), file, ": dtype ",
+              printable(descr.substr(0, descr.find(','))),
               " cannot be read; expected float32, float64, an integer or boolean type");
   Extents extents = parse_shape(value_of(header, "'shape'", file), file);
   const int64_t count = element_count(extents);
