@@ -4,11 +4,10 @@
 #include <filesystem>
 #include <random>
 
-#include "bindings/cli/support/npy.h"
 #include "bindings/import/keras_import.h"
-#include "bindings/import/qtools_model.h"
 #include "bindings/import/read.h"
 #include "graph/support/error.h"
+#include "tests/golden/made_weights.h"
 #include "tests/support/paths.h"
 
 namespace qloom::testing {
@@ -32,44 +31,11 @@ std::pair<std::string, std::string> files_of(const Json& c, const std::string& f
   return {architecture, weights};
 }
 
-/// Element i of the model's tensor number t. Source: shared models, make_large.py.
-float generated(uint64_t tensor, uint64_t element) {
-  uint64_t z = 0x716C6F6F6D + (tensor << 32) + element + 0x9E3779B97F4A7C15;
-  z = (z ^ (z >> 30)) * 0xBF58476D1CE4E5B9;
-  z = (z ^ (z >> 27)) * 0x94D049BB133111EB;
-  z ^= z >> 31;
-  return static_cast<float>(static_cast<double>(z >> 40) / 0x1p23 - 1);
-}
-
-/// A network of make_large.py from its architecture and the statistics stored beside it.
+/// A network of make_large.py: its weights are made from its architecture and the statistics stored
+/// beside it.
 KerasModel generated_model(const std::string& architecture) {
   KerasModel model = read_keras_model(architecture, {.weights_optional = true});
-  const cli::NamedArrays statistics =
-      cli::read_arrays(architecture.substr(0, architecture.rfind("_arch")) + "_norm.npz");
-  uint64_t number = 0;
-  for (const qtools::ModelLayer& layer : qtools_model_of(model).layers) {
-    KerasWeightGroup group{.name = layer.name, .weights = {}};
-    const bool normalizes = layer.class_name == "BatchNormalization";
-    constexpr const char* kStatistics[] = {"gamma", "beta", "moving_mean", "moving_variance"};
-    for (size_t k = 0; k < layer.weights.size(); ++k, ++number) {
-      const Extents& shape = layer.weights[k].shape;
-      const std::string what = normalizes ? kStatistics[k] : k == 0 ? "kernel" : "bias";
-      std::vector<float> values(static_cast<size_t>(element_count(shape)),
-                                what == "gamma" ? 1.0F : 0.0F);
-      const float divisor = normalizes || layer.class_name == "QDense" ? 8 : 1;
-      if (what == "kernel" || what == "beta")
-        for (size_t i = 0; i < values.size(); ++i) values[i] = generated(number, i) / divisor;
-      if (what.starts_with("moving_")) {
-        const auto found = std::ranges::find(statistics, layer.name + "/" + what.substr(7),
-                                             &cli::NamedArrays::value_type::first);
-        qloom_check(found != statistics.end(), "no statistics of ", layer.name);
-        values.assign(found->second.f32().begin(), found->second.f32().end());
-      }
-      group.weights.push_back({layer.name + "/" + what + ":0", shape, std::move(values)});
-    }
-    if (!group.weights.empty()) model.weight_groups.push_back(std::move(group));
-  }
-  model.has_weights = true;
+  golden::make_weights(model, architecture.substr(0, architecture.rfind("_arch")) + "_norm.npz");
   return model;
 }
 
