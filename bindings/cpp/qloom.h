@@ -31,13 +31,14 @@
 #include "bindings/cpp/quantizers.h"        // QKeras's quantizers
 #include "bindings/cpp/recurrent_layers.h"  // recurrent layers and their cells
 #include "bindings/cpp/stats.h"             // bit widths, operations, energy of a model: QTools
-#include "bindings/report/trace.h"          // how layers use their value sets on samples
-#include "graph/builder.h"                  // graphs of plain ops by program
-#include "graph/graph.h"                    // and what they are made of
-#include "graph/interpret.h"                // the reference: both evaluations
-#include "graph/quantizer.h"                // QKeras's quantizers
-#include "graph/support/error.h"            // UserError, InternalError
-#include "graph/support/status.h"           // what running answers
+#include "bindings/import/sampled_accumulators.h"  // accumulators judged by samples
+#include "bindings/report/trace.h"                 // how layers use their value sets on samples
+#include "graph/builder.h"                         // graphs of plain ops by program
+#include "graph/graph.h"                           // and what they are made of
+#include "graph/interpret.h"                       // the reference: both evaluations
+#include "graph/quantizer.h"                       // QKeras's quantizers
+#include "graph/support/error.h"                   // UserError, InternalError
+#include "graph/support/status.h"                  // what running answers
 #include "graph/support/version.h"
 #include "graph/text.h"        // readable form of a graph, and back
 #include "passes/compile.h"    // graph → model

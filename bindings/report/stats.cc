@@ -202,8 +202,12 @@ std::string energy_text(const ModelStats& stats, size_t width) {
   }
   table.add_rule();
   table.add({"all", "", "", "", grouped(energy.total_cost()), grouped(energy.counted_sum())});
-  return "pJ a sample: reads of inputs, writes of outputs, reads of parameters, arithmetic\n\n" +
-         table.to_string(width);
+  return std::string("pJ a sample: reads of inputs, writes of outputs, reads of parameters, ") +
+         "arithmetic\n" +
+         (energy.sram_per_bit ? "SRAM is paid for each bit"
+                              : "SRAM is paid as in QTools, a word of 64 bits as one "
+                                "(--sram-per-bit: each bit)") +
+         "\n\n" + table.to_string(width);
 }
 
 std::string qstats_text(const ModelStats& stats) {

@@ -303,6 +303,17 @@ TEST(QtoolsFaults, B13FloatsOfOddWidths) {
   });
   EXPECT_EQ(b.sound_output("fc"), "f32");  // the bias has no quantizer
   EXPECT_GT(b.sound_energy("fc").operations, 0);
+  // A sum of 40 bits and a bias of float32.
+  StatsOptions options;
+  options.process = "start";
+  const ModelStats odd = qkeras_stats(
+      [](Network& net) {
+        return net.add(QDense{.units = 2, .kernel_quantizer = "quantized_bits(16,0,1,alpha=1)"},
+                       quantized_input(net, {300}, "quantized_bits(16,0,1)"), "fc");
+      },
+      options);
+  EXPECT_TRUE(raises(odd, "KeyError"));
+  EXPECT_GE(Both::energy_in(odd.energy, "fc").operations, 300 * 2 * 0.9);  // of a float32 sum
 }
 
 TEST(QtoolsFaults, B14FloatsFromAMux) {
@@ -410,11 +421,16 @@ TEST(QtoolsFaults, B22ConvolutionsInOneDimension) {
 }
 
 TEST(QtoolsFaults, B23QuantizersWithoutAType) {
-  for (const char* text :
-       {"quantized_hswish(8,0,1)", "quantized_sigmoid(4)", "quantized_linear(8)"}) {
+  struct Case {
+    const char *text, *type;
+  };
+  for (const auto& [text, type] :
+       {Case{"quantized_hswish(6,1,1)", "s6.2"}, Case{"quantized_sigmoid(4)", "u4.0"},
+        Case{"quantized_linear(6,2,keep_negative=False)", "u6.2"}}) {
     const Both b =
         both([&](Network& net) { return net.add(QActivation{text}, net.input({3}, "x"), "act"); });
     EXPECT_TRUE(b.raises("TagMissingError") || b.raises("KeyError")) << text;
+    EXPECT_EQ(b.qkeras("act", "output"), type) << text;  // marked
     EXPECT_FALSE(b.sound("act").output.is_float32()) << text;
   }
 }

@@ -116,15 +116,20 @@ class LayerCosts {
     return energy;
   }
 
-  /// Energy of one operation; floats of odd widths and float results of gates have no price in
-  /// QTools: those are priced as what they are made of, fixed point.
+  /// Energy of one operation. QTools has no price for floats of odd widths, which it makes of a
+  /// float and a wider or narrower fixed point number; nor for float results of gates, which are
+  /// priced as what they are made of, fixed point.
   double once(const QtoolsType& result, Implementation implementation, double bits) const {
     if (const auto energy = operation_energy(*options_.process, result, implementation, bits))
       return *energy;
-    context_.refuse("KeyError",
-                    join_text("QTools has no price for ", to_string(implementation), " with a ",
-                              result.bits, "-bit float result; taken as fixed point"));
-    return *operation_energy(*options_.process, int8_type(), implementation, bits);
+    const bool is_float =
+        implementation == Implementation::add || implementation == Implementation::mul;
+    const QtoolsType type =
+        is_float ? QtoolsType::floating(result.bits > 32 ? 32 : 16) : int8_type();
+    context_.refuse("KeyError", join_text("QTools has no price for ", to_string(implementation),
+                                          " with a ", result.bits, "-bit float result; taken as ",
+                                          is_float ? type.to_string() : "fixed point"));
+    return *operation_energy(*options_.process, type, implementation, bits);
   }
 
   double once(const Operation& operation) const {
@@ -218,7 +223,7 @@ int64_t EnergyReport::counted_sum() const {
 
 EnergyReport energy_of(const QtoolsModel& model, const DataMap& map, const EnergyOptions& options) {
   (void)find_memory(options.weights_memory);  // an unknown one is an error in a model of any kind
-  EnergyReport report;
+  EnergyReport report{.layers = {}, .refusals = {}, .sram_per_bit = options.sram_per_bit};
   for (const ModelLayer& layer : model.layers)
     if (const LayerTypes* types = map.find(layer.name)) {
       const LayerTypes* before =

@@ -129,10 +129,13 @@ QtoolsType LayerWalk::converted(const QuantizerOrFunction& what) const {
 }
 
 QtoolsType LayerWalk::required(const QuantizerOrFunction& what, std::string_view of) const {
-  if (!is_supported(what))
+  if (!is_supported(what)) {
+    const QtoolsType type = unlisted_type(what).value_or(intermediate_type());
     context_.refuse(has_qkeras_text(what) ? "TagMissingError" : "UnboundLocalError",
                     join_text("QTools has no type for the ", of, " quantizer ", describe(what),
-                              "; taken as ", intermediate_type().to_string()));
+                              "; taken as ", type.to_string()));
+    return type;
+  }
   return converted(what);
 }
 

@@ -112,6 +112,7 @@ class Analysis {
   Analysis(const Graph& graph, const EnergyOptions& options)
       : folded_(with_folded_weights(graph)), options_(options), at_{&graph, &folded_} {
     (void)find_memory(options.weights_memory);
+    out_.energy.sram_per_bit = options.sram_per_bit;
   }
 
   SoundReport run() {

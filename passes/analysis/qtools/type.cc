@@ -172,6 +172,17 @@ QtoolsType convert(const QuantizerOrFunction& what, const QtoolsType& fallback,
   return fallback;
 }
 
+std::optional<QtoolsType> unlisted_type(const QuantizerOrFunction& what) {
+  const auto* q = std::get_if<Quantizer>(&what);
+  if (q == nullptr) return std::nullopt;
+  const Attributes& a = q->arguments();
+  if (q->name() == "quantized_sigmoid") return QtoolsType::fixed(integer(a, "bits"), 0, false);
+  if (q->name() == "quantized_linear")
+    return QtoolsType::fixed(integer(a, "bits"), integer(a, "integer"),
+                             a["keep_negative"].truthy());
+  return std::nullopt;
+}
+
 QtoolsType convert_text(std::string_view text, const QtoolsType& fallback, const Context& context) {
   if (const auto type = short_name_type(text)) return *type;
   if (text.find('(') == std::string_view::npos) return fallback;

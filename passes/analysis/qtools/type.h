@@ -84,6 +84,9 @@ struct Context {
 /// gives `fallback`. Throws UserError for a text with brackets that is no quantizer.
 [[nodiscard]] QtoolsType convert_text(std::string_view text, const QtoolsType& fallback,
                                       const Context& context);
+/// What quantizers are that QTools does not list: quantized_sigmoid, quantized_linear. None for
+/// others.
+[[nodiscard]] std::optional<QtoolsType> unlisted_type(const QuantizerOrFunction& what);
 /// Converting what is already a type: four classes become a ternary, since QTools lists a wrong
 /// class for them (stochastic_binary, bernoulli, quantized_tanh, quantized_ulaw).
 [[nodiscard]] QtoolsType convert_again(const QtoolsType& type);
