@@ -29,9 +29,14 @@ LayerTrace trace_value(const Node& node, const Origin& origin, const RuntimeValu
                .saturated = {},
                .unused = {}};
   if (floats.size() == 0) return t;
-  const auto [low, high] = std::ranges::minmax(floats.f32());
-  t.min = low;
-  t.max = high;
+  t.min = HUGE_VAL;
+  t.max = -HUGE_VAL;
+  for (const float v : floats.f32()) {
+    t.min = std::min<double>(t.min, v);  // NaN is neither
+    t.max = std::max<double>(t.max, v);
+    t.nans += std::isnan(v) ? 1 : 0;
+  }
+  if (t.nans == t.values) t.min = t.max = 0;
   t.zeros = share(std::ranges::count(floats.f32(), 0.0F), floats.size());
   if (value.data.dtype() != DType::i64) return t;
   const Numeric::Grid set = *value.type.numeric.grid();
@@ -127,7 +132,11 @@ std::string to_text(const TraceReport& report, size_t width) {
   for (const LayerTrace& l : report.layers)
     table.add({l.name, l.set, number(l.min), number(l.max), percent(l.saturated), percent(l.unused),
                percent(l.zeros)});
-  return report.model + ": " + grouped(report.samples) + " samples\n\n" + table.to_string(width);
+  std::string out =
+      report.model + ": " + grouped(report.samples) + " samples\n\n" + table.to_string(width);
+  for (const LayerTrace& l : report.layers)
+    if (l.nans > 0) out += "\n" + l.name + ": " + grouped(l.nans) + " values are NaN";
+  return out.back() == '\n' ? out : out + "\n";
 }
 
 }  // namespace qloom::report

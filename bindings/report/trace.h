@@ -18,8 +18,9 @@ struct LayerTrace {
   std::string name, layer_class;
   std::string set;  ///< the value set that its type promises
   int64_t values = 0;
-  double min = 0, max = 0;
-  double zeros = 0;  ///< share of the values
+  double min = 0, max = 0;  ///< of the numbers among them; 0 where there are none
+  int64_t nans = 0;         ///< values that are no number; only where no quantizer is
+  double zeros = 0;         ///< share of the values
   /// Share of values at an end of the set other than 0: clipped, or just there. Only for what a
   /// quantizer makes, and only for sets of more than three members.
   std::optional<double> saturated;

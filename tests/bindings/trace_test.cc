@@ -4,6 +4,8 @@
 
 #include <gtest/gtest.h>
 
+#include <limits>
+
 #include "graph/builder.h"
 #include "graph/support/error.h"
 
@@ -99,6 +101,24 @@ TEST(Trace, CompiledCodeCountsTheSame) {
   expect_counts(report::trace_compiled(graph, samples(), 2,
                                        [&](const std::string&, const Tensor&) { ++written; }));
   EXPECT_EQ(written, 5);
+}
+
+TEST(Trace, NaNIsCountedApart) {
+  Builder b("m");
+  b.set_layer("x", "InputLayer");
+  const ValueId x = b.input("x", {Dim::batch(), 2});
+  b.set_layer("sum", "Add");
+  b.output("sum", b.elementwise(ops::Elementwise::add, x, x, "sum"));
+  const float nan = std::numeric_limits<float>::quiet_NaN();
+  const TraceReport report = report::trace_of(
+      b.finish(), std::vector<Tensor>{Tensor({2, 2}, std::vector<float>{nan, 1, -3, 0})});
+  ASSERT_EQ(report.layers.size(), 2U);
+  for (const LayerTrace& l : report.layers) EXPECT_EQ(l.nans, 1) << l.name;
+  EXPECT_EQ(report.layers[1].min, -6);
+  EXPECT_EQ(report.layers[1].max, 2);
+  EXPECT_EQ(report.layers[1].zeros, 0.25);
+  EXPECT_NE(report::to_text(report).find("\nsum: 1 values are NaN\n"), std::string::npos)
+      << report::to_text(report);
 }
 
 /// A recurrent layer yields the sequence, and its last state.

@@ -49,7 +49,8 @@ Json to_json(const report::TraceReport& report) {
                       {"max", l.max},
                       {"saturated", or_null(l.saturated)},
                       {"unused", or_null(l.unused)},
-                      {"zeros", l.zeros}});
+                      {"zeros", l.zeros},
+                      {"nans", l.nans}});
   return {{"model", report.model}, {"samples", report.samples}, {"layers", layers}};
 }
 
