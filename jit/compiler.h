@@ -36,7 +36,8 @@ struct CompiledObject {
 class Compiler {
  public:
   virtual ~Compiler() = default;
-  /// Emits, optimises and assembles; functions that came out equal share one code. Throws
+  /// Emits, optimises and assembles; functions that came out equal share one code. What they call
+  /// (Emitter::call) may lie in other objects that are linked or loaded with this one. Throws
   /// InternalError with the function's name and LLVM's message.
   [[nodiscard]] virtual CompiledObject compile(std::span<const FunctionSource> functions,
                                                const Target& target,
@@ -45,9 +46,14 @@ class Compiler {
   /// InternalError.
   [[nodiscard]] virtual std::vector<uint8_t> link(
       std::span<const std::vector<uint8_t>> objects) = 0;
-  /// Loads an object into this process through ORC, without touching the disk.
-  [[nodiscard]] virtual std::shared_ptr<const Code> load(std::span<const uint8_t> elf,
-                                                         const std::string& name) = 0;
+  /// Loads objects, which may call each other, into this process through ORC, without touching the
+  /// disk.
+  [[nodiscard]] virtual std::shared_ptr<const Code> load(
+      std::span<const std::vector<uint8_t>> objects, const std::string& name) = 0;
+  [[nodiscard]] std::shared_ptr<const Code> load(const std::vector<uint8_t>& object,
+                                                 const std::string& name) {
+    return load({&object, 1}, name);
+  }
 };
 
 /// Opens libqloom_compiler.so, which lies beside libqloom.so. The first call loads LLVM (about 60

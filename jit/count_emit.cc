@@ -105,6 +105,8 @@ constexpr bool complete() {
 }
 static_assert(complete(), "one row per word, in order");
 
+constexpr double kCallOperations = 20;  // arguments, saved registers, buffers loaded again
+
 class CountEmitter final : public Emitter {
  public:
   CountEmitter(const Target& target, int64_t count, int64_t items)
@@ -298,6 +300,10 @@ class CountEmitter final : public Emitter {
     weights_.push_back(weights_.back() * (x && y && *x >= *y ? 0 : 1));
     body();
     weights_.pop_back();
+  }
+  void call(std::string_view, std::span<const Value> buffers, Value, Value, Value) override {
+    add_store(static_cast<double>(buffers.size()), 8.0 * static_cast<double>(buffers.size()));
+    scalar(kCallOperations, level());
   }
 
  private:

@@ -172,6 +172,10 @@ class Emitter {
                     const std::function<void(Value)>& body) = 0;
   /// Runs body when a < b (i64 scalars).
   virtual void if_less(Value a, Value b, const std::function<void()>& body) = 0;
+  /// Calls another emitted function (KernelFunction) by its symbol. It may read and write whatever
+  /// `buffers` (pointers) point to.
+  virtual void call(std::string_view symbol, std::span<const Value> buffers, Value count,
+                    Value begin, Value end) = 0;
 
   // --- spellings --------------------------------------------------------------------------------
   Value add(Value a, Value b) { return binary(Binary::add, a, b); }

@@ -149,6 +149,9 @@ struct KernelDef {
   /// than it has written itself, and writes nothing of other items. Null: 1, a sample is not cut
   /// and emit need not look at the range. See Split (conv/geometry.h).
   int64_t (*work_items)(const Query&, const Variant&, const jit::Target&) = nullptr;
+  /// Whether it reads nothing around the samples of its first buffer, which may then be a caller's
+  /// memory; null: it may read up to kSlackBytes.
+  bool (*reads_exactly)(const Query&, const Variant&, const jit::Target&) = nullptr;
   OverCounted over_counted = {};
   /// Bytes that inner loops read again and again, which decide from what cache they come. Null: all
   /// of a sample's activations, the scratch and the weights.

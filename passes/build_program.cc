@@ -262,6 +262,9 @@ class Builder {
     call.symbol = symbol;
     call.work_items =
         kernels::work_items(*choice.kernel, *choice.query, choice.variant, options_.target);
+    call.reads_exactly =
+        choice.kernel->reads_exactly != nullptr &&
+        choice.kernel->reads_exactly(*choice.query, choice.variant, options_.target);
     call.buffers.push_back(-1);
     for (const Stored& output : selected.outputs) call.buffers.push_back(buffer(output));
     const auto& kernel = *choice.kernel;

@@ -11,6 +11,7 @@
 #include "graph/support/float_environment.h"
 #include "passes/boundary.h"
 #include "passes/build_program.h"
+#include "passes/form_chains.h"
 #include "passes/loops.h"
 #include "passes/select_kernels.h"
 
@@ -36,21 +37,6 @@ void check_has_no_phase(const Graph& graph) {
                 "' is taken over the batch, which is not compiled; the interpreter runs it");
   }
 }
-
-/// Code of several objects.
-class JoinedCode : public jit::Code {
- public:
-  explicit JoinedCode(std::vector<std::shared_ptr<const jit::Code>> parts)
-      : parts_(std::move(parts)) {}
-  [[nodiscard]] void* symbol(std::string_view name) const override {
-    for (const auto& part : parts_)
-      if (void* address = part->symbol(name)) return address;
-    return nullptr;
-  }
-
- private:
-  std::vector<std::shared_ptr<const jit::Code>> parts_;
-};
 
 /// A symbol that every linker takes.
 std::string symbol_of(size_t call, const std::string& node, size_t attempt) {
@@ -168,10 +154,7 @@ void update_reports(Selection& selection, const Emitted& emitted, const KernelTi
 
 std::shared_ptr<const jit::Code> load_in_memory(std::span<const std::vector<uint8_t>> objects,
                                                 const std::string& name) {
-  std::vector<std::shared_ptr<const jit::Code>> parts;
-  for (const auto& object : objects) parts.push_back(jit::compiler().load(object, name));
-  if (parts.size() > 1) return std::make_shared<JoinedCode>(std::move(parts));
-  return parts.empty() ? nullptr : parts.front();
+  return objects.empty() ? nullptr : jit::compiler().load(objects, name);
 }
 
 Compilation compile(Graph graph, const CompileOptions& options) {
@@ -199,6 +182,13 @@ Compilation compile(Graph graph, const CompileOptions& options) {
   for (const Certificate& certificate : out.certificates)
     out.program.certificates.push_back(certificate.to_string());
   out.program.notes = out.notes;
+  if (options.chains) {
+    FormedChains chains = form_chains(out.program, selection, emitted.chosen, options);
+    if (!chains.functions.empty())
+      emitted.objects.push_back(
+          jit::compiler().compile(chains.functions, options.target, options.compiler).elf);
+    out.chains = std::move(chains.reports);
+  }
   plan_memory(out.program);
   out.program.verify();
   update_reports(selection, emitted, options.times.get(), out.regions);

@@ -39,6 +39,10 @@ struct CompileOptions {
   /// Samples that the model is expected to see: Halide is used where it saves more time on so many
   /// than it takes to compile.
   int64_t expected_samples = 10'000;
+  /// Functions that make several calls, where that is predicted to be faster (form_chains).
+  bool chains = true;
+  /// Samples per tile of a chain, which is then made of all calls that can be; 0: chosen.
+  int64_t chain_tile = 0;
   jit::CompilerFlags compiler = {};
   bool in_memory =
       true;  ///< load the code through ORC; false: leave `objects` for the cache to link
@@ -77,6 +81,15 @@ struct RegionReport {
   std::vector<LayoutAlternative> alternatives;
 };
 
+/// What `explain` prints for calls that one function makes (runtime::Chain).
+struct ChainReport {
+  std::vector<std::string> regions;  ///< names of the calls, in order
+  int64_t tile = 0;                  ///< samples that go through all of them together
+  int64_t scratch_bytes = 0;         ///< for what lies between them, and their own scratch
+  double apart_ns = 0;               ///< predicted per sample, each call on the executor's tile
+  double predicted_ns = 0;           ///< as a chain
+};
+
 struct Compilation {
   jit::Target target;  ///< that it is for
   Graph graph;         ///< after the passes
@@ -84,6 +97,7 @@ struct Compilation {
   std::shared_ptr<const runtime::Model> model;  ///< null when in_memory is false
   std::vector<std::vector<uint8_t>> objects;    ///< relocatable objects
   std::vector<RegionReport> regions;
+  std::vector<ChainReport> chains;
   std::vector<Certificate> certificates;
   std::vector<PassRecord> passes;
   std::vector<std::string> notes;

@@ -44,6 +44,17 @@ void keep_through(Program& program, const runtime::Loop& loop, std::vector<bool>
       b.last_use = std::max(b.last_use, last);
 }
 
+/// A chain goes through its calls again and again: what goes in and out lives all along.
+void keep_through(Program& program, const runtime::Chain& chain) {
+  for (const int index : chain.call.buffers) {
+    if (index < 0) continue;
+    Buffer& b = program.buffers[static_cast<size_t>(index)];
+    if (b.is_scratch) b.first_use = b.last_use = chain.first;
+    b.first_use = std::min(b.first_use, chain.first);
+    b.last_use = std::max(b.last_use, chain.last - 1);
+  }
+}
+
 void find_lifetimes(Program& program) {
   const int calls = static_cast<int>(program.calls.size());
   std::vector<bool> seen(program.buffers.size(), false);
@@ -59,6 +70,7 @@ void find_lifetimes(Program& program) {
       if (buffer >= 0) use(buffer, i);
   for (const auto& port : program.all_outputs()) use(port.buffer, std::max(calls - 1, 0));
   for (const runtime::Loop& loop : program.loops) keep_through(program, loop, seen);
+  for (const runtime::Chain& chain : program.chains) keep_through(program, chain);
 }
 
 bool live_together(const Buffer& a, const Buffer& b) {

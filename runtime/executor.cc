@@ -4,7 +4,6 @@
 
 #include <algorithm>
 #include <atomic>
-#include <bit>
 #include <chrono>
 #include <cstring>
 #include <limits>
@@ -13,6 +12,7 @@
 
 #include "graph/support/error.h"
 #include "graph/support/float_environment.h"
+#include "runtime/finite.h"
 #include "runtime/fork_cost.h"
 #include "runtime/loop_steps.h"
 #include "runtime/memory.h"
@@ -26,7 +26,6 @@ using kernels::kSlackBytes;
 constexpr int64_t kForkPatienceNs = 5'000'000, kForkRetryPatienceNs = 300'000;
 constexpr double kSlowForkNs = 2000;  // threads that wait for each other take a tenth of that
 constexpr int64_t kRarestForkRuns = 1 << 16;
-constexpr int64_t kLargestTile = 256;  // longer tiles amortise nothing more and split worse
 
 int64_t l2_bytes() {
   const long bytes = sysconf(_SC_LEVEL2_CACHE_SIZE);
@@ -37,24 +36,6 @@ int64_t now_ns() {
   return std::chrono::duration_cast<std::chrono::nanoseconds>(
              std::chrono::steady_clock::now().time_since_epoch())
       .count();
-}
-
-/// Position of the first NaN or infinity, or n.
-int64_t first_not_finite(const float* x, int64_t n) {
-  // Bits without the sign, plus the smallest exponent: the top bit is set just where all exponent
-  // bits were. Blocks of constant length are what the compiler makes vectors of.
-  constexpr int64_t kBlock = 256;
-  const auto flag = [](float v) {
-    return (std::bit_cast<uint32_t>(v) & 0x7fffffffu) + 0x00800000u;
-  };
-  int64_t i = 0;
-  for (; i + kBlock <= n; i += kBlock) {
-    uint32_t any = 0;
-    for (int64_t k = 0; k < kBlock; ++k) any |= flag(x[i + k]);
-    if (any >> 31) break;
-  }
-  while (i < n && !(flag(x[i]) >> 31)) ++i;
-  return i;
 }
 
 struct BadValue {
@@ -119,7 +100,7 @@ struct Executor::State {
     qloom_check(o.tile >= 0 && o.tile <= 1 << 20, "a tile of ", o.tile,
                 " samples; possible are 1 to 2^20, 0 to have it chosen");
     plan_calls();
-    tile = program.whole_batch ? 0 : o.tile > 0 ? o.tile : chosen_tile();
+    tile = program.whole_batch ? 0 : o.tile > 0 ? o.tile : samples_per_tile(program, l2_bytes());
     if (program.whole_batch) options.threads = 1;
     workers = std::vector<Worker>(static_cast<size_t>(options.threads));
     for (Worker& worker : workers) {
@@ -160,8 +141,17 @@ struct Executor::State {
         for (size_t k = 0; k < in_ports.size(); ++k)
           if (in_ports[k].buffer == buffer) {
             input_plans[k].uses.push_back(pointer_count);
-            if (program.calls[i].reference < 0) input_plans[k].exact_reads = false;
+            const bool exact = program.calls[i].reads_exactly && pointer_count == first_pointer[i];
+            if (program.calls[i].reference < 0 && !exact) input_plans[k].exact_reads = false;
           }
+        ++pointer_count;
+      }
+    }
+    for (const Chain& chain : program.chains) {
+      first_of_chain.push_back(pointer_count);
+      for (const int buffer : chain.call.buffers) {
+        for (size_t k = 0; k < in_ports.size(); ++k)
+          if (in_ports[k].buffer == buffer) input_plans[k].uses.push_back(pointer_count);
         ++pointer_count;
       }
     }
@@ -170,13 +160,6 @@ struct Executor::State {
     for (size_t k = 0; k < in_ports.size(); ++k)
       input_plans[k].in_loop = loops->touches(in_ports[k].buffer);
     for (const Port& port : out_ports) output_elements.push_back(elements_per_sample(port.shape));
-  }
-
-  /// As many samples as leave the caches room for constants: half of the second level.
-  [[nodiscard]] int64_t chosen_tile() const {
-    const int64_t per_sample = std::max<int64_t>(1, program.arena_bytes_per_sample);
-    const int64_t fit = std::min(kLargestTile, l2_bytes() / 2 / per_sample);
-    return fit >= 8 ? fit / 8 * 8 : std::max<int64_t>(fit, 1);
   }
 
   /// Memory for `samples`; false when there is none (what was there is kept).
@@ -191,11 +174,14 @@ struct Executor::State {
       if (arena == nullptr) return false;
       worker.arena = std::move(arena);
       size_t at = 0;
-      for (const Call& call : program.calls)
+      const auto place_all = [&](const Call& call) {
         for (const int b : call.buffers)
           worker.pointers[at++] =
               b < 0 ? const_cast<uint8_t*>(model->constants() + call.constants_offset)
                     : place(worker, b, made);
+      };
+      for (const Call& call : program.calls) place_all(call);
+      for (const Chain& chain : program.chains) place_all(chain.call);
     }
     capacity = made;
     return true;
@@ -275,7 +261,7 @@ struct Executor::State {
       return;
     }
     for (size_t i = 0; i < input_plans.size(); ++i) bind_input(i, first, count, worker);
-    loops->run_calls(memory_of(worker), count, [&](size_t i) {
+    const auto run_call = [&](size_t i) {
       timed(i, first, count, worker, [&] {
         const Model::Bound& call = model->bound()[i];
         void* const* pointers = worker.pointers.data() + first_pointer[i];
@@ -284,6 +270,12 @@ struct Executor::State {
         else
           call.reference->run(pointers, count);
       });
+    };
+    const bool chains = options.chains && !options.profile && options.trace == nullptr;
+    loops->run_calls(memory_of(worker), count, run_call, [&](size_t chain) {
+      if (chains)
+        model->chains()[chain](worker.pointers.data() + first_of_chain[chain], count, 0, 1);
+      return chains;
     });
     copy_outputs(first, count, worker);
   }
@@ -366,7 +358,7 @@ struct Executor::State {
     Worker& main = workers[0];
     if (!check_finite(0, samples, main)) return;
     for (size_t i = 0; i < input_plans.size(); ++i) bind_input(i, 0, samples, main);
-    loops->run_calls(memory_of(main), samples, [&](size_t i) {
+    const auto run_call = [&](size_t i) {
       timed(i, 0, samples, main, [&] {
         const Model::Bound& call = model->bound()[i];
         void* const* pointers = main.pointers.data() + first_pointer[i];
@@ -378,7 +370,8 @@ struct Executor::State {
         else
           call.reference->run(pointers, samples);
       });
-    });
+    };
+    loops->run_calls(memory_of(main), samples, run_call, [](size_t) { return false; });
     copy_outputs(0, samples, main);
   }
 
@@ -534,6 +527,7 @@ struct Executor::State {
   std::optional<LoopSteps> loops;
   std::vector<int64_t> input_elements, output_elements;  ///< per sample
   std::vector<size_t> first_pointer;                     ///< per call, in Worker::pointers
+  std::vector<size_t> first_of_chain;                    ///< per chain, likewise
   size_t pointer_count = 0, most_pointers = 0;
   std::vector<int64_t> pitches;  ///< per pointer: bytes from one sample to the next
   std::vector<bool> is_own;      ///< per pointer: scratch or constants, not shared by parts

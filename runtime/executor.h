@@ -26,6 +26,8 @@ struct ExecutorOptions {
   /// known to be done, beyond their work. Negative: measured when the executor is made, and again
   /// while it runs as long as the other threads never came in time.
   double fork_ns = -1;
+  /// Calls are made by the functions of their chains (Program::chains), where none is timed or cut.
+  bool chains = true;
 };
 
 /// Runs a Model on batches. One per thread of the caller; owns the arenas (one per worker). Threads

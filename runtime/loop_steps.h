@@ -34,13 +34,34 @@ class LoopSteps {
   [[nodiscard]] bool touches(int buffer) const;
 
   /// run(call) for every call of the program, in order, as often as its loop says, on `count`
-  /// samples.
-  template <class Run>
-  void run_calls(const LoopMemory& memory, int64_t count, const Run& run) const {
-    size_t call = 0;
-    for (size_t k = 0; k < program_.loops.size(); ++k) {
+  /// samples. Where run_chain(chain) says that it has done the calls of a chain, they are passed.
+  template <class Run, class RunChain>
+  void run_calls(const LoopMemory& memory, int64_t count, const Run& run,
+                 const RunChain& run_chain) const {
+    size_t call = 0, chain = 0, k = 0;
+    while (true) {
+      const bool at_loop =
+          k < program_.loops.size() && static_cast<size_t>(program_.loops[k].first) == call;
+      const bool at_chain = chain < program_.chains.size() &&
+                            static_cast<size_t>(program_.chains[chain].first) == call;
+      // A loop without calls stands in front of the chain that begins at the same call.
+      const bool empty = at_loop && program_.loops[k].first == program_.loops[k].last;
+      if (at_chain && !empty) {
+        if (run_chain(chain)) {
+          call = static_cast<size_t>(program_.chains[chain++].last);
+          while (k < program_.loops.size() && static_cast<size_t>(program_.loops[k].last) <= call &&
+                 static_cast<size_t>(program_.loops[k].first) < call)
+            ++k;
+          continue;
+        }
+        ++chain;
+      }
+      if (!at_loop) {
+        if (call == program_.calls.size()) return;
+        run(call++);
+        continue;
+      }
       const Loop& loop = program_.loops[k];
-      for (; call < static_cast<size_t>(loop.first); ++call) run(call);
       begin(loop, memory, count);
       for (int64_t step = 0; step < loop.steps; ++step) {
         begin_step(k, memory, step, count);
@@ -49,8 +70,9 @@ class LoopSteps {
         end_step(k, memory, step, count);
       }
       if (loop.steps % 2 == 1) exchange(k, memory);  // as they were
+      call = static_cast<size_t>(loop.last);
+      ++k;
     }
-    for (; call < program_.calls.size(); ++call) run(call);
   }
 
  private:

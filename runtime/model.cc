@@ -31,14 +31,11 @@ Model::Model(Program program, std::shared_ptr<const jit::Code> code)
                      " bytes of scratch");
       }
     } else {
-      qloom_assert(code_ != nullptr, "call '", call.node, "' needs the function ", call.symbol,
-                   ", the model has no code");
-      bound.function = reinterpret_cast<jit::KernelFunction>(code_->symbol(call.symbol));
-      qloom_assert(bound.function != nullptr, "call '", call.node, "': the code has no function ",
-                   call.symbol);
+      bound.function = function_of(call);
     }
     bound_.push_back(std::move(bound));
   }
+  for (const Chain& chain : program_.chains) chains_.push_back(function_of(chain.call));
   constexpr size_t kSlack = kernels::kSlackBytes;
   const size_t bytes = program_.constants.size();
   constants_ = allocate_memory(bytes + 2 * kSlack);
@@ -46,6 +43,15 @@ Model::Model(Program program, std::shared_ptr<const jit::Code> code)
   std::fill_n(constants_.get(), kSlack, uint8_t{0});
   std::copy(program_.constants.begin(), program_.constants.end(), constants_.get() + kSlack);
   std::fill_n(constants_.get() + kSlack + bytes, kSlack, uint8_t{0});
+}
+
+jit::KernelFunction Model::function_of(const Call& call) const {
+  qloom_assert(code_ != nullptr, "call '", call.node, "' needs the function ", call.symbol,
+               ", the model has no code");
+  const auto function = reinterpret_cast<jit::KernelFunction>(code_->symbol(call.symbol));
+  qloom_assert(function != nullptr, "call '", call.node, "': the code has no function ",
+               call.symbol);
+  return function;
 }
 
 }  // namespace qloom::runtime

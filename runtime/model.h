@@ -19,6 +19,8 @@ class Model {
     std::unique_ptr<kernels::ReferenceCall> reference;
   };
   [[nodiscard]] const std::vector<Bound>& bound() const { return bound_; }
+  /// Functions of Program::chains.
+  [[nodiscard]] const std::vector<jit::KernelFunction>& chains() const { return chains_; }
   /// Program::constants at a 64-byte boundary, with kSlackBytes of zeros before and after.
   [[nodiscard]] const uint8_t* constants() const { return constants_.get() + kernels::kSlackBytes; }
   Model(const Model&) = delete;
@@ -27,7 +29,10 @@ class Model {
  private:
   Program program_;
   std::shared_ptr<const jit::Code> code_;
+  [[nodiscard]] jit::KernelFunction function_of(const Call& call) const;
+
   std::vector<Bound> bound_;
+  std::vector<jit::KernelFunction> chains_;
   Memory constants_;
 };
 

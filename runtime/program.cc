@@ -70,6 +70,7 @@ class Verifier {
                    "': the buffer of output '", port.name, "' is live until call ", b.last_use,
                    " only");
     }
+    check_chains();
     check_overlap();
   }
 
@@ -175,12 +176,7 @@ class Verifier {
     }
   }
 
-  void check_call(size_t index) {
-    const Call& call = p_.calls[index];
-    require(call.reference >= -1 && call.reference < static_cast<int>(p_.references.size()), call,
-            "has reference ", call.reference, " of ", p_.references.size());
-    require((call.reference < 0) != call.symbol.empty(), call,
-            "needs either a symbol or a reference");
+  void check_constants(const Call& call) const {
     const auto constants = static_cast<int64_t>(p_.constants.size());
     require(call.constants_bytes >= 0 && call.constants_offset >= 0 &&
                 call.constants_bytes <= constants &&
@@ -189,6 +185,15 @@ class Verifier {
             constants);
     require(call.constants_offset % 64 == 0, call, "has constants at ", call.constants_offset,
             ", no multiple of 64");
+  }
+
+  void check_call(size_t index) {
+    const Call& call = p_.calls[index];
+    require(call.reference >= -1 && call.reference < static_cast<int>(p_.references.size()), call,
+            "has reference ", call.reference, " of ", p_.references.size());
+    require((call.reference < 0) != call.symbol.empty(), call,
+            "needs either a symbol or a reference");
+    check_constants(call);
     const Roles r = roles(call);
     for (size_t i = 0; i < call.buffers.size(); ++i) {
       if (r.has_constants && i == r.reads) continue;
@@ -277,6 +282,36 @@ class Verifier {
     }
   }
 
+  /// What a chain reads is there before its first call, what it writes is read only behind its
+  /// last, and all of it is live as long as the chain runs.
+  void check_chains() const {
+    int end = 0;
+    for (const Chain& chain : p_.chains) {
+      const Call& call = chain.call;
+      require(chain.first >= end && chain.first < chain.last &&
+                  chain.last <= static_cast<int>(p_.calls.size()) && chain.tile >= 1,
+              call, "is a chain of calls ", chain.first, " to ", chain.last, " in tiles of ",
+              chain.tile);
+      end = chain.last;
+      require(call.reference < 0 && !call.symbol.empty(), call, "needs a symbol");
+      check_constants(call);
+      for (const Loop& loop : p_.loops)
+        require(loop.first < loop.last ? (loop.last <= chain.first || loop.first >= chain.last ||
+                                          (loop.first >= chain.first && loop.last <= chain.last))
+                                       : (loop.first <= chain.first || loop.first >= chain.last),
+                call, "cuts a loop, or lies across one without calls");
+      for (int i = chain.first; i < chain.last; ++i)
+        require(p_.calls[static_cast<size_t>(i)].reference < 0, call, "has a reference call");
+      static_cast<void>(roles(call));
+      for (const int b : call.buffers) {
+        if (b < 0) continue;
+        require(is_scratch(call, b) ||
+                    (buffer(b).first_use <= chain.first && buffer(b).last_use >= chain.last - 1),
+                call, "has buffer '", buffer(b).name, "', which is not live all along");
+      }
+    }
+  }
+
   /// end < begin - gap for every tile that an arena is made for: a multiple of 8.
   static bool before(int64_t end_fixed, int64_t end_slope, int64_t begin_fixed, int64_t begin_slope,
                      int64_t gap) {
@@ -289,10 +324,19 @@ class Verifier {
   /// Buffers that are live at the same call keep kSlackBytes between them: kernels may write so far
   /// behind what they store.
   void check_overlap() const {
+    // A chain's own scratch is not used where its calls use theirs.
+    const auto of_chain = [&](int index) {
+      return std::ranges::any_of(p_.chains, [&](const Chain& chain) {
+        return buffer(index).is_scratch && chain.call.buffers.back() == index;
+      });
+    };
     for (size_t i = 0; i < p_.buffers.size(); ++i)
       for (size_t j = i + 1; j < p_.buffers.size(); ++j) {
         const Buffer &a = p_.buffers[i], &b = p_.buffers[j];
         if (a.last_use < b.first_use || b.last_use < a.first_use) continue;
+        if (a.is_scratch && b.is_scratch &&
+            (of_chain(static_cast<int>(i)) || of_chain(static_cast<int>(j))))
+          continue;
         const auto apart = [](const Buffer& x, const Buffer& y) {
           return before(x.offset_fixed + fixed(x), x.offset_per_sample + slope(x), y.offset_fixed,
                         y.offset_per_sample, kSlackBytes);
@@ -319,6 +363,13 @@ std::vector<Port> Program::all_outputs() const {
   std::vector<Port> all = outputs;
   for (const Kept& k : kept) all.push_back(k.after);
   return all;
+}
+
+int64_t samples_per_tile(const Program& program, int64_t cache_bytes) {
+  constexpr int64_t kLargestTile = 256;  // longer tiles amortise nothing more and split worse
+  const int64_t per_sample = std::max<int64_t>(1, program.arena_bytes_per_sample);
+  const int64_t fit = std::min(kLargestTile, cache_bytes / 2 / per_sample);
+  return fit >= 8 ? fit / 8 * 8 : std::max<int64_t>(fit, 1);
 }
 
 void Program::verify() const { Verifier(*this).run(); }
@@ -372,6 +423,13 @@ std::string Program::to_text() const {
       out << " state %" << s.before << (s.exchange ? " with %" : " from %") << s.after;
       if (s.initial >= 0) out << " begins with %" << s.initial;
     }
+    out << "\n";
+  }
+  for (const Chain& c : chains) {
+    out << "chain of calls " << c.first << " to " << c.last - 1 << ": " << c.call.symbol
+        << ", tiles of " << c.tile << " samples, buffers";
+    for (const int b : c.call.buffers)
+      if (b >= 0) out << " %" << b;
     out << "\n";
   }
   for (const Port& p : outputs) port("output", p);

@@ -53,7 +53,8 @@ struct Call {
   int64_t constants_offset = 0, constants_bytes = 0;  ///< in Program::constants, 64-byte aligned
   double predicted_ns = 0;                            ///< per sample, of all steps of its loop
   int64_t macs = 0;                                   ///< per sample, of all steps
-  int64_t work_items = 1;  ///< that a sample may be cut into (KernelDef::work_items)
+  int64_t work_items = 1;      ///< that a sample may be cut into (KernelDef::work_items)
+  bool reads_exactly = false;  ///< nothing around its first buffer (KernelDef::reads_exactly)
 };
 
 /// Calls [first, last) that are made once for each of `steps` time steps, on all samples of a tile
@@ -86,13 +87,24 @@ struct Loop {
   }
 };
 
+/// One emitted function that does the work of calls [first, last), loops among them included: tile
+/// by tile of samples, with what only they read and write in its scratch. Both forms are at hand:
+/// an executor makes the calls themselves where each is timed, or where threads share it.
+struct Chain {
+  int first = 0, last = 0;
+  int64_t tile = 1;  ///< samples
+  /// Buffers as of an emitted kernel: what it reads, its constants, what it writes, scratch.
+  Call call;
+};
+
 struct Program {
   std::string model;
   std::vector<Port> inputs, outputs;  ///< of the caller
   std::vector<Kept> kept;             ///< by name
   std::vector<Buffer> buffers;
   std::vector<Call> calls;
-  std::vector<Loop> loops;  ///< in order, apart from each other
+  std::vector<Loop> loops;    ///< in order, apart from each other
+  std::vector<Chain> chains;  ///< in order, apart from each other; no loop lies across an end
   std::vector<kernels::ReferenceSpec> references;
   std::vector<uint8_t> constants;
   int64_t arena_bytes_per_sample = 0, arena_bytes_fixed = 0;
@@ -113,8 +125,12 @@ struct Program {
   [[nodiscard]] std::string to_text() const;
 };
 
+/// Samples per tile of a program that a cache of `cache_bytes` holds beside what else it needs:
+/// half of it, in eights, at most 256.
+[[nodiscard]] int64_t samples_per_tile(const Program& program, int64_t cache_bytes);
+
 /// Version of the byte form below; raised whenever a field changes. Part of every cache key.
-inline constexpr uint32_t kProgramVersion = 4;
+inline constexpr uint32_t kProgramVersion = 5;
 /// Byte form for the cache. deserialize throws InternalError on anything it does not expect (the
 /// cache has checked a checksum, so it never should).
 [[nodiscard]] std::vector<uint8_t> serialize(const Program&);

@@ -260,7 +260,12 @@ void put(A& a, Kept& v) {
 template <class A>
 void put(A& a, Call& v) {
   a(v.node, v.layers, v.kernel, v.symbol, v.reference, v.buffers, v.constants_offset,
-    v.constants_bytes, v.predicted_ns, v.macs, v.work_items);
+    v.constants_bytes, v.predicted_ns, v.macs, v.work_items, v.reads_exactly);
+}
+
+template <class A>
+void put(A& a, Chain& v) {
+  a(v.first, v.last, v.tile, v.call);
 }
 
 template <class A>
@@ -286,8 +291,9 @@ void put(A& a, kernels::ReferenceSpec& v) {
 
 template <class A>
 void put(A& a, Program& v) {
-  a(v.model, v.inputs, v.outputs, v.kept, v.buffers, v.calls, v.loops, v.references, v.constants,
-    v.arena_bytes_per_sample, v.arena_bytes_fixed, v.whole_batch, v.certificates, v.notes);
+  a(v.model, v.inputs, v.outputs, v.kept, v.buffers, v.calls, v.loops, v.chains, v.references,
+    v.constants, v.arena_bytes_per_sample, v.arena_bytes_fixed, v.whole_batch, v.certificates,
+    v.notes);
 }
 
 template <class A, class T>

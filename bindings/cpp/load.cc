@@ -69,7 +69,8 @@ std::string options_text(const LoadOptions& o) {
       << "\nrandom_seed " << (o.import.random_seed ? std::to_string(*o.import.random_seed) : "")
       << "\nweights " << !o.weights.empty() << "\nfloat_mode " << static_cast<int>(c.float_mode)
       << "\nstop_after " << c.passes.stop_after << "\nexhaustive_limit " << c.exhaustive_limit
-      << "\nexpected_samples " << c.expected_samples << "\nbatch " << c.batch;
+      << "\nexpected_samples " << c.expected_samples << "\nbatch " << c.batch << "\nchains "
+      << c.chains << ' ' << c.chain_tile;
   for (const std::string& name : c.passes.disabled) out << "\ndisabled_pass " << name;
   for (const auto& [node, kernel] : c.pinned) out << "\npinned " << node << '\n' << kernel;
   for (const std::string& name : c.disabled_kernels) out << "\ndisabled_kernel " << name;

@@ -87,6 +87,19 @@ std::string to_text(const passes::RegionReport& r, size_t width,
   return out + "\n";
 }
 
+std::string to_text(const passes::ChainReport& chain, size_t width) {
+  return "one function  (chain)\n" + line("calls", joined(chain.regions, ", "), width) +
+         line("tile",
+              join_text(chain.tile, chain.tile == 1 ? " sample, " : " samples, ",
+                        grouped(chain.scratch_bytes), " bytes of scratch"),
+              width) +
+         line("time",
+              join_text("predicted ", duration(chain.predicted_ns), " a sample, ",
+                        duration(chain.apart_ns), " call by call"),
+              width) +
+         "\n";
+}
+
 std::string to_text(const passes::Compilation& c, size_t width,
                     const measure::ChoiceReport* measured) {
   std::string out = lines(join_text("code for ", c.target.cpu, " (", c.target.triple,
@@ -95,6 +108,7 @@ std::string to_text(const passes::Compilation& c, size_t width,
                     "\n";
   for (const passes::RegionReport& region : c.regions)
     out += to_text(region, width, choice_of(region, measured));
+  for (const passes::ChainReport& chain : c.chains) out += to_text(chain, width);
   if (measured != nullptr)
     out += join_text(std::lround(100 * measured->share_predicted(30)),
                      " % of the nodes predicted within 30 % of measured\n",

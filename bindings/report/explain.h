@@ -19,7 +19,10 @@ namespace qloom::report {
 [[nodiscard]] std::string to_text(const passes::RegionReport& region, size_t width = 0,
                                   const measure::NodeChoice* measured = nullptr);
 
-/// All regions, the certificates of the outputs, and the notes.
+/// Calls that one function makes.
+[[nodiscard]] std::string to_text(const passes::ChainReport& chain, size_t width = 0);
+
+/// All regions and chains, the certificates of the outputs, and the notes.
 [[nodiscard]] std::string to_text(const passes::Compilation& compilation, size_t width = 0,
                                   const measure::ChoiceReport* measured = nullptr);
 

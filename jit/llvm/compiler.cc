@@ -11,6 +11,7 @@
 
 #include <fstream>
 #include <map>
+#include <set>
 
 #include "jit/llvm/codegen.h"
 #include "jit/llvm/errors.h"
@@ -96,7 +97,8 @@ class LlvmCompiler final : public Compiler {
     module.setTargetTriple(target.triple);
     module.setDataLayout(machine->createDataLayout());
     SharedFunctions shared;
-    for (const FunctionSource& f : functions) shared.add(emit(f, module, target, flags));
+    std::set<std::string> callees;
+    for (const FunctionSource& f : functions) shared.add(emit(f, module, target, flags, callees));
     const bool dump = !flags.dump_directory.empty();
     const std::string stem = flags.dump_directory + "/" + functions[0].name;
     if (dump) write_file(stem + ".emitted.ll", text_of(module));
@@ -109,7 +111,8 @@ class LlvmCompiler final : public Compiler {
                                       functions[0].name);
     ObjectReport report = inspect(bytes, *machine, flags.assembly || dump);
     for (const std::string& name : report.undefined) {
-      qloom_assert(false, fatal.what(), ": the code calls '", name, "', which no kernel may");
+      qloom_assert(callees.contains(name), fatal.what(), ": the code calls '", name,
+                   "', which no kernel may");
     }
     for (FunctionReport& f : report.functions) {
       if (dump) write_file(flags.dump_directory + "/" + f.name + ".s", f.assembly);
@@ -123,16 +126,20 @@ class LlvmCompiler final : public Compiler {
     return link_objects(objects);
   }
 
-  std::shared_ptr<const Code> load(std::span<const uint8_t> elf, const std::string& name) override {
+  using Compiler::load;
+  std::shared_ptr<const Code> load(std::span<const std::vector<uint8_t>> objects,
+                                   const std::string& name) override {
     FatalErrorScope fatal("load '" + name + "'");
-    return loader_.load(elf, name);
+    return loader_.load(objects, name);
   }
 
  private:
   static llvm::Function& emit(const FunctionSource& source, llvm::Module& module,
-                              const Target& target, const CompilerFlags& flags) {
+                              const Target& target, const CompilerFlags& flags,
+                              std::set<std::string>& callees) {
     LlvmEmitter emitter(module, source.name, target);
     source.emit(emitter);
+    callees.insert(emitter.callees().begin(), emitter.callees().end());
     llvm::Function& function = emitter.finish();
     std::string problem;
     llvm::raw_string_ostream out(problem);

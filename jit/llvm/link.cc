@@ -92,8 +92,9 @@ std::vector<uint8_t> link_objects(std::span<const std::vector<uint8_t>> objects)
   Descriptor read_end(ends[0]), write_end(ends[1]);
   const std::string output = write_end.path();
   std::vector<const char*> arguments = {
-      "ld.lld",           "-shared",         "--threads=1", "--no-undefined", "-z", "noexecstack",
-      "--hash-style=gnu", "--build-id=none", "-o",          output.c_str()};
+      "ld.lld",     "-shared",     "--threads=1",      "--no-undefined",
+      "-z",         "noexecstack", "--hash-style=gnu", "--build-id=none",
+      "-Bsymbolic", "-o",          output.c_str()};
   for (const std::string& path : paths) arguments.push_back(path.c_str());
   std::vector<uint8_t> linked;
   std::thread reader([&] { linked = read_all(read_end.get()); });

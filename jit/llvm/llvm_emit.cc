@@ -309,4 +309,25 @@ void LlvmEmitter::if_less(Value a, Value b, const std::function<void()>& body) {
   b_.SetInsertPoint(done);
 }
 
+void LlvmEmitter::call(std::string_view symbol, std::span<const Value> buffers, Value count,
+                       Value begin, Value end) {
+  for (const Value v : {count, begin, end})
+    require(v.element == Element::i64 && v.lanes == 1, "call", {count, begin, end},
+            "expected i64 scalars");
+  auto* const list = entry_builder_.CreateAlloca(
+      llvm::ArrayType::get(b_.getPtrTy(), std::max<size_t>(buffers.size(), 1)));
+  for (size_t i = 0; i < buffers.size(); ++i) {
+    require_pointer("call", buffers[i]);
+    b_.CreateStore(at(buffers[i]), b_.CreateConstGEP1_64(b_.getPtrTy(), list, i));
+  }
+  llvm::Function* callee = module_.getFunction(symbol);
+  if (callee == nullptr) {
+    callee = llvm::Function::Create(function_->getFunctionType(), llvm::Function::ExternalLinkage,
+                                    symbol, module_);
+    callee->setDoesNotThrow();
+  }
+  callees_.emplace(symbol);
+  b_.CreateCall(callee, {list, at(count), at(begin), at(end)});
+}
+
 }  // namespace qloom::jit

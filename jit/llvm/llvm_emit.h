@@ -5,6 +5,7 @@
 #include <llvm/IR/Module.h>
 
 #include <optional>
+#include <set>
 #include <utility>
 #include <vector>
 
@@ -80,6 +81,11 @@ class LlvmEmitter final : public Emitter {
   void loop(std::string_view name, Value begin, Value end, int64_t step, double expected,
             const std::function<void(Value)>& body) override;
   void if_less(Value a, Value b, const std::function<void()>& body) override;
+  void call(std::string_view symbol, std::span<const Value> buffers, Value count, Value begin,
+            Value end) override;
+
+  /// Functions that this one calls.
+  [[nodiscard]] const std::set<std::string>& callees() const { return callees_; }
 
  private:
   static constexpr int kUnknownBuffer = -1;
@@ -136,6 +142,7 @@ class LlvmEmitter final : public Emitter {
   std::vector<Slot> slots_;
   std::vector<VariableSlot> variables_;
   std::vector<std::optional<Value>> buffers_;
+  std::set<std::string> callees_;
   std::vector<std::pair<llvm::Instruction*, int>> accesses_;  ///< with the buffer each belongs to
 };
 

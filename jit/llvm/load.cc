@@ -29,22 +29,27 @@ bool is_memory_function(const llvm::orc::SymbolStringPtr& name) {
 
 class OrcCode final : public Code {
  public:
-  OrcCode(std::shared_ptr<Loader::Session> session, std::span<const uint8_t> elf,
+  OrcCode(std::shared_ptr<Loader::Session> session, std::span<const std::vector<uint8_t>> objects,
           const std::string& name)
       : session_(std::move(session)) {
     const std::string what = "load '" + name + "'";
     llvm::orc::LLJIT& jit = *session_->jit;
-    const llvm::StringRef bytes(reinterpret_cast<const char*>(elf.data()), elf.size());
-    auto buffer = llvm::MemoryBuffer::getMemBufferCopy(bytes, name);
-    check_object(buffer->getMemBufferRef(), what);
-    const std::vector<std::string> names = exported(*buffer, what);
+    std::vector<std::unique_ptr<llvm::MemoryBuffer>> buffers;
+    std::vector<std::string> names;
+    for (const std::vector<uint8_t>& object : objects) {
+      const llvm::StringRef bytes(reinterpret_cast<const char*>(object.data()), object.size());
+      buffers.push_back(llvm::MemoryBuffer::getMemBufferCopy(bytes, name));
+      check_object(buffers.back()->getMemBufferRef(), what);
+      for (std::string& symbol : exported(*buffers.back(), what))
+        names.push_back(std::move(symbol));
+    }
     const std::string library = name + "#" + std::to_string(session_->next++);
     library_ = &take(jit.getExecutionSession().createJITDylib(library), what);
     try {
       library_->addGenerator(take(llvm::orc::DynamicLibrarySearchGenerator::GetForCurrentProcess(
                                       jit.getDataLayout().getGlobalPrefix(), is_memory_function),
                                   what));
-      take(jit.addObjectFile(*library_, std::move(buffer)), what);
+      for (auto& buffer : buffers) take(jit.addObjectFile(*library_, std::move(buffer)), what);
       // All addresses now: an error belongs here, and later nothing of LLVM is called.
       for (const std::string& symbol : names) {
         addresses_[symbol] = take(jit.lookup(*library_, symbol), what).toPtr<void*>();
@@ -105,8 +110,9 @@ Loader::Loader() : session_(std::make_shared<Session>()) {
 
 Loader::~Loader() = default;
 
-std::shared_ptr<const Code> Loader::load(std::span<const uint8_t> elf, const std::string& name) {
-  return std::make_shared<OrcCode>(session_, elf, name);
+std::shared_ptr<const Code> Loader::load(std::span<const std::vector<uint8_t>> objects,
+                                         const std::string& name) {
+  return std::make_shared<OrcCode>(session_, objects, name);
 }
 
 }  // namespace qloom::jit

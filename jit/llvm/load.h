@@ -1,10 +1,11 @@
-// jit/llvm/load.h: an object into this process, by ORC.
+// jit/llvm/load.h: objects into this process, by ORC.
 #pragma once
 
 #include <cstdint>
 #include <memory>
 #include <span>
 #include <string>
+#include <vector>
 
 #include "jit/code.h"
 
@@ -15,7 +16,7 @@ class Loader {
   Loader();
   ~Loader();
   /// As Compiler::load. Thread-safe. The result keeps this loader alive.
-  [[nodiscard]] std::shared_ptr<const Code> load(std::span<const uint8_t> elf,
+  [[nodiscard]] std::shared_ptr<const Code> load(std::span<const std::vector<uint8_t>> objects,
                                                  const std::string& name);
 
   struct Session;

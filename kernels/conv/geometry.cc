@@ -31,29 +31,6 @@ Element element_of_bytes(int64_t bytes) {
                       : Element::i8;
 }
 
-/// Copies exactly `bytes` bytes.
-void emit_copy(Emitter& e, Value to, Value from, int64_t bytes) {
-  const int64_t vector = e.bytes();
-  int64_t done = 0;
-  if (bytes >= 2 * vector) {
-    const int64_t whole = bytes / vector * vector;
-    e.loop("copy", e.integer(0), e.integer(whole), vector, 0, [&](Value at) {
-      e.store(e.offset(to, at), e.load(e.offset(from, at), Element::i8, static_cast<int>(vector)));
-    });
-    done = whole;
-  }
-  for (int64_t part = vector; part > 0; part /= 2) {
-    while (bytes - done >= part) {
-      const Value source = e.offset(from, done), target = e.offset(to, done);
-      if (part > 8)
-        e.store(target, e.load(source, Element::i8, static_cast<int>(part)));
-      else
-        e.store(target, e.load(source, element_of_bytes(part)));
-      done += part;
-    }
-  }
-}
-
 /// Splits `n` bytes (a multiple of 8) into the bits of each plane.
 void emit_split(Emitter& e, const Geometry& g, Value to, Value from, int64_t n) {
   auto part = [&](Value at, int lanes) {
@@ -75,6 +52,28 @@ void emit_split(Emitter& e, const Geometry& g, Value to, Value from, int64_t n) 
 }
 
 }  // namespace
+
+void emit_copy(Emitter& e, Value to, Value from, int64_t bytes) {
+  const int64_t vector = e.bytes();
+  int64_t done = 0;
+  if (bytes >= 2 * vector) {
+    const int64_t whole = bytes / vector * vector;
+    e.loop("copy", e.integer(0), e.integer(whole), vector, 0, [&](Value at) {
+      e.store(e.offset(to, at), e.load(e.offset(from, at), Element::i8, static_cast<int>(vector)));
+    });
+    done = whole;
+  }
+  for (int64_t part = vector; part > 0; part /= 2) {
+    while (bytes - done >= part) {
+      const Value source = e.offset(from, done), target = e.offset(to, done);
+      if (part > 8)
+        e.store(target, e.load(source, Element::i8, static_cast<int>(part)));
+      else
+        e.store(target, e.load(source, element_of_bytes(part)));
+      done += part;
+    }
+  }
+}
 
 int64_t Geometry::pixel_offset(int64_t position) const {
   const int64_t y = position / window.out_w, x = position % window.out_w;

@@ -74,6 +74,9 @@ struct RowRange {
 void emit_clear_bits(jit::Emitter& e, const Query& q, const Geometry& g, const Split& split,
                      std::span<const jit::Value> outputs);
 
+/// Copies exactly `bytes` bytes.
+void emit_copy(jit::Emitter& e, jit::Value to, jit::Value from, int64_t bytes);
+
 /// Fills the border of the copy in scratch (once a call); only what outputs of `range` read.
 void emit_border(jit::Emitter& e, const Geometry& g, jit::Value scratch, const RowRange& range);
 /// Copies one sample into scratch; only what outputs of `range` read.

@@ -33,9 +33,15 @@ Verdict match(const Query& q) {
 
 Storage input_storage(const Query& q) { return plain_storage(q.input); }
 
-/// Runs per sample and their length.
+/// Runs per sample and their length. Where a sample is one run of elements that are all alike, the
+/// last vector begins earlier and does some of them once more: nothing behind them is read.
 struct Runs {
   int64_t count = 1, length = 1;
+  bool alike = false;
+  [[nodiscard]] int64_t whole(int lanes) const { return length / lanes * lanes; }
+  [[nodiscard]] int rest_width(int lanes) const {
+    return static_cast<int>(std::max(8U, std::bit_ceil(static_cast<unsigned>(length % lanes))));
+  }
 };
 Runs runs_of(const Query& q) {
   const Tail& tail = *q.tail;
@@ -45,8 +51,8 @@ Runs runs_of(const Query& q) {
       std::ranges::any_of(tail.operands, is_bits) || std::ranges::any_of(tail.outputs, is_bits) ||
       q.input_storage.kind == Storage::Kind::bits;
   const int64_t positions = q.window.out_h * q.window.out_w;
-  if (by_channel) return {positions, q.window.n};
-  return {1, positions * q.window.n};
+  if (by_channel) return {positions, q.window.n, false};
+  return {1, positions * q.window.n, true};
 }
 
 /// Columns: vectors of channels that go through the tail together.
@@ -73,13 +79,20 @@ int64_t work_items(const Query& q, const Variant& v, const jit::Target& target) 
   return std::max<int64_t>(1, runs.length / (channel_lanes(target) * v.columns));
 }
 
+bool reads_exactly(const Query& q, const Variant& v, const jit::Target& target) {
+  const Runs runs = runs_of(q);
+  const int lanes = channel_lanes(target) * v.columns;
+  return runs.alike && (runs.length % lanes == 0 || runs.whole(lanes) > 0 ||
+                        runs.rest_width(lanes) == runs.length);
+}
+
 void emit(const Query& q, const Variant& v, Emitter& e) {
   const Tail& tail = *q.tail;
   const int lanes = channel_lanes(e.target()) * v.columns;
   const TailLayout layout = lay_out_tail(tail, q.window.n, lanes);
   const KernelBuffers b = kernel_buffers(e, tail, false);
   const Runs runs = runs_of(q);
-  const int64_t whole = runs.length / lanes * lanes;
+  const int64_t whole = runs.whole(lanes);
   const bool by_runs = runs.count > 1, cut = !by_runs && work_items(q, v, e.target()) > 1;
   // Parts of a sample come one sample at a time.
   const Value first_run = by_runs ? e.begin() : e.integer(0);
@@ -102,8 +115,11 @@ void emit(const Query& q, const Variant& v, Emitter& e) {
              [&](Value first) { block(first, lanes, lanes); });
     const auto rest = static_cast<unsigned>(runs.length - whole);
     auto last = [&] {
-      block(e.integer(whole), static_cast<int>(std::max(8U, std::bit_ceil(rest))),
-            static_cast<int>(rest));
+      const int width = runs.rest_width(lanes);
+      if (runs.alike && whole > 0)
+        block(e.integer(runs.length - width), width, width);
+      else
+        block(e.integer(whole), width, static_cast<int>(rest));
     };
     if (rest > 0 && cut)
       e.if_less(e.integer(whole / lanes - 1), e.end(), last);
@@ -124,6 +140,7 @@ extern constinit const KernelDef elementwise_chain{
     .variants = variants,
     .pack = pack,
     .emit = emit,
-    .work_items = work_items};
+    .work_items = work_items,
+    .reads_exactly = reads_exactly};
 
 }  // namespace qloom::kernels

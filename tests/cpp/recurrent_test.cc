@@ -14,6 +14,7 @@
 #include "runtime/executor.h"
 #include "tests/bindings/expect_error.h"
 #include "tests/cpp/layer_of.h"
+#include "tests/passes/run_model.h"
 #include "tests/support/random_graph.h"
 
 namespace qloom {
@@ -80,23 +81,6 @@ Layer draw_layer(Random& r) {
   return layer_of(kind, cell_arguments(r, kind) + driver);
 }
 
-std::vector<Tensor> run(const passes::Compilation& compiled, const Tensor& x, int threads,
-                        int64_t tile) {
-  runtime::Executor executor(compiled.model, {.threads = threads, .tile = tile});
-  const int64_t samples = x.extents()[0];
-  const std::span<const float> in[] = {x.f32()};
-  std::vector<Tensor> results;
-  std::vector<std::vector<float>> out;
-  for (const auto& port : compiled.program.outputs)
-    out.emplace_back(static_cast<size_t>(samples * elements_per_sample(port.shape)));
-  std::vector<std::span<float>> spans(out.begin(), out.end());
-  const Status status = executor.run(in, spans, samples);
-  EXPECT_TRUE(status.ok()) << status.message();
-  for (size_t i = 0; i < out.size(); ++i)
-    results.emplace_back(bind(compiled.program.outputs[i].shape, samples), std::move(out[i]));
-  return results;
-}
-
 void check(uint64_t seed) {
   SCOPED_TRACE("QLOOM_TEST_SEED=" + std::to_string(seed));
   Random r(seed);
@@ -124,9 +108,10 @@ void check(uint64_t seed) {
 
   passes::CompileOptions compile;
   compile.expected_samples = 0;
+  if (r.chance(50)) compile.chain_tile = r.integer(1, 7);
   const passes::Compilation compiled = passes::compile(graph.clone(), compile);
   for (const auto& [threads, tile] : {std::pair<int, int64_t>{1, 0}, {1, 1}, {2, 3}}) {
-    const Tensor got = run(compiled, input, threads, tile)[0];
+    const Tensor got = test::run_model(compiled, {input}, samples, threads, tile)[0];
     ASSERT_EQ(got.extents(), want.extents());
     for (size_t i = 0; i < got.f32().size(); ++i) {
       const float g = got.f32()[i], w = want.f32()[i];
@@ -169,6 +154,10 @@ TEST(Recurrent, QuantizedStepsAreAFewEmittedCalls) {
   EXPECT_LE(loop.last - loop.first, 4);
   for (int i = loop.first; i < loop.last; ++i)
     EXPECT_LT(compiled.program.calls[static_cast<size_t>(i)].reference, 0);
+  // One function makes all of them, step by step.
+  ASSERT_EQ(compiled.program.chains.size(), 1U);
+  EXPECT_LE(compiled.program.chains[0].first, loop.first);
+  EXPECT_GE(compiled.program.chains[0].last, loop.last);
   // All products with inputs are made before the loop.
   int64_t macs = 0;
   for (int i = loop.first; i < loop.last; ++i)

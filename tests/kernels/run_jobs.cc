@@ -71,6 +71,11 @@ std::string run_interpreted(const Job& job, const jit::Target& target) {
           std::vector<InterpretingEmitter::Region> regions;
           for (const Problem::Memory& m : job.problem->memory())
             regions.push_back({m.begin, m.end, m.writable});
+          if (job.kernel->reads_exactly != nullptr &&
+              job.kernel->reads_exactly(q, job.variant, target)) {
+            regions[0].begin += kernels::kSlackBytes;
+            regions[0].end -= kernels::kSlackBytes;
+          }
           e.run(buffers, count, begin, end, std::move(regions));
         },
         job.problem->spec().count, kernels::work_items(*job.kernel, q, job.variant, target));

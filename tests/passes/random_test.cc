@@ -52,6 +52,15 @@ void expect_compiled(uint64_t seed, const passes::CompileOptions& options, bool 
   const auto want = reference(original, inputs);
   const auto compiled = passes::compile(original.clone(), options);
   const auto got = run_model(compiled, inputs, 5, 2, 2);
+  // Chains of tiles that end within the executor's, and beyond the samples.
+  if (options.chain_tile == 0 && !data_scales) {
+    passes::CompileOptions chained = options;
+    chained.chain_tile = 1 + static_cast<int64_t>(seed % 6);
+    const auto again = run_model(passes::compile(original.clone(), chained), inputs, 5);
+    for (size_t k = 0; k < got.size(); ++k)
+      ASSERT_TRUE(again[k].same_bits(got[k]))
+          << "seed " << seed << ", tiles of " << chained.chain_tile << ", output " << k;
+  }
   for (size_t k = 0; k < want.size(); ++k)
     expect_equal_or_ulps(got[k], want[k],
                          "seed " + std::to_string(seed) + ", stop after " +

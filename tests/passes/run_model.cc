@@ -5,7 +5,6 @@
 #include <cmath>
 #include <stdexcept>
 
-#include "runtime/executor.h"
 #include "tests/passes/networks.h"
 
 namespace qloom::test {
@@ -13,7 +12,19 @@ namespace qloom::test {
 std::vector<Tensor> run_model(const passes::Compilation& compiled,
                               const std::vector<Tensor>& inputs, int64_t samples, int threads,
                               int64_t tile) {
-  runtime::Executor executor(compiled.model, {.threads = threads, .tile = tile});
+  auto outputs = run_model_as(compiled, inputs, samples, {.threads = threads, .tile = tile});
+  const auto apart =
+      run_model_as(compiled, inputs, samples, {.threads = threads, .tile = tile, .chains = false});
+  for (size_t i = 0; i < apart.size(); ++i)
+    EXPECT_TRUE(outputs[i].same_bits(apart[i]))
+        << "output " << i << ": calls of chains give another result than calls by themselves";
+  return outputs;
+}
+
+std::vector<Tensor> run_model_as(const passes::Compilation& compiled,
+                                 const std::vector<Tensor>& inputs, int64_t samples,
+                                 const runtime::ExecutorOptions& options) {
+  runtime::Executor executor(compiled.model, options);
   std::vector<std::span<const float>> in;
   for (const Tensor& t : inputs) in.push_back(t.f32());
   std::vector<std::vector<float>> out;

@@ -5,13 +5,20 @@
 
 #include "graph/tensor.h"
 #include "passes/compile.h"
+#include "runtime/executor.h"
 
 namespace qloom::test {
 
-/// Runs a compiled model; fails the test where the run fails.
+/// Runs a compiled model, with its chains and without; fails the test where a run fails or both
+/// differ in a bit.
 [[nodiscard]] std::vector<Tensor> run_model(const passes::Compilation& compiled,
                                             const std::vector<Tensor>& inputs, int64_t samples,
                                             int threads = 1, int64_t tile = 0);
+
+/// Runs it once.
+[[nodiscard]] std::vector<Tensor> run_model_as(const passes::Compilation& compiled,
+                                               const std::vector<Tensor>& inputs, int64_t samples,
+                                               const runtime::ExecutorOptions& options);
 
 /// Equal numbers (-0 equals 0), element by element.
 void expect_equal(const Tensor& got, const Tensor& want, const std::string& what);

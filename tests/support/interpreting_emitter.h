@@ -87,6 +87,8 @@ class InterpretingEmitter final : public jit::Emitter {
   void loop(std::string_view name, Value begin, Value end, int64_t step, double expected,
             const std::function<void(Value)>& body) override;
   void if_less(Value a, Value b, const std::function<void()>& body) override;
+  void call(std::string_view symbol, std::span<const Value> buffers, Value count, Value begin,
+            Value end) override;
   using jit::Emitter::offset;
 
  private:

@@ -25,7 +25,7 @@ struct Arguments {
   ModelArguments model;
   measure::SpeedOptions speed;
   passes::FloatMode float_mode = passes::FloatMode::reproducible;
-  bool tune = false;
+  bool tune = false, no_chains = false;
   std::string trace;
 };
 
@@ -65,6 +65,7 @@ int run(const Arguments& a) {
   options.weights = a.model.weights;
   options.import.evaluation = a.model.evaluation;
   options.compile.float_mode = a.float_mode;
+  options.compile.chains = !a.no_chains;
   options.tune = a.tune;
   // Kernels are chosen and predicted for calls of the size that is measured.
   options.compile.batch = std::min(options.compile.batch, a.speed.batch);
@@ -152,6 +153,7 @@ extern const CommandDef bench{
           ->capture_default_str();
       add_float_mode(app, a->float_mode);
       add_tune_flag(app, a->tune);
+      app.add_flag("--no-chains", a->no_chains, "make each call by itself, none by one function");
       app.add_option("--trace", a->trace,
                      "write one run for chrome://tracing to this file, an event per region");
       return [a] { return run(*a); };

@@ -98,10 +98,17 @@ int run(const Arguments& a) {
              {"target",
               {{"triple", target.triple}, {"cpu", target.cpu}, {"rates", target.rates.source}}},
              {"nodes", Json::array()},
+             {"chains", Json::array()},
              {"certificates", Json::array()},
              {"notes", c.notes}};
     for (const passes::RegionReport& r : c.regions)
       out["nodes"].push_back(to_json(r, report::choice_of(r, choices)));
+    for (const passes::ChainReport& chain : c.chains)
+      out["chains"].push_back({{"calls", chain.regions},
+                               {"tile", chain.tile},
+                               {"scratch_bytes", chain.scratch_bytes},
+                               {"apart_ns", chain.apart_ns},
+                               {"predicted_ns", chain.predicted_ns}});
     for (const passes::Certificate& certificate : c.certificates)
       out["certificates"].push_back({{"output", certificate.output},
                                      {"exact", certificate.exact},

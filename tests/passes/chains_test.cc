@@ -1,0 +1,94 @@
+// Chains: calls that one function makes.
+#include <gtest/gtest.h>
+
+#include <functional>
+
+#include "graph/support/error.h"
+#include "passes/compile.h"
+#include "runtime/trace.h"
+#include "tests/passes/networks.h"
+#include "tests/passes/run_model.h"
+
+namespace qloom::test {
+namespace {
+
+constexpr const char* kWeights = "quantized_bits(4,0,1,alpha=1)";
+constexpr const char* kActivation = "quantized_relu(4,1)";
+
+passes::Compilation compiled_mlp(int64_t tile = 0, bool chains = true) {
+  passes::CompileOptions options;
+  options.chains = chains;
+  options.chain_tile = tile;
+  return passes::compile(mlp(kWeights, kActivation), options);
+}
+
+TEST(Chains, SmallNetworksAreOneFunction) {
+  for (const Graph& graph : {mlp(kWeights, kActivation), small_cnn(kWeights, kActivation)}) {
+    const passes::Compilation compiled = passes::compile(graph.clone());
+    ASSERT_EQ(compiled.program.chains.size(), 1U) << compiled.program.to_text();
+    const runtime::Chain& chain = compiled.program.chains[0];
+    EXPECT_EQ(chain.first, 0);
+    EXPECT_EQ(chain.last, static_cast<int>(compiled.program.calls.size()));
+    ASSERT_EQ(compiled.chains.size(), 1U);
+    EXPECT_EQ(compiled.chains[0].regions.size(), compiled.program.calls.size());
+    EXPECT_LT(compiled.chains[0].predicted_ns, compiled.chains[0].apart_ns);
+    // What lies between the calls is the chain's own.
+    EXPECT_EQ(chain.call.buffers.size(), 4U);  // input, constants, output, scratch
+  }
+  EXPECT_TRUE(compiled_mlp(0, false).program.chains.empty());
+}
+
+TEST(Chains, AnyTileAnyBatchAndAnyThreadsGiveTheSameBits) {
+  for (const Graph& graph : {mlp(kWeights, kActivation), small_cnn(kWeights, kActivation),
+                             residual_block(kWeights, kActivation), float_functions("tanh")})
+    for (const int64_t tile : {1, 3, 8}) {
+      passes::CompileOptions options;
+      options.chain_tile = tile;
+      const passes::Compilation compiled = passes::compile(graph.clone(), options);
+      ASSERT_EQ(compiled.program.chains.size(), 1U);
+      for (const int64_t samples : {1, 2, 7, 8, 19}) {
+        const auto inputs = random_inputs(graph, samples, 5);
+        const auto want = reference(graph, inputs);
+        for (const auto& [threads, executor_tile] :
+             {std::pair<int, int64_t>{1, 0}, {1, 5}, {2, 4}, {3, 0}}) {
+          const auto got = run_model(compiled, inputs, samples, threads, executor_tile);
+          for (size_t i = 0; i < want.size(); ++i)
+            expect_equal_or_ulps(
+                got[i], want[i],
+                "tiles of " + std::to_string(tile) + ", " + std::to_string(samples) + " samples");
+        }
+      }
+    }
+}
+
+TEST(Chains, TimedCallsAreMadeByThemselves) {
+  const passes::Compilation compiled = compiled_mlp();
+  const auto inputs = random_inputs(mlp(kWeights, kActivation), 3, 1);
+  runtime::Trace trace(64);
+  const auto traced = run_model_as(compiled, inputs, 3, {.trace = &trace});
+  EXPECT_EQ(trace.events().size(), compiled.program.calls.size());
+  EXPECT_TRUE(traced[0].same_bits(run_model(compiled, inputs, 3)[0]));
+}
+
+TEST(Chains, AreWrittenReadAndVerified) {
+  const runtime::Program program = compiled_mlp(2).program;
+  EXPECT_EQ(runtime::deserialize(runtime::serialize(program)).to_text(), program.to_text());
+  EXPECT_NE(program.to_text().find("tiles of 2 samples"), std::string::npos);
+  const auto broken = [&](const char* what, const std::function<void(runtime::Program&)>& change) {
+    runtime::Program other = program;
+    change(other);
+    EXPECT_THROW(other.verify(), InternalError) << what;
+  };
+  broken("no calls", [](auto& p) { p.chains[0].last = p.chains[0].first; });
+  broken("more calls than there are", [](auto& p) { ++p.chains[0].last; });
+  broken("no samples", [](auto& p) { p.chains[0].tile = 0; });
+  broken("no function", [](auto& p) { p.chains[0].call.symbol.clear(); });
+  broken("twice", [](auto& p) { p.chains.push_back(p.chains[0]); });
+  broken("a buffer that is none", [](auto& p) { p.chains[0].call.buffers[0] = 99; });
+  broken("an input that is gone before its end",
+         [](auto& p) { p.buffers[static_cast<size_t>(p.chains[0].call.buffers[0])].last_use = 0; });
+  broken("constants beyond the end", [](auto& p) { p.chains[0].call.constants_bytes += 64; });
+}
+
+}  // namespace
+}  // namespace qloom::test
