@@ -88,6 +88,7 @@ struct ChainReport {
   int64_t scratch_bytes = 0;         ///< for what lies between them, and their own scratch
   double apart_ns = 0;               ///< predicted per sample, each call on the executor's tile
   double predicted_ns = 0;           ///< as a chain
+  std::vector<std::string> fused;    ///< calls that are one loop, each a sentence
 };
 
 struct Compilation {

@@ -1,5 +1,7 @@
 #include "passes/emit_chain.h"
 
+#include <algorithm>
+
 #include "kernels/conv/geometry.h"
 
 namespace qloom::passes {
@@ -20,11 +22,11 @@ class Tile {
   void run() {
     int call = plan_.first;
     for (const Loop& loop : plan_.loops) {
-      for (; call < loop.first; ++call) run_call(call);
+      run_calls(call, loop.first);
       run_loop(loop);
       call = loop.last;
     }
-    for (; call < plan_.last; ++call) run_call(call);
+    run_calls(call, plan_.last);
   }
 
  private:
@@ -41,6 +43,37 @@ class Tile {
     if (p.argument < 0) return e_.offset(e_.buffer(plan_.scratch), p.offset);
     return e_.offset(e_.buffer(p.argument), e_.multiply(first_, p.bytes_per_sample));
   }
+  void run_calls(int first, int last) {
+    for (int call = first; call < last;) {
+      const auto fused = std::ranges::find(plan_.fused, call, &ChainPlan::Fused::first);
+      if (fused == plan_.fused.end()) {
+        run_call(call++);
+        continue;
+      }
+      run_fused(*fused);
+      call = fused->last;
+    }
+  }
+
+  void run_fused(const ChainPlan::Fused& fused) {
+    const Value whole = e_.binary(Binary::bit_and, count_, e_.integer(-fused.lanes));
+    e_.if_less(e_.integer(0), whole, [&] {
+      const Value pointers[] = {pointer(fused.input), constants(fused.constants_offset),
+                                pointer(fused.output),
+                                e_.offset(e_.buffer(plan_.scratch), fused.scratch)};
+      e_.call(fused.symbol, pointers, whole, e_.integer(0), e_.integer(1));
+    });
+    const Value all = count_;
+    e_.if_less(whole, all, [&] {
+      count_ = e_.subtract(all, whole);
+      for (const int b : {fused.input, fused.output})
+        moved_[b] = e_.offset(pointer_itself(b), e_.multiply(whole, bytes(b)));
+      for (int call = fused.first; call < fused.last; ++call) run_call(call);
+      moved_.clear();
+    });
+    count_ = all;
+  }
+
   Value constants(int64_t offset) { return e_.offset(e_.buffer(plan_.constants), offset); }
 
   void run_call(int index) {

@@ -4,6 +4,7 @@
 
 #include <cstdint>
 #include <map>
+#include <string>
 #include <vector>
 
 #include "jit/emitter.h"
@@ -20,8 +21,19 @@ struct ChainPlan {
     int64_t bytes_per_sample = 0;
     bool is_scratch = false;  ///< of a call: not per sample
   };
+  /// Calls [first, last) that another function does, for whole tiles of `lanes` samples; those that
+  /// are left over go through the calls.
+  struct Fused {
+    int first = 0, last = 0;
+    std::string symbol;
+    int64_t lanes = 1;
+    int64_t constants_offset = 0;
+    int input = -1, output = -1;  ///< buffers
+    int64_t scratch = 0;          ///< offset
+  };
   int64_t tile = 1;
   int first = 0, last = 0;
+  std::vector<Fused> fused;
   std::vector<runtime::Call> calls;  ///< from `first` on
   std::vector<runtime::Loop> loops;  ///< among them
   std::map<int, Place> places;       ///< by buffer

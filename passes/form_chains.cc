@@ -7,6 +7,8 @@
 #include <set>
 
 #include "graph/support/error.h"
+#include "jit/count_emit.h"
+#include "kernels/dense/dense_lanes.h"
 #include "passes/build_program.h"
 #include "passes/emit_chain.h"
 
@@ -245,6 +247,7 @@ class Former {
     call.kernel = "chain";
     call.node = join_text(plan->calls.front().node, " … ", plan->calls.back().node);
     call.symbol = join_text("chain", p_.chains.size(), "_", plan->calls.front().symbol);
+    fuse(first, last, *plan);
     std::vector<int> inside;
     place_outside(first, last, *plan, call, inside);
     const int64_t bytes = place_inside(*plan, inside);
@@ -261,7 +264,12 @@ class Former {
                        .tile = tile,
                        .scratch_bytes = bytes,
                        .apart_ns = 0,
-                       .predicted_ns = cost(first, last, tile, true)};
+                       .predicted_ns = cost(first, last, tile, true),
+                       .fused = {}};
+    for (const Fusion& f : fusions_) {
+      report.predicted_ns += f.ns - f.apart_ns;
+      report.fused.push_back(f.text);
+    }
     for (int u = first; u < last; ++u) report.apart_ns += cost(u, u + 1, executor_tile_, false);
     for (const Call& c : plan->calls) {
       report.regions.push_back(c.node);
@@ -272,6 +280,88 @@ class Former {
     formed_.functions.push_back({call.symbol, [plan](jit::Emitter& e) { emit_chain(*plan, e); }});
     p_.chains.push_back(std::move(chain));
   }
+
+  // --- layers with samples in the lanes ---------------------------------------------------------
+
+  struct Fusion {
+    double ns = 0, apart_ns = 0;  ///< per sample
+    int64_t scratch_bytes = 0;
+    std::string text;
+  };
+
+  /// The query of a unit that is one emitted call with one buffer in and one out; else null.
+  [[nodiscard]] std::shared_ptr<const kernels::Query> query_of(int u) const {
+    const Unit& unit = units_[static_cast<size_t>(u)];
+    if (unit.loop != nullptr || unit.reads.size() != 1 || unit.writes.size() != 1) return nullptr;
+    const auto call = static_cast<size_t>(unit.first);
+    const Choice& choice = selection_.calls[call].choices[chosen_[call]];
+    return choice.tail != nullptr ? choice.query : nullptr;
+  }
+
+  /// Whether all that unit u writes is read by the next alone.
+  [[nodiscard]] bool feeds_next_alone(int u) const {
+    const int b = *units_[static_cast<size_t>(u)].writes.begin();
+    const Span& span = spans_.at(b);
+    return span.first == u && span.last == u + 1 &&
+           units_[static_cast<size_t>(u) + 1].reads.contains(b);
+  }
+
+  void fuse(int first, int last, ChainPlan& plan) {
+    fusions_.clear();
+    for (int begin = first; begin < last;) {
+      kernels::DenseRun run;
+      int end = begin, found = begin;
+      while (end < last) {
+        const auto query = query_of(end);
+        if (query == nullptr) break;
+        run.push_back(query);
+        ++end;
+        if (kernels::match_dense_run(run, options_.target)) found = end;
+        if (end == last || !feeds_next_alone(end - 1)) break;
+      }
+      run.resize(static_cast<size_t>(found - begin));
+      if (found > begin) fuse_dense(begin, found, run, plan);
+      begin = std::max(found, begin + 1);
+    }
+  }
+
+  void fuse_dense(int begin, int end, const kernels::DenseRun& run, ChainPlan& plan) {
+    const jit::Target& target = options_.target;
+    const auto& calls = p_.calls;
+    const Unit &front = units_[static_cast<size_t>(begin)],
+               &back = units_[static_cast<size_t>(end) - 1];
+    const jit::FunctionSource source{
+        join_text("lanes", plan.fused.size(), "_", calls[static_cast<size_t>(front.first)].symbol),
+        [run](jit::Emitter& e) { kernels::emit_dense_run(run, e); }};
+    const std::vector<uint8_t> constants = kernels::pack_dense_run(run, target);
+    Fusion fusion;
+    fusion.scratch_bytes = kernels::dense_run_scratch_bytes(run, target);
+    constexpr int64_t kSamples = 64;
+    const auto swept = static_cast<int64_t>(constants.size()) + fusion.scratch_bytes;
+    fusion.ns = jit::predicted_ns(jit::count_operations(source, target, kSamples), target, swept) /
+                static_cast<double>(kSamples);
+    for (int u = begin; u < end; ++u)
+      fusion.apart_ns += unit_ns(u, plan.tile) + kCallNs / static_cast<double>(plan.tile);
+    if (fusion.ns >= fusion.apart_ns) return;
+    ChainPlan::Fused fused;
+    fused.first = front.first;
+    fused.last = back.last;
+    fused.symbol = source.name;
+    fused.lanes = kernels::dense_run_tile(target);
+    p_.constants.resize(static_cast<size_t>(aligned(static_cast<int64_t>(p_.constants.size()))));
+    fused.constants_offset = static_cast<int64_t>(p_.constants.size());
+    p_.constants.insert(p_.constants.end(), constants.begin(), constants.end());
+    fused.input = *front.reads.begin();
+    fused.output = *back.writes.begin();
+    plan.fused.push_back(fused);
+    fusion.text = join_text(calls[static_cast<size_t>(front.first)].node, " … ",
+                            calls[static_cast<size_t>(back.first)].node, ": ", fused.lanes,
+                            " samples in the lanes of each vector");
+    fusions_.push_back(std::move(fusion));
+    formed_.functions.push_back(source);
+  }
+
+  // --- a chain ----------------------------------------------------------------------------------
 
   /// What others use as well, read before the constants and written behind them.
   void place_outside(int first, int last, ChainPlan& plan, Call& call, std::vector<int>& inside) {
@@ -313,6 +403,10 @@ class Former {
             .argument = -1, .offset = kGap, .bytes_per_sample = bytes, .is_scratch = true};
         own = std::max(own, bytes);
       }
+    for (size_t i = 0; i < fusions_.size(); ++i) {
+      plan.fused[i].scratch = kGap;
+      own = std::max(own, fusions_[i].scratch_bytes);
+    }
     const int64_t base = own > 0 ? kGap + aligned(own) + kGap : kGap;
     int64_t end = own > 0 ? base : 0;
     struct Placed {
@@ -353,6 +447,7 @@ class Former {
   std::vector<Unit> units_;     ///< of the run at hand
   std::map<int, Span> spans_;
   std::vector<std::map<int64_t, double>> kernel_ns_;
+  std::vector<Fusion> fusions_;  ///< of the chain at hand
   FormedChains formed_;
 };
 

@@ -93,6 +93,7 @@ std::string to_text(const passes::ChainReport& chain, size_t width) {
               join_text(chain.tile, chain.tile == 1 ? " sample, " : " samples, ",
                         grouped(chain.scratch_bytes), " bytes of scratch"),
               width) +
+         (chain.fused.empty() ? "" : line("fused", joined(chain.fused, "; "), width)) +
          line("time",
               join_text("predicted ", duration(chain.predicted_ns), " a sample, ",
                         duration(chain.apart_ns), " call by call"),

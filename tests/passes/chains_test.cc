@@ -1,6 +1,7 @@
 // Chains: calls that one function makes.
 #include <gtest/gtest.h>
 
+#include <array>
 #include <functional>
 
 #include "graph/support/error.h"
@@ -8,6 +9,7 @@
 #include "runtime/trace.h"
 #include "tests/passes/networks.h"
 #include "tests/passes/run_model.h"
+#include "tests/support/random_graph.h"
 
 namespace qloom::test {
 namespace {
@@ -59,6 +61,38 @@ TEST(Chains, AnyTileAnyBatchAndAnyThreadsGiveTheSameBits) {
         }
       }
     }
+}
+
+TEST(Chains, DenseLayersWithSamplesInTheLanesGiveTheSameBits) {
+  constexpr int64_t kWidths[] = {1, 3, 5, 8, 16, 17, 24, 32, 33, 64};
+  constexpr const char* kActivations[] = {"quantized_relu(4,1)", "quantized_relu(6,0)",
+                                          "quantized_bits(5,1,1,alpha=1)",
+                                          "quantized_bits(3,0,0,alpha=1)"};
+  constexpr const char* kKernels[] = {"quantized_bits(6,0,1,alpha=1)", "quantized_bits(3,0,1)",
+                                      "quantized_bits(8,2,1,alpha=1)"};
+  const jit::Target target = jit::Target::host();
+  int fused = 0;
+  for (uint64_t seed = 1; seed <= 24; ++seed) {
+    testing::Random r(seed);
+    std::vector<int64_t> widths{seed % 2 == 0 ? 16 * r.integer(1, 4) : r.pick(kWidths)};
+    for (int64_t i = 0, n = r.integer(2, 4); i < n; ++i) widths.push_back(r.pick(kWidths));
+    const Graph graph = dense_layers(widths, r.pick(kKernels), r.pick(kActivations), seed);
+    passes::CompileOptions options;
+    options.chain_tile = r.pick(std::array<int64_t, 3>{16, 40, 64});
+    const passes::Compilation compiled = passes::compile(graph.clone(), options);
+    ASSERT_EQ(compiled.chains.size(), 1U);
+    fused += compiled.chains[0].fused.empty() ? 0 : 1;
+    for (const int64_t samples : {1, 15, 16, 17, 75}) {
+      const auto inputs = random_inputs(graph, samples, seed);
+      const auto got = run_model(compiled, inputs, samples, 1, 128);
+      expect_equal(got[0], reference(graph, inputs)[0],
+                   "seed " + std::to_string(seed) + ", " + std::to_string(samples) + " samples");
+      ASSERT_TRUE(got[0].same_bits(run_model(compiled, inputs, samples, 2, 33)[0])) << seed;
+    }
+  }
+  if (target.has_dot()) {
+    EXPECT_GE(fused, 8);
+  }
 }
 
 TEST(Chains, TimedCallsAreMadeByThemselves) {

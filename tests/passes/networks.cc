@@ -148,25 +148,27 @@ Graph channels_first(uint64_t seed) {
   return b.finish();
 }
 
-Graph mlp(const std::string& quantizer, const std::string& activation, uint64_t seed) {
+Graph dense_layers(const std::vector<int64_t>& widths, const std::string& quantizer,
+                   const std::string& activation, uint64_t seed) {
   Builder b("mlp");
-  ValueId x = b.input("x", {Dim::batch(), 20});
+  ValueId x = b.input("x", {Dim::batch(), widths[0]});
   x = b.apply(parse_quantizer("quantized_bits(8,2,1,alpha=1)"), x, "in_q");
-  int64_t width = 20;
-  for (int i = 0; i < 3; ++i) {
+  for (size_t i = 0; i + 1 < widths.size(); ++i) {
     const std::string name = "fc" + std::to_string(i + 1);
-    const int64_t next = i == 2 ? 5 : 33;
+    const int64_t width = widths[i], next = widths[i + 1];
     b.set_layer(name, "QDense");
-    x = b.dense(x, weights(b, quantizer, {width, next}, seed + static_cast<uint64_t>(10 * i),
-                           name + "_kernel"));
-    x = b.add(x, weights(b, "quantized_bits(6,0,1,alpha=1)", {next},
-                         seed + static_cast<uint64_t>(10 * i + 1), name + "_bias"));
+    x = b.dense(x, weights(b, quantizer, {width, next}, seed + 10 * i, name + "_kernel"));
+    x = b.add(
+        x, weights(b, "quantized_bits(6,0,1,alpha=1)", {next}, seed + 10 * i + 1, name + "_bias"));
     b.set_layer(name + "_act", "QActivation");
-    if (i < 2) x = b.apply(parse_quantizer(activation), x);
-    width = next;
+    if (i + 2 < widths.size()) x = b.apply(parse_quantizer(activation), x);
   }
   b.output("y", x);
   return b.finish();
+}
+
+Graph mlp(const std::string& quantizer, const std::string& activation, uint64_t seed) {
+  return dense_layers({20, 33, 33, 5}, quantizer, activation, seed);
 }
 
 }  // namespace qloom::test

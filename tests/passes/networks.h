@@ -19,7 +19,10 @@ namespace qloom::test {
                                    uint64_t seed = 1);
 /// 1-D, channels first: permutations around each conv.
 [[nodiscard]] Graph channels_first(uint64_t seed = 1);
-/// Dense layers only.
+/// An input quantizer, then dense layers with biases: inputs, and outputs of each.
+[[nodiscard]] Graph dense_layers(const std::vector<int64_t>& widths, const std::string& weights,
+                                 const std::string& activation, uint64_t seed = 1);
+/// Three of them.
 [[nodiscard]] Graph mlp(const std::string& weights, const std::string& activation,
                         uint64_t seed = 1);
 

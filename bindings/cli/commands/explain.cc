@@ -107,6 +107,7 @@ int run(const Arguments& a) {
       out["chains"].push_back({{"calls", chain.regions},
                                {"tile", chain.tile},
                                {"scratch_bytes", chain.scratch_bytes},
+                               {"fused", chain.fused},
                                {"apart_ns", chain.apart_ns},
                                {"predicted_ns", chain.predicted_ns}});
     for (const passes::Certificate& certificate : c.certificates)
