@@ -376,6 +376,7 @@ Extents parameters_of_norm(const Layer& l) {
   const bool is_list = axis.exists() && axis.value().array() != nullptr;
   const size_t rank = l.input().size();
   if (!is_list) return {l.input()[axis_of(axis, -1, rank)]};
+  if (axis.size() == 0) axis.fail_expected("one axis or more");
   Extents shape;
   for (size_t k = 0; k < axis.size(); ++k) shape.push_back(l.input()[axis_of(axis[k], -1, rank)]);
   return shape;

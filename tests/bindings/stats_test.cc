@@ -161,6 +161,13 @@ TEST(Stats, WhatCannotBeSaidIsRefusedByName) {
             functional({input("x", {nullptr, 4}), {"Mystery", "m", Json::object(), {"x"}}}));
       },
       {"m.json", "'m'", "Mystery", "not known"});
+  testing::expect_user_error(
+      [] {
+        (void)model_stats(
+            functional({input("x", {nullptr, 4}),
+                        {"BatchNormalization", "bn", {{"axis", Json::array()}}, {"x"}}}));
+      },
+      {"m.json", "'bn'", "axis", "one axis or more"});
   StatsOptions options;
   options.rules = "none";
   testing::expect_user_error([&] { (void)model_stats(three_layers(), options); },
