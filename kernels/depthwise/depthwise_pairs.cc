@@ -418,6 +418,6 @@ extern constinit const KernelDef depthwise_pairs{
     .scratch_bytes = scratch_bytes,
     .emit = emit,
     .work_items = work_items,
-    .over_counted = {.zen5 = 1.2}};
+    .over_counted = {.zen4 = 0.95, .zen5 = 1.2}};
 
 }  // namespace qloom::kernels

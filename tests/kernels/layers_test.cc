@@ -70,6 +70,10 @@ std::vector<ProblemSpec> layers() {
       TailKind::scale_round);
   add("mobilenet pw 3", conv_window(3, 3, 256, 256, 1, 1, 1, 1, 1, same), u4, s4,
       TailKind::thresholds);
+  add("binary dw 28x28x64", conv_window(28, 28, 64, 64, 3, 3, 1, 1, 64, same), b, b,
+      TailKind::packed);
+  add("binary dw 14x14x512", conv_window(14, 14, 512, 512, 3, 3, 1, 1, 512, same), b, t,
+      TailKind::packed);
   add("quicknet 14x14x256", conv_window(14, 14, 256, 256, 3, 3, 1, 1, 1, same), b, b,
       TailKind::bits);
   add("birealnet 56x56x64", conv_window(56, 56, 64, 64, 3, 3, 1, 1, 1, same), b, b, TailKind::bits);
@@ -85,6 +89,9 @@ std::vector<ProblemSpec> layers() {
   };
   pool("digits max pool 28x28x16", kernels::Pooling::maximum,
        pool_window(28, 28, 16, 2, 2, 2, valid), TailKind::plain);
+  pool("binary max pool 28x28x128", kernels::Pooling::maximum,
+       pool_window(28, 28, 128, 2, 2, 2, valid), TailKind::packed);
+  list.back().input = list.back().weights = b;
   pool("quicknet max pool 112x112", kernels::Pooling::maximum,
        pool_window(112, 112, 64, 3, 3, 2, same), TailKind::plain);
   list.back().f32_input = true;

@@ -26,8 +26,9 @@ enum class TailKind : uint8_t {
   bits,             ///< threshold per channel with direction → bits, and words
   functions,        ///< float functions of a multiple → float32
   every_operation,  ///< each operation of tails once → dwords and float32
+  packed,           ///< as bits, but nothing else; of a maximum of bits the maximum itself
 };
-inline constexpr int kTailKinds = 8;
+inline constexpr int kTailKinds = 9;
 
 /// Of a root that moves elements; `rows` of a table.
 enum class Motion : uint8_t { none, slice, permute, repeat, pad, rows, bilinear };

@@ -201,7 +201,13 @@ void Problem::make_tail(std::mt19937_64& rng) {
       b.output(f, shape, Numeric::float32(), Storage::f32());
       break;
     }
-    case TailKind::bits: {
+    case TailKind::bits:
+    case TailKind::packed: {
+      if (spec_.tail == TailKind::packed && spec_.pooling == kernels::Pooling::maximum &&
+          kernels::fits(query_.input, Storage::bits())) {
+        b.output(acc, shape, spec_.input, Storage::bits());
+        break;
+      }
       std::vector<int32_t> thresholds, flips;
       for (size_t i = 0; i < channels; ++i) {
         thresholds.push_back(sample());
@@ -212,7 +218,7 @@ void Problem::make_tail(std::mt19937_64& rng) {
       r = b.step(TailOp::bit_xor, r, b.constant(int_table(std::move(flips), true)));
       r = b.step(TailOp::select, r, b.constant(1), b.constant(-1));
       b.output(r, shape, Numeric::binary(), Storage::bits());
-      b.output(r, shape, Numeric::binary(), Storage::words());
+      if (spec_.tail == TailKind::bits) b.output(r, shape, Numeric::binary(), Storage::words());
       break;
     }
   }

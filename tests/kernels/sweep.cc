@@ -58,6 +58,10 @@ ProblemSpec random_spec(std::mt19937_64& rng) {
     spec.window.c = spec.window.n = n;
   } else if (form == 2) {  // depthwise
     const int64_t c = pick(cs), multiplier = 1 + static_cast<int64_t>(rng() % 3);
+    if (multiplier == 1) {
+      spec.input = Numeric::binary();
+      if (rng() % 2 == 0) spec.weights = rng() % 2 == 0 ? Numeric::binary() : Numeric::ternary();
+    }
     const auto [kh, kw] = pick(kernel_sizes);
     spec.window = conv_window(pick(sizes), pick(sizes), c, c * multiplier, kh, kw, 1 + rng() % 3,
                               1 + rng() % 2, c, static_cast<Pad>(rng() % 2));
