@@ -27,6 +27,7 @@
 #include <algorithm>
 #include <array>
 #include <map>
+#include <optional>
 
 #include "graph/support/error.h"
 #include "kernels/conv/geometry.h"
@@ -76,6 +77,7 @@ struct Plan {
   Digits digits;
   int64_t amax = 0;
   int64_t pairs = 0;  ///< a tap
+  Split split;        ///< by rows, where the lanes hold one sample
   int64_t initial = 0, tail = 0;
 
   [[nodiscard]] int64_t steps() const { return pairs * static_cast<int64_t>(layout.taps.size()); }
@@ -87,6 +89,8 @@ Plan plan_of(const Query& q, const Variant& v, const jit::Target& target) {
   plan.digits = digits_of(q);
   plan.amax = largest_byte(q, q.input_storage);
   plan.pairs = (q.window.c + 1) / 2;
+  if (plan.layout.samples == 1 && q.window.out_h > 1)
+    plan.split = split_of(q, geometry_of(q.window, q.input_storage), plan.layout.vector, 1);
   Places places;
   plan.initial = places.next(q.window.n * 2);
   plan.tail = places.next(0);
@@ -193,6 +197,10 @@ std::vector<uint8_t> pack(const Query& q, const Variant& v, const jit::Target& t
 
 int64_t scratch_bytes(const Query& q, const Variant& v, const jit::Target& target) {
   return plan_of(q, v, target).layout.bytes;
+}
+
+int64_t work_items(const Query& q, const Variant& v, const jit::Target& target) {
+  return plan_of(q, v, target).split.items;
 }
 
 /// Emits the sums of channels [first, first + count) at one tile; first = -1: of the window.
@@ -316,7 +324,9 @@ class CallEmitter {
   void emit() {
     const Window& w = q_.window;
     emit_clear_planes(e_, q_, layout_, buffers_.scratch);
-    emit_clear_bits(e_, tail_, buffers_.outputs, w.out_h * w.out_w, w.n);
+    const Geometry geometry = geometry_of(w, q_.input_storage);
+    emit_clear_bits(e_, q_, geometry, plan_.split, buffers_.outputs);
+    if (plan_.split.by == Split::By::rows) rows_ = emit_row_range(e_, geometry, plan_.split);
     const Value count = e_.count();
     if (layout_.samples == 1) {
       e_.loop("samples", e_.integer(0), count, 1, 0, [&](Value s) { samples(s, e_.integer(1)); });
@@ -336,6 +346,15 @@ class CallEmitter {
 
   /// body(first position) of each tile of `used` samples.
   void each_tile(Value used, const std::function<void(Value)>& body) {
+    if (rows_) {
+      // From whole vectors on, so that the last one ends where that of all rows does.
+      const Value first = e_.multiply(rows_->begin, layout_.pitch);
+      const Value begin = e_.binary(Binary::bit_and, first, e_.integer(-layout_.vector));
+      const Value end =
+          e_.add(e_.multiply(rows_->end, layout_.pitch), layout_.window.out_w - layout_.pitch);
+      e_.loop("tiles", begin, end, layout_.vector, static_cast<double>(layout_.tiles()), body);
+      return;
+    }
     const Value end = e_.add(e_.multiply(used, layout_.grid()), -layout_.unused());
     e_.loop("tiles", e_.integer(0), end, layout_.vector, static_cast<double>(layout_.tiles()),
             body);
@@ -347,11 +366,12 @@ class CallEmitter {
     each_sample(first, used, [&](Value sample, Value slot) {
       const Value from = e_.offset(
           buffers_.input, e_.multiply(sample, w.h * w.w * run_bytes(q_.input_storage, w.c)));
-      emit_planes_of_input(e_, q_, layout_, buffers_.scratch, from, slot);
+      emit_planes_of_input(e_, q_, layout_, buffers_.scratch, from, slot, rows_);
       for (size_t i = 0; i < tail_.operands.size(); ++i) {
         const int64_t bytes = positions * operand_pixel(tail_.operands[i], w.n);
         emit_planes_of_operand(e_, q_, layout_, i, operand_planes_[i],
-                               e_.offset(buffers_.operands[i], e_.multiply(sample, bytes)), slot);
+                               e_.offset(buffers_.operands[i], e_.multiply(sample, bytes)), slot,
+                               rows_);
       }
     });
     if (plan_.digits.base != 0) sums(used, -1, 1, layout_.columns);
@@ -364,7 +384,8 @@ class CallEmitter {
       for (size_t i = 0; i < tail_.outputs.size(); ++i) {
         const int64_t bytes = positions * run_bytes(tail_.outputs[i].storage, w.n);
         emit_output_of_planes(e_, q_, layout_, i, output_planes_[i],
-                              e_.offset(buffers_.outputs[i], e_.multiply(sample, bytes)), slot);
+                              e_.offset(buffers_.outputs[i], e_.multiply(sample, bytes)), slot,
+                              rows_);
       }
     });
   }
@@ -539,6 +560,7 @@ class CallEmitter {
   const TailLayout tail_layout_;
   const KernelBuffers buffers_;
   std::vector<Value> operand_planes_, output_planes_;
+  std::optional<RowRange> rows_;  ///< of this call's items; nothing: all
 };
 
 void emit(const Query& q, const Variant& v, Emitter& e) { CallEmitter(q, v, e).emit(); }
@@ -557,6 +579,7 @@ extern constinit const KernelDef conv_lanes{
     .pack = pack,
     .scratch_bytes = scratch_bytes,
     .emit = emit,
+    .work_items = work_items,
     .weight_bits = 0};
 
 }  // namespace qloom::kernels

@@ -82,6 +82,7 @@ struct Plan {
   bool rows = false;  ///< a run is a kernel row, else a tap
   int64_t flush = 1;  ///< lookups that are added in bytes
   ChannelTiles tiles;
+  Split split;
   int64_t indices = 0, initial = 0, steps = 0, terms = 0, pixels = 0, tail = 0;
 
   [[nodiscard]] int64_t step_offset(int64_t step) const {
@@ -120,6 +121,7 @@ Plan plan_of(const Query& q, const Variant& v) {
   plan.units = plan.units_of_run * w.kernel_h * (plan.rows ? 1 : w.kernel_w);
   plan.flush = 255 / plan.digits.largest;
   plan.tiles = channel_tiles(w, kWords, v.columns, plan.all_tables() * kVector);
+  plan.split = split_of(q, g, v.rows, plan.tiles.to_cut());
   Places places;
   plan.indices = places.next(plan.tiles.bytes());
   plan.initial = places.next((w.n + kWords) * 4);
@@ -231,18 +233,24 @@ int64_t scratch_bytes(const Query& q, const Variant& v, const jit::Target&) {
   return plan_of(q, v).geometry.scratch_bytes;
 }
 
+int64_t work_items(const Query& q, const Variant& v, const jit::Target&) {
+  return plan_of(q, v).split.items;
+}
+
 /// Makes the tables of pixels.
 class TableBuilder {
  public:
-  TableBuilder(Emitter& e, const Query& q, const Plan& plan, Value terms)
-      : e_(e), q_(q), plan_(plan), terms_(terms) {}
+  /// `read`: rows of the image of tables that are needed.
+  TableBuilder(Emitter& e, const Query& q, const Plan& plan, Value terms, const RowRange& read)
+      : e_(e), q_(q), plan_(plan), terms_(terms), read_(read) {}
 
   /// Everything is border first: tables of code 0.
   void border(Value scratch) {
     const Value zero = e_.splat(e_.integer(q_.input_storage.zero, Element::i8), kHalf);
     const std::vector<Value> tables = of_pixel([&](int64_t) { return zero; });
-    const int64_t pixel = plan_.geometry.pixel_bytes;
-    e_.loop("border", e_.integer(0), e_.integer(plan_.geometry.scratch_bytes), pixel, 0,
+    const int64_t pixel = plan_.geometry.pixel_bytes, row = plan_.geometry.columns * pixel;
+    e_.loop("border", e_.multiply(read_.begin, row), e_.multiply(read_.end, row), pixel,
+            static_cast<double>(plan_.geometry.rows * plan_.geometry.columns),
             [&](Value at) { store(e_.offset(scratch, at), tables); });
   }
 
@@ -250,7 +258,10 @@ class TableBuilder {
     const Window& w = q_.window;
     const Geometry& g = plan_.geometry;
     const Value corner = e_.offset(scratch, (w.pad_top * g.columns + w.pad_left) * g.pixel_bytes);
-    e_.loop("table rows", e_.integer(0), e_.integer(w.h), 1, 0, [&](Value y) {
+    const Value begin =
+        e_.binary(Binary::max_signed, e_.integer(0), e_.add(read_.begin, -w.pad_top));
+    const Value end = e_.binary(Binary::min_signed, e_.integer(w.h), e_.add(read_.end, -w.pad_top));
+    e_.loop("table rows", begin, end, 1, static_cast<double>(w.h), [&](Value y) {
       const Value to = e_.offset(corner, e_.multiply(y, g.columns * g.pixel_bytes));
       const Value row = e_.offset(from, e_.multiply(y, w.w * w.c));
       e_.loop("table columns", e_.integer(0), e_.integer(w.w), 1, 0, [&](Value x) {
@@ -307,6 +318,7 @@ class TableBuilder {
   const Query& q_;
   const Plan& plan_;
   Value terms_;
+  RowRange read_;
 };
 
 /// Sums of a tile: outputs × vectors of 32 channels, words.
@@ -365,8 +377,10 @@ void emit(const Query& q, const Variant& v, Emitter& e) {
   const TailLayout layout = lay_out_tail(tail, w.n, lanes);
   const KernelBuffers b = kernel_buffers(e, tail, true);
   const Value tables = e.offset(b.constants, plan.tail);
-  emit_clear_bits(e, tail, b.outputs, w.out_h * w.out_w, w.n);
-  TableBuilder builder(e, q, plan, e.offset(b.constants, plan.terms));
+  emit_clear_bits(e, q, plan.geometry, plan.split, b.outputs);
+  TableBuilder builder(
+      e, q, plan, e.offset(b.constants, plan.terms),
+      emit_rows_read(e, plan.geometry, emit_row_range(e, plan.geometry, plan.split)));
   if (w.has_padding()) builder.border(b.scratch);
 
   const auto tails = [&](const Tile& tile, const ChannelTile& channels,
@@ -411,7 +425,7 @@ void emit(const Query& q, const Variant& v, Emitter& e) {
         builder.sample(b.scratch, e.get(input));
         e.set(input, e.offset(e.get(input), w.h * w.w * w.c));
         emit_channel_tiles(
-            e, {}, plan.tiles.full,
+            e, plan.split, plan.tiles.full,
             [&](Value t) {
               body(emit_tiles,
                    {plan.tiles.columns, kWords, e.multiply(t, width),
@@ -424,7 +438,8 @@ void emit(const Query& q, const Variant& v, Emitter& e) {
                                 e.offset(indices, plan.tiles.full *
                                                       plan.tiles.tile_bytes(plan.tiles.columns))});
             });
-      });
+      },
+      plan.split);
 }
 
 }  // namespace
@@ -441,6 +456,7 @@ extern constinit const KernelDef conv_table_wide{
     .pack = pack,
     .scratch_bytes = scratch_bytes,
     .emit = emit,
+    .work_items = work_items,
     .weight_bits = 3};
 
 }  // namespace qloom::kernels

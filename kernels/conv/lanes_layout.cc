@@ -109,14 +109,24 @@ void store_some(Emitter& e, Value at, Value v, int valid) {
     e.store_first(at, v, valid);
 }
 
+/// A loop over rows: of a range that may reach beyond the `rows` that there are, or all.
+void emit_rows(Emitter& e, int64_t rows, const std::optional<RowRange>& range,
+               const std::function<void(Value)>& body) {
+  const Value first = e.integer(0), end = e.integer(rows);
+  if (!range) return e.loop("rows", first, end, 1, 0, body);
+  e.loop("rows", e.binary(Binary::max_signed, range->begin, first),
+         e.binary(Binary::min_signed, range->end, end), 1, static_cast<double>(rows), body);
+}
+
 /// 16 channels of the pixel at a pointer, from a channel on, as bytes.
 using LoadPixel = std::function<Value(Value, Value)>;
 
 /// Bytes of one sample, pixels `step_x` and rows `step_y` bytes apart, into planes: a whole image
 /// or one phase of it.
 void emit_bytes_to_planes(Emitter& e, const LanesLayout& layout, Value from, int64_t step_y,
-                          int64_t step_x, int64_t rows, int64_t columns, int64_t channels, Value to,
-                          int64_t to_pitch, const LoadPixel& load_pixel) {
+                          int64_t step_x, int64_t rows, const std::optional<RowRange>& range,
+                          int64_t columns, int64_t channels, Value to, int64_t to_pitch,
+                          const LoadPixel& load_pixel) {
   if (rows == 0 || columns == 0) return;
   // Two blocks of columns at once, where there are two.
   const int64_t wide = columns >= 2 * kBlock && layout.vector >= 2 * kBlock ? 2 * kBlock : kBlock;
@@ -146,10 +156,10 @@ void emit_bytes_to_planes(Emitter& e, const LanesLayout& layout, Value from, int
                   [&](Value x, int count) { columns_at(e.add(x, whole), count); });
     });
   };
-  if (rows == 1)
+  if (rows == 1 && !range)
     row(e.integer(0));
   else
-    e.loop("rows", e.integer(0), e.integer(rows), 1, 0, row);
+    emit_rows(e, rows, range, row);
 }
 
 }  // namespace
@@ -178,6 +188,8 @@ LanesLayout lanes_layout(const Query& q, int group, const jit::Target& target) {
   const Axis x = axis_of(w.w, w.out_w, w.kernel_w, w.stride_w, w.dilation_w, w.pad_left);
   layout.rows = y.extent;
   layout.pitch = x.extent;
+  layout.above = y.before;
+  layout.below = y.after;
   for (const Axis::Phase& py : y.phases)
     for (const Axis::Phase& px : x.phases)
       layout.phases.push_back({py.first, px.first, py.count, px.count});
@@ -247,21 +259,24 @@ void emit_clear_planes(Emitter& e, const Query& q, const LanesLayout& layout, Va
 }
 
 void emit_planes_of_input(Emitter& e, const Query& q, const LanesLayout& layout, Value scratch,
-                          Value sample, Value slot) {
+                          Value sample, Value slot, const std::optional<RowRange>& rows) {
   const Window& w = q.window;
+  std::optional<RowRange> read;
+  if (rows) read = {e.add(rows->begin, -layout.above), e.add(rows->end, layout.below)};
   const Value grid = e.offset(scratch, e.multiply(slot, layout.grid()));
   for (size_t i = 0; i < layout.phases.size(); ++i) {
     const LanesLayout::Phase& phase = layout.phases[i];
     emit_bytes_to_planes(
         e, layout, e.offset(sample, (phase.y * w.w + phase.x) * w.c), w.stride_h * w.w * w.c,
-        w.stride_w * w.c, phase.rows, phase.columns, w.c,
+        w.stride_w * w.c, phase.rows, read, phase.columns, w.c,
         e.offset(grid, layout.plane(static_cast<int64_t>(i), 0)), layout.plane_bytes,
         [&](Value pixel, Value c) { return e.load(e.offset(pixel, c), Element::i8, kBlock); });
   }
 }
 
 void emit_planes_of_operand(Emitter& e, const Query& q, const LanesLayout& layout, size_t index,
-                            Value planes, Value sample, Value slot) {
+                            Value planes, Value sample, Value slot,
+                            const std::optional<RowRange>& rows) {
   const Window& w = q.window;
   const TailOperand& operand = q.tail->operands[index];
   const int64_t element = plane_element(operand.storage), pitch = layout.result_pitch() * element;
@@ -275,12 +290,12 @@ void emit_planes_of_operand(Emitter& e, const Query& q, const LanesLayout& layou
       const Value zero = e.splat(e.integer(operand_zero(operand.storage), Element::i32), kBlock);
       return e.narrow(e.add(codes, zero), Element::i8);
     };
-    emit_bytes_to_planes(e, layout, sample, w.out_w * pixel, pixel, w.out_h, w.out_w, w.n, grid,
-                         pitch, load);
+    emit_bytes_to_planes(e, layout, sample, w.out_w * pixel, pixel, w.out_h, rows, w.out_w, w.n,
+                         grid, pitch, load);
     return;
   }
   constexpr int kFour = 4;
-  e.loop("rows", e.integer(0), e.integer(w.out_h), 1, 0, [&](Value y) {
+  emit_rows(e, w.out_h, rows, [&](Value y) {
     const Value pixels = e.offset(sample, e.multiply(y, w.out_w * pixel));
     const Value line = e.offset(grid, e.multiply(y, layout.pitch * element));
     emit_blocks(e, "channels", w.n, kFour, [&](Value c, int valid) {
@@ -301,7 +316,8 @@ void emit_planes_of_operand(Emitter& e, const Query& q, const LanesLayout& layou
 }
 
 void emit_output_of_planes(Emitter& e, const Query& q, const LanesLayout& layout, size_t index,
-                           Value planes, Value sample, Value slot) {
+                           Value planes, Value sample, Value slot,
+                           const std::optional<RowRange>& rows) {
   const Window& w = q.window;
   const Storage storage = q.tail->outputs[index].storage;
   const int64_t element = plane_element(storage), pitch = layout.result_pitch() * element;
@@ -320,7 +336,7 @@ void emit_output_of_planes(Emitter& e, const Query& q, const LanesLayout& layout
   };
   const bool wide = element == 1 && w.out_w >= 2 * block && layout.vector >= 2 * block;
   const int64_t columns = wide ? 2 * block : block;
-  e.loop("rows", e.integer(0), e.integer(w.out_h), 1, 0, [&](Value y) {
+  emit_rows(e, w.out_h, rows, [&](Value y) {
     const Value line = e.offset(grid, e.multiply(y, layout.pitch * element));
     const Value pixels = e.offset(sample, e.multiply(y, w.out_w * pixel));
     emit_blocks(e, "channels", w.n, block, [&](Value c, int valid) {

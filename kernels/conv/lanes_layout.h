@@ -3,8 +3,10 @@
 #pragma once
 
 #include <cstdint>
+#include <optional>
 #include <vector>
 
+#include "kernels/conv/geometry.h"
 #include "kernels/kernel.h"
 
 namespace qloom::kernels {
@@ -32,6 +34,7 @@ struct LanesLayout {
   int vector = 64;  ///< bytes: positions of a tile
   std::vector<Phase> phases;
   std::vector<Tap> taps;            ///< in the kernel's order
+  int64_t above = 0, below = 0;     ///< rows of the grid that windows reach from an output's
   int64_t before = 0;               ///< bytes of a plane in front of the first position
   int64_t plane_bytes = 0;          ///< from one plane of bytes to the next
   int64_t planes = 0, columns = 0;  ///< offsets in scratch: of the input's; of the window's sums
@@ -73,14 +76,18 @@ struct LanesLayout {
 /// Fills the input's planes with the byte of code 0 and the operands' with zeros: once a call.
 void emit_clear_planes(jit::Emitter& e, const Query& q, const LanesLayout& layout,
                        jit::Value scratch);
-/// Pixels of one sample into the planes: `slot` is its number in the grid (i64).
+/// Pixels of one sample into the planes: `slot` is its number in the grid (i64). Here and below:
+/// only what outputs of these rows need; nothing: of all.
 void emit_planes_of_input(jit::Emitter& e, const Query& q, const LanesLayout& layout,
-                          jit::Value scratch, jit::Value sample, jit::Value slot);
+                          jit::Value scratch, jit::Value sample, jit::Value slot,
+                          const std::optional<RowRange>& rows);
 /// The same for tail operand `index`, whose planes begin at `planes`.
 void emit_planes_of_operand(jit::Emitter& e, const Query& q, const LanesLayout& layout,
-                            size_t index, jit::Value planes, jit::Value sample, jit::Value slot);
+                            size_t index, jit::Value planes, jit::Value sample, jit::Value slot,
+                            const std::optional<RowRange>& rows);
 /// Output `index` of one sample from its planes.
 void emit_output_of_planes(jit::Emitter& e, const Query& q, const LanesLayout& layout, size_t index,
-                           jit::Value planes, jit::Value sample, jit::Value slot);
+                           jit::Value planes, jit::Value sample, jit::Value slot,
+                           const std::optional<RowRange>& rows);
 
 }  // namespace qloom::kernels
