@@ -187,6 +187,7 @@ class CountEmitter final : public Emitter {
     return apply(Word::fma, {a, b, c}, a.element, a.lanes);
   }
   Value round_even(Value v) override { return apply(Word::round, {v}, v.element, v.lanes); }
+  Value square_root(Value v) override { return apply(Word::divide, {v}, v.element, v.lanes); }
   Value to_f32(Value v) override { return apply(Word::real, {v}, Element::f32, v.lanes); }
   Value to_f64(Value v) override {
     const Info info = at(v);

@@ -119,8 +119,9 @@ class Emitter {
   virtual Value negate(Value a) = 0;
   virtual Value fused_multiply_add(Value a, Value b, Value c) = 0;  ///< f32: a·b + c, one rounding
   virtual Value round_even(Value f32) = 0;
-  virtual Value to_f32(Value v) = 0;    ///< i32 or f64; round to nearest even
-  virtual Value to_f64(Value f32) = 0;  ///< exact
+  virtual Value square_root(Value f32) = 0;  ///< correctly rounded; NaN below 0
+  virtual Value to_f32(Value v) = 0;         ///< i32 or f64; round to nearest even
+  virtual Value to_f64(Value f32) = 0;       ///< exact
   /// f64: sum + a·b, where a and b have come from f32, so that the product is exact and a fused
   /// operation rounds as two do.
   virtual Value add_exact_product(Value sum, Value a, Value b) = 0;

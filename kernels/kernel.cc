@@ -58,10 +58,19 @@ double OverCounted::on(const jit::Target& target) const {
 
 namespace {
 
-/// A sample's, input and outputs.
+/// What a sample's inputs and outputs take.
 int64_t activation_bytes(const Query& query) {
+  int64_t bytes = 0;
+  if (query.spec != nullptr) {
+    const ReferenceSpec& spec = *query.spec;
+    for (size_t i = 0; i < spec.operands.size(); ++i)
+      bytes += bytes_per_sample(spec.operands[i].shape, spec.operand_storages[i]);
+    for (const auto& [result, storage] : spec.outputs)
+      bytes += bytes_per_sample(spec.results[static_cast<size_t>(result)].shape, storage);
+    return bytes;
+  }
   const Window& w = query.window;
-  int64_t bytes = w.h * w.w * run_bytes(query.input_storage, w.c);
+  bytes = w.h * w.w * run_bytes(query.input_storage, w.c);
   for (const TailOutput& output : query.tail->outputs)
     bytes += w.out_h * w.out_w * run_bytes(output.storage, w.n);
   return bytes;
@@ -116,6 +125,9 @@ void register_kernel(const KernelDef& def) {
     need(def.missing != nullptr, "missing");
     need(def.takes != nullptr, "takes");
     need(def.node_ns != nullptr, "node_ns");
+  } else if (def.node_op != nullptr) {
+    need(def.takes != nullptr, "takes");
+    need(def.emit != nullptr, "emit");
   } else {
     need(def.match != nullptr, "match");
     need(def.input_storage != nullptr, "input_storage");

@@ -58,6 +58,8 @@ struct WeightFacts {
 /// What a pool or reduce root makes of the elements of a window.
 enum class Pooling : uint8_t { none, maximum, sum };
 
+struct ReferenceSpec;
+
 /// What a kernel is asked to do: one region (or single node), types known, tail lowered.
 struct Query {
   std::string name;  ///< node, for messages and symbols
@@ -81,6 +83,7 @@ struct Query {
   bool f32_accumulator = false;  ///< the root yields a float32, not an int32
   const Tail* tail = nullptr;    ///< null for reference kernels
   Storage input_storage;         ///< as the kernel asked for (KernelDef::input_storage)
+  std::shared_ptr<const ReferenceSpec> spec;  ///< of an emitted kernel of a single node; else null
   /// What code is made for, where that decides what a kernel takes; null: any target.
   const jit::Target* target = nullptr;
   /// Sums of products of any bytes are exact there, so nothing needs to be proved.
@@ -129,7 +132,8 @@ struct OverCounted {
 /// `primitive`, or `reference`. Buffers of the emitted function, in order: input, [tail operands…],
 /// constants (what pack made), outputs in the order of tail.outputs, scratch. Of a reference call
 /// or primitive: non-constant operands in order, outputs, scratch. Of a pipeline: non-constant
-/// operands in order, one that is not used, outputs.
+/// operands in order, one that is not used, outputs. Of an emitted kernel of a single node:
+/// non-constant operands in order, constants (where pack made any), outputs, scratch.
 struct KernelDef {
   std::string_view name;  ///< op and method, never the target: "conv_pairs", "conv_xnor"
   std::string_view doc, source;
@@ -164,7 +168,8 @@ struct KernelDef {
   double (*reference_ns)(const Query&) = nullptr;
   [[nodiscard]] bool is_reference() const { return reference != nullptr; }
 
-  /// Faster ways to run a single node: of this op.
+  /// Faster ways to run a single node: of this op. With `emit`, which finds everything in
+  /// Query::spec, only `takes` is asked besides, and costs are counted.
   const OpDef* node_op = nullptr;
   /// Why there is no such kernel in this installation; empty if there is.
   std::string (*missing)() = nullptr;
@@ -181,6 +186,8 @@ struct KernelDef {
 
   /// How a call is prepared that is no function of compiled code: reference or primitive.
   [[nodiscard]] auto prepare() const { return reference != nullptr ? reference : primitive; }
+  /// Emitted for regions, with tails, as most are.
+  [[nodiscard]] bool is_for_regions() const { return emit != nullptr && node_op == nullptr; }
   /// True where a function is compiled: emitted kernels and pipelines.
   [[nodiscard]] bool is_compiled() const { return emit != nullptr || pipeline != nullptr; }
 };

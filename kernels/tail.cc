@@ -20,6 +20,7 @@ int arity(TailOp op) {
     case TailOp::to_f32:
     case TailOp::to_int:
     case TailOp::round_even:
+    case TailOp::square_root:
     case TailOp::function:
     case TailOp::count_ge:
       return 1;
@@ -153,6 +154,7 @@ std::vector<bool> f32_steps(const Tail& tail, bool f32_accumulator) {
                      ": no function ", step.index);
         [[fallthrough]];
       case TailOp::round_even:
+      case TailOp::square_root:
         require(0, true);
         is_f32.push_back(true);
         break;
@@ -228,6 +230,9 @@ std::vector<TailScalar> run_tail(const Tail& tail, TailScalar accumulator, int64
         break;
       case TailOp::round_even:
         r = TailScalar::real(std::nearbyintf(at(step.a).f));
+        break;
+      case TailOp::square_root:
+        r = TailScalar::real(std::sqrt(at(step.a).f));
         break;
       case TailOp::function:
         r = TailScalar::real(apply(static_cast<FloatFunction>(step.index), at(step.a).f));

@@ -22,6 +22,7 @@ enum class TailOp : uint8_t {
   to_f32,       ///< int → f32, nearest even
   to_int,       ///< f32 → int, nearest even
   round_even,   ///< f32 → f32
+  square_root,  ///< f32 → f32, correctly rounded
   add,
   subtract,
   multiply,

@@ -80,6 +80,8 @@ class Steps {
         return e_.to_i32(at(step.a));
       case TailOp::round_even:
         return e_.round_even(at(step.a));
+      case TailOp::square_root:
+        return e_.square_root(at(step.a));
       case TailOp::function:
         return emit_function(e_, static_cast<FloatFunction>(step.index), at(step.a));
       case TailOp::fused_multiply_add:

@@ -90,7 +90,9 @@ Emitted emit(Selection& selection, const CompileOptions& options, std::vector<st
       if (best[i].accesses < 0 || accesses < best[i].accesses)
         best[i] = {.choice = out.chosen[i], .accesses = accesses, .symbol = out.symbols[i]};
       if (accesses == 0) continue;
-      if (out.chosen[i] + 1 < selection.calls[i].choices.size()) {
+      const auto& choices = selection.calls[i].choices;
+      const size_t next = out.chosen[i] + 1;
+      if (next < choices.size() && choices[next].kernel->emit != nullptr) {
         ++out.chosen[i];
         rejected.push_back(i);
       } else {

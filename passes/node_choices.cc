@@ -25,6 +25,11 @@ Verdict verdict_of(const KernelDef& kernel, const Query& query, const ReferenceS
     ns = kernel.reference_ns(query);
     return Verdict::yes();
   }
+  if (kernel.emit != nullptr) {
+    Verdict verdict = kernel.takes(spec);
+    if (verdict) ns = kernels::predicted_ns(kernel, query, {}, options.target, options.batch);
+    return verdict;
+  }
   if (std::string missing = kernel.missing(); !missing.empty()) return Verdict::no(missing);
   if (kernel.reorders_sums && options.float_mode != FloatMode::fast)
     return Verdict::no("adds floats in another order: only with float_mode fast");
@@ -85,8 +90,8 @@ std::vector<Choice> node_choices(const Graph& graph, const Node& node,
                                  const CompileOptions& options,
                                  const std::function<std::string(const KernelDef&)>& ruled_out,
                                  std::vector<Candidate>& candidates) {
-  auto query = std::make_shared<Query>(query_of(graph, node));
-  query->input_storage = kernels::plain_storage(query->input);
+  Query query = query_of(graph, node);
+  query.input_storage = kernels::plain_storage(query.input);
   const ReferenceSpec base = reference_spec(graph, node, results);
   std::vector<Choice> choices;
   for (const KernelDef* kernel : kernels::all_kernels()) {
@@ -96,12 +101,14 @@ std::vector<Choice> node_choices(const Graph& graph, const Node& node,
     if (candidate.reason.empty()) {
       auto spec = std::make_shared<ReferenceSpec>(base);
       spec->kernel = candidate.kernel;
-      const Verdict verdict = verdict_of(*kernel, *query, *spec, options, candidate.predicted_ns);
+      auto own = std::make_shared<Query>(query);
+      if (kernel->emit != nullptr) own->spec = spec;
+      const Verdict verdict = verdict_of(*kernel, *own, *spec, options, candidate.predicted_ns);
       candidate.matches = static_cast<bool>(verdict);
       if (verdict)
         choices.push_back({.kernel = kernel,
                            .variant = {},
-                           .query = query,
+                           .query = std::move(own),
                            .spec = std::move(spec),
                            .predicted_ns = candidate.predicted_ns});
       else

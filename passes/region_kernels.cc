@@ -83,7 +83,7 @@ RegionKernels::RegionKernels(const Graph& graph, const Node& region, const Compi
   }
   const Layout layout{plain_, std::move(usual)};
   for (const KernelDef* kernel : kernels::all_kernels()) {
-    if (kernel->emit == nullptr) continue;
+    if (!kernel->is_for_regions()) continue;
     Candidate candidate{.kernel = std::string(kernel->name),
                         .matches = false,
                         .reason = ruled_out(*kernel, region.name, options)};

@@ -371,7 +371,6 @@ class Selector {
       call.report.inputs = {describe(value, from)};
       call.report.output = describe(value, to);
       call.report.results = {{0, to}};
-      call.report.emitted = true;
       repeat(call, node.id);
       adopt(call);
       selection_.calls.push_back(std::move(call));
@@ -470,7 +469,6 @@ class Selector {
     for (size_t i = 0; i < option.operands.size(); ++i)
       call.inputs.push_back(
           {node.operands[static_cast<size_t>(kernels.operands()[i])], option.operands[i]});
-    call.report.emitted = true;
   }
 
   /// What the network would take with other storages of this region's input and result.
@@ -530,6 +528,7 @@ class Selector {
   static void adopt(Selected& call) {
     const Choice& choice = call.choices.front();
     call.report.kernel = std::string(choice.kernel->name);
+    call.report.emitted = choice.kernel->emit != nullptr;
     call.report.predicted_ns = choice.predicted_ns;
     if (choice.tail != nullptr) {
       call.report.variant = choice.variant.to_string();

@@ -49,6 +49,7 @@ class LlvmEmitter final : public Emitter {
   Value negate(Value a) override;
   Value fused_multiply_add(Value a, Value b, Value c) override;
   Value round_even(Value v) override;
+  Value square_root(Value v) override;
   Value to_f32(Value v) override;
   Value to_f64(Value v) override;
   Value add_exact_product(Value sum, Value a, Value b) override;

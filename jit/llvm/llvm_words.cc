@@ -182,6 +182,11 @@ Value LlvmEmitter::round_even(Value v) {
   return make(lowering_.round_even(b_, at(v)), Element::f32, v.lanes);
 }
 
+Value LlvmEmitter::square_root(Value v) {
+  require_element("square_root", v, Element::f32);
+  return make(b_.CreateUnaryIntrinsic(llvm::Intrinsic::sqrt, at(v)), Element::f32, v.lanes);
+}
+
 Value LlvmEmitter::to_f32(Value v) {
   if (v.element == Element::f64)
     return make(b_.CreateFPTrunc(at(v), type_of(Element::f32, v.lanes)), Element::f32, v.lanes);

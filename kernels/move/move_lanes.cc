@@ -12,11 +12,11 @@
 // Source: own.
 
 #include <algorithm>
-#include <bit>
 
 #include "graph/support/error.h"
 #include "kernels/kernel.h"
 #include "kernels/kernels_table.h"
+#include "kernels/move/blocks.h"
 #include "kernels/tail_emit.h"
 
 namespace qloom::kernels {
@@ -209,10 +209,7 @@ class Moves {
     if (!from.valid()) return fill(to, 0, r.extent);
     fill(to, 0, r.before);
     if (r.stride == 1)
-      blocks(r.inside * plan_.size, [&](Value at, int lanes, int valid) {
-        store(e_.offset(e_.offset(to, r.before * plan_.size), at),
-              e_.load(e_.offset(from, at), Element::i8, lanes), valid);
-      });
+      emit_copy(e_, from, e_.offset(to, r.before * plan_.size), r.inside * plan_.size);
     else
       one_by_one(from, e_.offset(to, r.before * plan_.size));
     fill(to, r.before + r.inside, r.extent);
@@ -244,32 +241,10 @@ class Moves {
     const Storage s = q_.input_storage;
     const int64_t zero = s.kind == Storage::Kind::bytes ? s.zero : 0;
     const Value first = e_.offset(to, begin * plan_.size);
-    blocks((end - begin) * plan_.size, [&](Value at, int lanes, int valid) {
-      store(e_.offset(first, at), e_.splat(e_.integer(zero, Element::i8), lanes), valid);
+    emit_blocks(e_, (end - begin) * plan_.size, [&](Value at, int lanes, int valid) {
+      emit_store_bytes(e_, e_.offset(first, at), e_.splat(e_.integer(zero, Element::i8), lanes),
+                       valid);
     });
-  }
-
-  void store(Value to, Value bytes, int valid) {
-    if (valid == bytes.lanes)
-      e_.store(to, bytes);
-    else
-      e_.store_first(to, bytes, valid);
-  }
-
-  /// body(first byte, bytes of a vector, of them valid)
-  template <class Body>
-  void blocks(int64_t bytes, const Body& body) {
-    const int width = e_.bytes();
-    const int64_t whole = bytes / width * width;
-    const int rest = static_cast<int>(bytes - whole);
-    if (whole == width)
-      body(e_.integer(0), width, width);
-    else if (whole > 0)
-      e_.loop("bytes", e_.integer(0), e_.integer(whole), width, 0,
-              [&](Value at) { body(at, width, width); });
-    if (rest > 0)
-      body(e_.integer(whole),
-           std::max(8, static_cast<int>(std::bit_ceil(static_cast<unsigned>(rest)))), rest);
   }
 
   /// The tail of a run that lies at `from`; outside of x where that is not valid.

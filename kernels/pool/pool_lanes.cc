@@ -36,7 +36,7 @@ using jit::Value;
 using jit::Variable;
 
 constexpr int64_t kUnrolledTaps = 9;
-constexpr uint32_t kLowestWords = 0x80008000U;
+constexpr uint32_t kLowestWords = 0x80008000U, kLowestDwords = 0x80000000U;
 constexpr uint32_t kMinusInfinity = 0xFF800000U;
 
 int64_t taps_of(const Window& w) { return w.kernel_h * w.kernel_w; }
@@ -52,11 +52,11 @@ Verdict match(const Query& q) {
   if (Verdict v = has_near_samples(q); !v) return v;
   if (q.f32_accumulator) {
     if (!fits(q.input, Storage::f32()))
-      return Verdict::no("input is ", q.input, ", this kernel reads float32 or codes of 16 bits");
+      return Verdict::no("input is ", q.input, ", this kernel reads float32 or codes");
     return Verdict::yes();
   }
-  if (!fits(q.input, Storage::words()))
-    return Verdict::no("input is ", q.input, ", this kernel takes codes of at most 16 bits");
+  if (!fits(q.input, Storage::dwords()))
+    return Verdict::no("input is ", q.input, ", this kernel takes codes of at most 32 bits");
   return fits_int32(q);
 }
 
@@ -66,7 +66,8 @@ Storage input_storage(const Query& q) {
 
 struct Plan {
   Geometry geometry;
-  bool words = false, maximum = false, real = false;
+  bool is_signed = false;  ///< codes of 16 or 32 bits, as they are
+  bool maximum = false, real = false;
   Element element = Element::i8, sum = Element::i8;
   int lanes = 8, rest_lanes = 8;  ///< elements of a vector
   int64_t blocks = 0, rest = 0;   ///< whole vectors of channels, channels left over
@@ -91,19 +92,27 @@ int lanes_for(int64_t channels, int most) {
 Plan plan_of(const Query& q, const jit::Target& target) {
   const Window& w = q.window;
   Plan plan;
-  plan.words = q.input_storage.kind == Storage::Kind::words;
+  const bool dwords = q.input_storage.kind == Storage::Kind::dwords;
+  plan.is_signed = dwords || q.input_storage.kind == Storage::Kind::words;
   plan.maximum = q.pooling == Pooling::maximum;
   plan.geometry = geometry_of(w, q.input_storage);
   plan.real = q.f32_accumulator;
   if (plan.maximum)
-    plan.geometry.border = plan.real ? kMinusInfinity : plan.words ? kLowestWords : 0;
-  plan.element = plan.real ? Element::f32 : plan.words ? Element::i16 : Element::i8;
+    plan.geometry.border = plan.real        ? kMinusInfinity
+                           : dwords         ? kLowestDwords
+                           : plan.is_signed ? kLowestWords
+                                            : 0;
+  plan.element = plan.real        ? Element::f32
+                 : dwords         ? Element::i32
+                 : plan.is_signed ? Element::i16
+                                  : Element::i8;
   plan.sum = plan.element;
   if (plan.real && !plan.maximum)
     plan.sum = Element::f64;
   else if (!plan.maximum)
-    plan.sum = !plan.words && taps_of(w) * largest_byte(q, q.input_storage) <= 65535 ? Element::i16
-                                                                                     : Element::i32;
+    plan.sum = !plan.is_signed && taps_of(w) * largest_byte(q, q.input_storage) <= 65535
+                   ? Element::i16
+                   : Element::i32;
   // A sum's vectors are wider than what is loaded: half or a quarter of a vector at a time.
   const int most = std::max(8, target.vector_bytes / bytes_of(plan.sum));
   plan.lanes = lanes_for(w.n, most);
@@ -156,7 +165,7 @@ std::vector<Value> emit_windows(Emitter& e, const Query& q, const Plan& plan,
     const Value v = e.load(at, plan.element, lanes);
     if (plan.sum == plan.element) return v;
     if (plan.real) return e.to_f64(v);
-    return plan.words ? e.widen_signed(v, plan.sum) : e.widen_unsigned(v, plan.sum);
+    return plan.is_signed ? e.widen_signed(v, plan.sum) : e.widen_unsigned(v, plan.sum);
   };
   auto combine = [&](Value all, Value one) {
     if (plan.real && plan.maximum) {
@@ -164,9 +173,9 @@ std::vector<Value> emit_windows(Emitter& e, const Query& q, const Plan& plan,
       const Value better = e.select(e.compare(Compare::less_f32, all, one), one, all);
       return e.select(e.compare(Compare::equal_f32, one, one), better, one);
     }
-    return e.binary(!plan.maximum ? Binary::add
-                    : plan.words  ? Binary::max_signed
-                                  : Binary::max_unsigned,
+    return e.binary(!plan.maximum    ? Binary::add
+                    : plan.is_signed ? Binary::max_signed
+                                     : Binary::max_unsigned,
                     all, one);
   };
   std::vector<Value> result;
@@ -239,7 +248,8 @@ void emit(const Query& q, const Variant& v, Emitter& e) {
       if (sum.element == Element::f64)
         sum = e.to_f32(sum);
       else if (sum.element != Element::i32 && !plan.real)
-        sum = plan.words ? e.widen_signed(sum, Element::i32) : e.widen_unsigned(sum, Element::i32);
+        sum = plan.is_signed ? e.widen_signed(sum, Element::i32)
+                             : e.widen_unsigned(sum, Element::i32);
       if (zeros != 0) sum = e.subtract(sum, e.splat(e.integer(zeros, Element::i32), lanes));
       place.channel = e.add(channel, first);
       place.valid_lanes = std::min(lanes, valid - first);

@@ -96,22 +96,24 @@ ReferenceStep batch_norm(const ReferenceOp& op) {
   return {b.step(TailOp::add, scaled, b.constant(offset)), {}};
 }
 
-/// clip(slope·x + 0.5, 0, 1), and 2·that − 1.
+/// clip(slope·x + 0.5, 0, 1), rounded where it says so, and 2·that − 1.
 struct HardSigmoid {
   std::string_view name;
   float slope;
-  bool tanh;
+  bool tanh, rounds = false;
 };
 constexpr HardSigmoid kHardSigmoids[] = {
     {"keras_hard_sigmoid", 0.2F, false}, {"hard_sigmoid", 0.5F, false},
     {"smooth_sigmoid", 0.1875F, false},  {"hard_tanh", 0.5F, true},
-    {"smooth_tanh", 0.1875F, true},
+    {"smooth_tanh", 0.1875F, true},      {"binary_sigmoid", 0.5F, false, true},
+    {"binary_tanh", 0.5F, true, true},
 };
 
 int hard_sigmoid(TailBuilder& b, int x, const HardSigmoid& form) {
   x = b.step(TailOp::add, b.step(TailOp::multiply, b.real(form.slope), x), b.real(0.5F));
   x = b.step(TailOp::minimum, x, b.real(1.0F));
   x = b.step(TailOp::maximum, x, b.real(0.0F));
+  if (form.rounds) x = b.step(TailOp::round_even, x);
   if (!form.tanh) return x;
   return b.step(TailOp::subtract, b.step(TailOp::multiply, b.real(2.0F), x), b.real(1.0F));
 }
@@ -131,6 +133,7 @@ ReferenceStep activation(const ReferenceOp& op) {
     return {-1, "activation " + attributes.function + " as float32 operations"};
   const int x = operand_step(op, 0);
   if (attributes.function == "linear") return {x, {}};
+  if (attributes.function == "sqrt") return {b.step(TailOp::square_root, x), {}};
   for (const HardSigmoid& form : kHardSigmoids)
     if (form.name == attributes.function) return {hard_sigmoid(b, x, form), {}};
   if (const auto f = float_function(attributes.function)) {
@@ -170,7 +173,7 @@ bool has_reference_form(std::string_view function) {
   if (function == "linear" || function == "relu" || function == "leaky_relu") return true;
   for (const HardSigmoid& form : kHardSigmoids)
     if (form.name == function) return true;
-  return function == "softsign" || float_function(function).has_value();
+  return function == "softsign" || function == "sqrt" || float_function(function).has_value();
 }
 
 std::vector<float> constant_values(const Graph& body, const Node& constant,

@@ -143,6 +143,8 @@ constexpr RealFunction kRealFunctions[] = {
     {"negate", [](Emitter& m, Value v) { return m.negate(v); }, [](float a) { return -a; }},
     {"round_even", [](Emitter& m, Value v) { return m.round_even(v); },
      [](float a) { return std::nearbyint(a); }},
+    {"square_root", [](Emitter& m, Value v) { return m.square_root(v); },
+     [](float a) { return std::sqrt(a); }},
 };
 
 }  // namespace

@@ -42,7 +42,7 @@ TEST(Example, ConvolutionFromQueryToResult) {
   Variant best_variant;
   double best_ns = 0;
   for (const KernelDef* kernel : kernels::all_kernels()) {
-    if (kernel->emit == nullptr) continue;
+    if (!kernel->is_for_regions()) continue;
     const Verdict verdict = kernel->match(query);
     EXPECT_NE(verdict.ok(), !verdict.reason().empty());
     if (!verdict) continue;

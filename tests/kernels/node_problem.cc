@@ -32,7 +32,7 @@ T pick(Random& r, std::initializer_list<T> list) {
 Numeric random_numeric(Random& r) {
   return pick(r, {Numeric::float32(), Numeric::float32(), Numeric::fixed(8, 8, false),
                   Numeric::fixed(4, 1, false), Numeric::fixed(7, 3, true),
-                  Numeric::fixed(12, 5, true, true), Numeric::ternary(1),
+                  Numeric::fixed(12, 5, true, true), Numeric::ternary(1), Numeric::binary(),
                   Numeric::integers(-70000, 5, 2), Numeric::integers(-288, 288, 0)});
 }
 
@@ -144,6 +144,13 @@ Draw draw_concat(Random& r) {
   return d;
 }
 
+Draw draw_step_mask(Random& r) {
+  Shape x{Dim::batch(), between(r, 1, 20)};
+  if (chance(r, 0.2)) x.emplace_back(between(r, 1, 4));
+  x.emplace_back(chance(r, 0.5) ? 1 : between(r, 1, 40));
+  return {to_attributes(ops::StepMask{chance(r, 0.7) ? 0.0 : 1.0}), {std::move(x)}};
+}
+
 Draw draw_reduce(Random& r) {
   const Shape x = image(r, chance(r, 0.4));
   ops::Reduce reduce;
@@ -177,6 +184,7 @@ constexpr Drawer kDrawers[] = {{&ops::pool, draw_pool},
                                {&ops::permute, draw_permute},
                                {&ops::pad, draw_pad},
                                {&ops::concat, draw_concat},
+                               {&ops::step_mask, draw_step_mask},
                                {&ops::reduce, draw_reduce},
                                {&ops::elementwise, draw_elementwise}};
 
@@ -272,6 +280,8 @@ std::optional<NodeProblem> random_node(const NodeRequest& request, Random& r) {
   if (y.has_codes() && chance(r, 0.3)) p.spec.outputs.emplace_back(0, Storage::f32());
   if (y.has_codes() && chance(r, 0.2) && kernels::fits(y, Storage::dwords()))
     p.spec.outputs.emplace_back(0, Storage::dwords());
+  if (y.has_codes() && kernels::fits(y, Storage::bits()) && chance(r, 0.3))
+    p.spec.outputs.emplace_back(0, Storage::bits());
   p.name = join_text(request.op->name, " ", p.spec.attributes);
   for (size_t i = 0; i < p.spec.operands.size(); ++i)
     p.name += join_text("\n  operand ", p.spec.operands[i], " in ", p.spec.operand_storages[i]);
@@ -320,8 +330,8 @@ std::vector<std::vector<uint8_t>> run_prepared(const kernels::KernelDef& kernel,
 }
 
 std::vector<std::vector<uint8_t>> run_compiled(jit::KernelFunction function,
-                                               const NodeProblem& problem) {
-  NodeFrames frames(problem, true, 0);
+                                               const NodeProblem& problem, int64_t scratch_bytes) {
+  NodeFrames frames(problem, true, scratch_bytes);
   function(frames.pointers.data(), problem.samples, 0, 1);
   return frames.take(problem);
 }

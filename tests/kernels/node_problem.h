@@ -56,7 +56,8 @@ struct NodeFrames {
 [[nodiscard]] std::vector<std::vector<uint8_t>> run_prepared(const kernels::KernelDef& kernel,
                                                              const NodeProblem& problem);
 [[nodiscard]] std::vector<std::vector<uint8_t>> run_compiled(jit::KernelFunction function,
-                                                             const NodeProblem& problem);
+                                                             const NodeProblem& problem,
+                                                             int64_t scratch_bytes = 0);
 
 /// Best time of a call, in nanoseconds per sample.
 template <class Run>

@@ -135,7 +135,7 @@ ProblemSpec random_spec(std::mt19937_64& rng) {
 std::vector<const KernelDef*> emitted_kernels() {
   std::vector<const KernelDef*> list;
   for (const KernelDef* kernel : kernels::all_kernels())
-    if (kernel->emit != nullptr) list.push_back(kernel);
+    if (kernel->is_for_regions()) list.push_back(kernel);
   return list;
 }
 

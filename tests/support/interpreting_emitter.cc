@@ -339,11 +339,11 @@ Value InterpretingEmitter::fused_multiply_add(Value a, Value b, Value c) {
   });
   return r;
 }
-Value InterpretingEmitter::round_even(Value a) {
-  require(a.element == Element::f32, "round_even of no f32");
+Value InterpretingEmitter::of_real(const char* word, Value a, float (*f)(float)) {
+  require(a.element == Element::f32, word);
   const Value r = make(Element::f32, a.lanes);
-  emit([this, r, a] {
-    for (int i = 0; i < r.lanes; ++i) set_f32(r, i, std::nearbyintf(f32_lane(a, i)));
+  emit([this, r, a, f] {
+    for (int i = 0; i < r.lanes; ++i) set_f32(r, i, f(f32_lane(a, i)));
   });
   return r;
 }

@@ -4,6 +4,7 @@
 // the kernel, every access.
 #pragma once
 
+#include <cmath>
 #include <cstdint>
 #include <functional>
 #include <memory>
@@ -56,7 +57,12 @@ class InterpretingEmitter final : public jit::Emitter {
   Value select(Value mask, Value a, Value b) override;
   Value negate(Value a) override;
   Value fused_multiply_add(Value a, Value b, Value c) override;
-  Value round_even(Value f32) override;
+  Value round_even(Value f32) override {
+    return of_real("round_even", f32, [](float v) { return std::nearbyint(v); });
+  }
+  Value square_root(Value f32) override {
+    return of_real("square_root", f32, [](float v) { return std::sqrt(v); });
+  }
   Value to_f32(Value v) override;
   Value to_f64(Value f32) override;
   Value add_exact_product(Value sum, Value a, Value b) override;
@@ -106,6 +112,7 @@ class InterpretingEmitter final : public jit::Emitter {
   void set_f64(Value v, int lane, double x);
   uint8_t* pointer(Value v);
   void check_access(const uint8_t* begin, int64_t bytes, bool write) const;
+  Value of_real(const char* word, Value a, float (*f)(float));
   Value lanewise(Element e, Value a, std::function<int64_t(int)> f);
   template <class T>
   T real_binary(jit::Binary op, T a, T b) const;
