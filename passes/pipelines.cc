@@ -27,6 +27,14 @@ constexpr const PassDef* kInference[] = {
     &remove_identities,
     // Averages as sums: before regions, whose roots the sums become.
     &split_averages,
+    &split_masking,
+    // Counts of cells that differ are constants by position; sums are split from averages.
+    &flatten_positions,
+    &repeat_operands,
+    &turn_reductions,
+    // What these reshape may have been reshaped before.
+    &merge_layout_chains,
+    &remove_identities,
     // Roots before what follows them.
     &form_regions,
     // Each region's own chain, so that both terms of a residual sum are complete values …

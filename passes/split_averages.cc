@@ -1,4 +1,6 @@
+#include <algorithm>
 #include <optional>
+#include <vector>
 
 #include "graph/ops/attributes.h"
 #include "graph/ops/geometry.h"
@@ -8,25 +10,53 @@
 #include "passes/edit.h"
 #include "passes/pass.h"
 
-// An average is a sum and one float32 division by the number of cells. As two ops the sum is an
-// exact integer, which can be a region's root, and the division is a part of its tail. Where the
-// average has codes (powers of two all along) so has the sum times 1/count: the same codes.
+// An average is a sum and one float32 division by the number of cells inside of x. As two ops the
+// sum is an exact integer, which can be a region's root, and the division is a part of its tail.
+// Where the average has codes (powers of two all along) so has the sum times 1/count: the same
+// codes.
 
 namespace qloom::passes {
 namespace {
 
-/// Cells of each window along an axis; none where windows at the ends hold fewer.
-std::optional<int64_t> cells(const ops::SpatialAxis& a) {
-  if (a.before != 0 || a.after != 0) return std::nullopt;
-  return a.taps;
+/// Cells of each window along an axis: windows at the ends may hold fewer.
+std::vector<int64_t> cells(const ops::SpatialAxis& a) {
+  std::vector<int64_t> out;
+  for (int64_t i = 0; i < a.out; ++i) {
+    const int64_t first = i * a.stride - a.before;
+    out.push_back(std::min(first + a.taps, a.in) - std::max<int64_t>(first, 0));
+  }
+  return out;
 }
 
-/// The sum to which an average belongs, and how many elements each of them has.
+/// The sum to which an average belongs, and how many elements each of them has: one number, or one
+/// for each position [H, W, 1].
 struct Sum {
   const OpDef* op;
   Attributes attributes;
-  int64_t count;
+  Tensor counts;
 };
+
+Tensor one_count(int64_t count) {
+  return Tensor(Extents{}, std::vector<float>{static_cast<float>(count)});
+}
+
+Tensor counts_of(const ops::Pool& pool, const Shape& x) {
+  Extents extents;
+  std::vector<int64_t> counts{1};
+  for (size_t i = 0; i < pool.sizes.size(); ++i) {
+    const auto along = cells(
+        ops::spatial_axis(x[i + 1].extent(), pool.sizes[i], pool.strides[i], 1, pool.padding));
+    extents.push_back(std::ssize(along));
+    std::vector<int64_t> all;
+    for (const int64_t before : counts)
+      for (const int64_t n : along) all.push_back(before * n);
+    counts = std::move(all);
+  }
+  if (std::ranges::all_of(counts, [&](int64_t n) { return n == counts[0]; }))
+    return one_count(counts[0]);
+  extents.push_back(1);
+  return Tensor(extents, std::vector<float>(counts.begin(), counts.end()));
+}
 
 std::optional<Sum> sum_of(const Graph& graph, const Node& node) {
   const Shape& x = graph.type(node.operands[0]).shape;
@@ -36,20 +66,13 @@ std::optional<Sum> sum_of(const Graph& graph, const Node& node) {
     reduce.kind = ops::ReduceKind::sum;
     int64_t count = 1;
     for (const int64_t axis : reduce.axes) count *= x[static_cast<size_t>(axis)].extent();
-    return Sum{&ops::reduce, to_attributes(reduce), count};
+    return Sum{&ops::reduce, to_attributes(reduce), one_count(count)};
   }
   if (node.op != &ops::pool) return std::nullopt;
   auto pool = from_attributes<ops::Pool>(node.attributes);
   if (pool.kind != ops::PoolKind::average) return std::nullopt;
   pool.kind = ops::PoolKind::sum;
-  int64_t count = 1;
-  for (size_t i = 0; i < pool.sizes.size(); ++i) {
-    const auto along = cells(
-        ops::spatial_axis(x[i + 1].extent(), pool.sizes[i], pool.strides[i], 1, pool.padding));
-    if (!along) return std::nullopt;
-    count *= *along;
-  }
-  return Sum{&ops::pool, to_attributes(pool), count};
+  return Sum{&ops::pool, to_attributes(pool), counts_of(pool, x)};
 }
 
 int run(Graph& graph, const PassContext&) {
@@ -68,11 +91,13 @@ int run(Graph& graph, const PassContext&) {
     Node& total = graph.add(*sum->op, name, {x}, sum->attributes, origin);
     total.origins = origins;
     const ValueId total_value = total.results[0];
-    // Codes: the count is a power of two, so its inverse is exact and the product stays on a grid.
-    const auto count = static_cast<float>(sum->count);
-    const ValueId by = graph.add_constant(
-        graph.fresh_name(name + (codes ? "/inverse_count" : "/count")),
-        Tensor(Extents{}, std::vector<float>{codes ? 1.0F / count : count}), origin);
+    // Codes: counts are powers of two, so their inverse is exact and the product stays on a grid.
+    std::vector<float> factors(sum->counts.f32().begin(), sum->counts.f32().end());
+    if (codes)
+      for (float& factor : factors) factor = 1.0F / factor;
+    const ValueId by =
+        graph.add_constant(graph.fresh_name(name + (codes ? "/inverse_count" : "/count")),
+                           Tensor(sum->counts.extents(), std::move(factors)), origin);
     Node& divided =
         graph.add(ops::elementwise, graph.fresh_name(name + "/divided"), {total_value, by},
                   to_attributes(ops::ElementwiseOp{.kind = codes ? ops::Elementwise::multiply
@@ -93,7 +118,7 @@ int run(Graph& graph, const PassContext&) {
 
 extern constinit const PassDef split_averages{
     .name = "split_averages",
-    .doc = R"(Makes a sum and a division of each average whose windows have equally many cells.
+    .doc = R"(Makes a sum and a division of each average, by position where windows are cut off.
               average(x)  →  sum(x) / count
               Needs: nothing.  Gives: sums of codes, which are integers and can be roots of regions.)",
     .run = run};

@@ -42,8 +42,11 @@ template <class... Parts>
   throw Refusal{join_text(parts...)};
 }
 
+/// One step, or one for each of the channels, which the last axis has.
 std::vector<double> steps_of(const TensorType& type) {
   const Tensor step = type.step();
+  if (channels_of_constant(step.extents()) < 0)
+    refuse("the scale of ", type, " varies along another axis than the last");
   return {step.f64().begin(), step.f64().end()};
 }
 
@@ -141,6 +144,13 @@ class Lowering {
     }
     const Node& node = body_.producer(value);
     if (node.op == &ops::quantize || !has_reference_form(node)) return function_code(node, value);
+    // Of two codes a threshold decides, where what comes before leads to one.
+    if (node.op == &ops::activation && type.numeric.grid()->hi - type.numeric.grid()->lo <= 2) {
+      try {
+        return function_code(node, value);
+      } catch (const Refusal&) {
+      }
+    }
     if (const auto step = common_grid(node, value)) return *step;
     if (const auto step = selected_code(node, value)) return *step;
     if (const auto step = integer_relu(node, value)) return *step;
