@@ -105,7 +105,7 @@ Outcome check_file(const Bundle& bundle, const Json& c, const RunOptions& option
     return Outcome::pass(name);
   const std::optional<Call> call = reference(bundle, file, weights);
   qloom_check(call.has_value(), bundle.path(), ": no reference for ", name);
-  const std::string text = compare_call(*graph, *call, false, options);
+  const std::string text = compare_call(*graph, name, *call, false, options);
   return text.empty() ? Outcome::pass(name) : Outcome::fail(name, text);
 }
 

@@ -51,7 +51,7 @@ Outcome check_form(const Bundle& bundle, const Json& c, const std::string& form,
     State state;
     text = compare_with_state(kept, call, 1e-6, state);
   } else {
-    text = compare_call(graph, call, false, options);
+    text = compare_call(graph, name, call, false, options);
   }
   return text.empty() ? Outcome::pass(name) : Outcome::fail(name, text);
 }

@@ -159,7 +159,7 @@ Outcome check_sequence(const Bundle& bundle, const Json& c, const KerasModel& mo
   std::optional<passes::Compilation> compiled;
   std::optional<runtime::Executor> executor;
   if (is_stateful(c) && !options.interpreter_only) {
-    compiled.emplace(passes::compile(inference.clone()));
+    compiled.emplace(compiled_case(inference, name, options));
     executor.emplace(compiled->model);
   }
   State state;
@@ -202,7 +202,7 @@ Outcome check_calls(const Bundle& bundle, const Json& c, const RunOptions& optio
         throw;
       }
       const std::string text = compare_call(
-          *graph, {tensors(bundle, call.at("inputs")), tensors(bundle, call.at("outputs"))},
+          *graph, name, {tensors(bundle, call.at("inputs")), tensors(bundle, call.at("outputs"))},
           c.at("exact").get<bool>(), options);
       if (!text.empty()) return Outcome::fail(name, join_text("call ", index, ", ", text));
     }

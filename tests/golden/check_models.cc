@@ -79,6 +79,10 @@ Outcome check_form(const Bundle& bundle, const Json& c, const Form& form,
     return Outcome::skip(name, reason);
   const Graph graph =
       import_keras(model, {.evaluation = preset_of(options), .split_softmax = true});
+  if (options.references != nullptr) {
+    static_cast<void>(compiled_case(graph, name, options));
+    return Outcome::pass(name);
+  }
   const Expected expected = expected_of(bundle, c);
   const Comparison result = compare(graph, expected, 1, !options.interpreter_only);
   return result.within_contract ? Outcome::pass(name) : Outcome::fail(name, describe(result));

@@ -79,6 +79,30 @@ INSTANTIATE_TEST_SUITE_P(Shared, GoldenModelTest, ::testing::ValuesIn(model_bund
                            return name;
                          });
 
+// Layers are compiled, not interpreted: what reference kernels are left for, by case.
+TEST(GoldenReferencesTest, LayersRunOnEmittedKernels) {
+  // Scales from the activations of the whole batch; values on no grid; a function that is not
+  // monotone (kernels/README.md).
+  const std::vector<std::string> left{
+      "dense_shared_quantizer",  "qact_08_quantized_bits_6_1_1", "qact_09_quantized_bits_6_1_1",
+      "qact_16_quantized_ulaw",  "qact_22_ternary_alphaauto",    "qact_25_binary_alphaauto_po2",
+      "qact_28_quantized_hswish"};
+  std::vector<ReferenceUse> uses;
+  const auto outcomes =
+      run_bundle(std::string(QLOOM_GOLDEN_DATA) + "/layers.json", {.references = &uses});
+  EXPECT_EQ(count(outcomes).failed, 0);
+  std::vector<std::string> found;
+  for (const ReferenceUse& use : uses) {
+    const auto named = std::ranges::find_if(
+        left, [&](const std::string& name) { return use.case_name.starts_with(name); });
+    EXPECT_TRUE(named != left.end() && use.kernel == "reference_quantize")
+        << use.case_name << ": " << use.node << " runs on " << use.kernel;
+    if (named != left.end()) found.push_back(*named);
+  }
+  for (const std::string& name : left)
+    EXPECT_TRUE(std::ranges::find(found, name) != found.end()) << name << " is left no more";
+}
+
 // Shapes that follow from descriptions, without a graph: of every layer class that QKeras has.
 TEST(GoldenDescriptionsTest, ShapesAreThoseOfTheOutputs) {
   const Bundle bundle(std::string(QLOOM_GOLDEN_DATA) + "/layers.json");

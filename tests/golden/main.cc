@@ -24,6 +24,12 @@ int main(int argc, char** argv) {
   app.add_flag("--list-skipped", list_skipped, "print every skipped case with the reason");
   app.add_flag("--interpreter-only", options.interpreter_only,
                "layers and models: do not compile, run the interpreter only");
+  std::vector<qloom::golden::ReferenceUse> references;
+  bool list_references = false;
+  app.add_flag(
+      "--list-references", list_references,
+      "layers, files and models: print what runs on reference kernels, compiled as without "
+      "Halide; models are compiled only");
   app.add_option("BUNDLE", bundles, "NAME.json, with NAME.bin beside it")->required();
   try {
     app.parse(argc, argv);
@@ -32,6 +38,7 @@ int main(int argc, char** argv) {
     return code == 0 ? 0 : 2;
   }
   if (!options.root.empty() && options.root.back() != '/') options.root += '/';
+  if (list_references) options.references = &references;
   qloom::golden::Counts total;
   for (const std::string& bundle : bundles) {
     try {
@@ -56,6 +63,9 @@ int main(int argc, char** argv) {
       return 2;
     }
   }
+  for (const qloom::golden::ReferenceUse& use : references)
+    std::printf("%s: %s runs on %s, %.1f %% of the time\n", use.case_name.c_str(), use.node.c_str(),
+                use.kernel.c_str(), 100 * use.share);
   std::printf("%ld passed, %ld failed, %ld skipped\n", static_cast<long>(total.passed),
               static_cast<long>(total.failed), static_cast<long>(total.skipped));
   return total.failed == 0 ? 0 : 1;

@@ -155,13 +155,28 @@ std::string compare_with_executor(const Graph& graph, const Call& call, double r
                          call.outputs, relative);
 }
 
-std::string compare_call(const Graph& graph, const Call& call, bool exact,
-                         const RunOptions& options) {
+passes::Compilation compiled_case(const Graph& graph, const std::string& case_name,
+                                  const RunOptions& options) {
+  passes::CompileOptions compile;
+  if (options.references == nullptr) return passes::compile(graph.clone(), compile);
+  compile.expected_samples = 0;
+  passes::Compilation compiled = passes::compile(graph.clone(), compile);
+  double total = 0;
+  for (const passes::RegionReport& region : compiled.regions) total += region.predicted_ns;
+  for (const passes::RegionReport& region : compiled.regions)
+    if (region.kernel.starts_with("reference_"))
+      options.references->push_back(
+          {case_name, region.name, region.kernel, region.predicted_ns / total});
+  return compiled;
+}
+
+std::string compare_call(const Graph& graph, const std::string& case_name, const Call& call,
+                         bool exact, const RunOptions& options) {
   State state;
   const double relative = exact ? 0 : 1e-6;
   std::string text = compare_with_state(graph, call, relative, state);
   if (!text.empty() || options.interpreter_only) return text;
-  const passes::Compilation compilation = passes::compile(graph.clone());
+  const passes::Compilation compilation = compiled_case(graph, case_name, options);
   return compare_outputs("compiled", graph, run_model(compilation.model, call.inputs, 1),
                          call.outputs, relative);
 }

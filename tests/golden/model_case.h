@@ -9,6 +9,7 @@
 #include "bindings/import/keras_description.h"
 #include "graph/graph.h"
 #include "graph/interpret.h"
+#include "passes/compile.h"
 #include "runtime/executor.h"
 #include "tests/golden/runner.h"
 
@@ -27,11 +28,15 @@ struct Call {
   std::vector<Tensor> outputs;
 };
 
+/// The graph compiled as the options say; reference kernels are noted under the case's name.
+[[nodiscard]] passes::Compilation compiled_case(const Graph& graph, const std::string& case_name,
+                                                const RunOptions& options);
+
 /// Compares every output of the call, in the interpreter (qkeras evaluation) and, unless the
 /// options leave it out, in the compiled model. `exact`: equal bits; else within 4 ulp or 1e-6 of
 /// the largest magnitude (1 at least). Empty, or the first difference.
-[[nodiscard]] std::string compare_call(const Graph& graph, const Call& call, bool exact,
-                                       const RunOptions& options);
+[[nodiscard]] std::string compare_call(const Graph& graph, const std::string& case_name,
+                                       const Call& call, bool exact, const RunOptions& options);
 
 /// The same in the interpreter alone, with state: `state` is changed as the call does. `relative`:
 /// of the largest magnitude (1 at least); 0: equal bits.

@@ -28,6 +28,12 @@ struct Outcome {
   }
 };
 
+/// A node of a compiled model that no emitted kernel takes.
+struct ReferenceUse {
+  std::string case_name, node, kernel;
+  double share = 0;  ///< of the model's predicted time
+};
+
 struct RunOptions {
   /// Folder that paths in a bundle may be relative to, beside the bundle's own; with a trailing
   /// slash, or "".
@@ -35,6 +41,9 @@ struct RunOptions {
   /// Preset of EvaluationOptions; "": the one that the bundle's results were made with (eager).
   std::string evaluation = {};
   bool interpreter_only = false;  ///< models and layers: leave the compiled model out
+  /// Where to note the reference kernels of compiled models; null: nowhere. They are then compiled
+  /// as in a build without Halide.
+  std::vector<ReferenceUse>* references = nullptr;
 };
 
 /// Called after each case, for progress and for printing as they come.
