@@ -1,6 +1,8 @@
 #include "passes/boundary.h"
 
+#include <algorithm>
 #include <map>
+#include <optional>
 #include <utility>
 
 #include "graph/ops/attributes.h"
@@ -75,44 +77,140 @@ ValueId permuted(Graph& graph, ValueId x, std::vector<int64_t> axes, const std::
       .results[0];
 }
 
-void put_batch_first(Graph& graph) {
-  bool any = false;
-  for (const ValueId input : graph.inputs()) any = any || batch_axis(graph.type(input).shape) > 0;
-  if (any) {
-    // Inputs keep their order: all are made anew.
-    Graph other;
-    other.name = graph.name;
-    other.set_options(graph.options());
-    std::map<ValueId, ValueId> map;
-    for (const ValueId input : graph.inputs()) {
-      const Node& node = graph.producer(input);
-      TensorType type = graph.type(input);
-      const size_t axis = batch_axis(type.shape);
-      if (axis > 0) {
-        type.shape.erase(type.shape.begin() + static_cast<ptrdiff_t>(axis));
-        type.shape.insert(type.shape.begin(), Dim::batch());
-      }
-      const size_t rank = type.shape.size();
-      const ValueId made = other.add_input(node.name, std::move(type), origin_of(node));
-      map[input] = axis == 0 ? made
-                             : permuted(other, made, from_front(rank, axis),
-                                        node.name + "/as_given", origin_of(node));
+/// The graph once more, with samples first wherever its ops allow: what is computed on values whose
+/// batch axis is another is computed on values where it is the first.
+class BatchFirst {
+ public:
+  explicit BatchFirst(const Graph& from) : from_(from) {
+    to_.name = from.name;
+    to_.set_options(from.options());
+  }
+
+  Graph run() {
+    for (const ValueId input : from_.inputs()) add_input(input);
+    for (const NodeId id : from_.order()) {
+      const Node& node = from_.node(id);
+      if (node.is(ops::input) || move(node)) continue;
+      for (const ValueId operand : node.operands) as_given(operand);
+      copy_node(from_, node, to_, map_);
     }
-    for (const NodeId id : graph.order())
-      if (!graph.node(id).is(ops::input)) copy_node(graph, graph.node(id), other, map);
-    for (const Graph::Output& o : graph.outputs()) other.add_output(o.name, map.at(o.value));
-    graph = std::move(other);
+    for (const Graph::Output& o : from_.outputs()) {
+      const ValueId value = as_first(o.value);
+      to_.add_output(o.name, value.valid() ? value : map_.at(o.value));
+    }
+    return std::move(to_);
   }
-  for (size_t k = 0; k < graph.outputs().size(); ++k) {
-    const Graph::Output output = graph.outputs()[k];
-    const Shape& shape = graph.type(output.value).shape;
-    const size_t axis = batch_axis(shape);
-    if (axis > 0)
-      graph.replace_output(
-          static_cast<int>(k),
-          permuted(graph, output.value, to_front(shape.size(), axis), output.name + "/batch_first",
-                   origin_of(graph.producer(output.value))));
+
+ private:
+  [[nodiscard]] size_t axis_of(ValueId v) const { return batch_axis(from_.type(v).shape); }
+
+  void add_input(ValueId input) {
+    const Node& node = from_.producer(input);
+    TensorType type = from_.type(input);
+    const size_t axis = axis_of(input);
+    std::rotate(type.shape.begin(), type.shape.begin() + static_cast<ptrdiff_t>(axis),
+                type.shape.begin() + static_cast<ptrdiff_t>(axis) + 1);
+    const ValueId made = to_.add_input(node.name, std::move(type), origin_of(node));
+    (axis == 0 ? map_ : first_)[input] = made;
   }
+
+  /// The value with samples where the graph has them.
+  void as_given(ValueId v) {
+    if (map_.contains(v) || !first_.contains(v)) return;
+    const Node& node = from_.producer(v);
+    map_[v] = permuted(to_, first_.at(v), from_front(from_.type(v).shape.size(), axis_of(v)),
+                       node.name + "/as_given", origin_of(node));
+  }
+  /// The value with samples first; invalid where it has none.
+  ValueId as_first(ValueId v) {
+    if (const auto found = first_.find(v); found != first_.end()) return found->second;
+    const size_t axis = axis_of(v);
+    if (axis == 0) return {};
+    const Node& node = from_.producer(v);
+    return first_[v] = permuted(to_, map_.at(v), to_front(from_.type(v).shape.size(), axis),
+                                node.name + "/batch_first", origin_of(node));
+  }
+
+  /// Adds the node on values with samples first, if it is of such a kind and has such operands.
+  bool move(const Node& node) {
+    if (node.is(ops::permute) && map_.contains(node.operands[0]) && axis_of(node.operands[0]) == 0)
+      return send_back(node);
+    const size_t axis = node.results.size() == 1 ? axis_of(node.results[0]) : 0;
+    const size_t rank = node.results.empty() ? 0 : from_.type(node.results[0]).shape.size();
+    std::optional<size_t> of_operands;
+    for (const ValueId v : node.operands) {
+      if (const Node* constant = from_.constant_of(v)) {
+        if (!node.is(ops::dense) && channels_of_constant(constant->constant->extents()) < 0)
+          return false;
+        continue;
+      }
+      if (of_operands && axis_of(v) != *of_operands) return false;
+      of_operands = axis_of(v);
+      if (!first_.contains(v)) return false;
+      if (node.op != &ops::step_mask && node.op != &ops::permute &&
+          from_.type(v).shape.size() != rank)
+        return false;
+    }
+    if (!of_operands || *of_operands == 0) return false;
+    if (node.is(ops::permute)) return turn(node, *of_operands);
+    // Step masks have no axis behind the samples; others have channels there, which stay the last.
+    if (axis != *of_operands || (axis + 1 == rank && !node.is(ops::step_mask))) return false;
+    Attributes attributes = node.attributes;
+    if (node.is(ops::batch_norm) || node.is(ops::softmax)) {
+      const int64_t at = attributes["axis"].as_integer();
+      if (at >= 0 && at + 1 != static_cast<int64_t>(rank)) return false;
+    } else if (!node.is(ops::elementwise) && !node.is(ops::activation) && !node.is(ops::quantize) &&
+               !node.is(ops::select) && !node.is(ops::dense) && !node.is(ops::masking) &&
+               !node.is(ops::step_mask)) {
+      return false;
+    }
+    std::vector<ValueId> operands;
+    for (const ValueId v : node.operands) {
+      const Node* constant = from_.constant_of(v);
+      if (constant != nullptr && !map_.contains(v)) copy_node(from_, *constant, to_, map_);
+      operands.push_back(constant != nullptr ? map_.at(v) : first_.at(v));
+    }
+    Node& moved = to_.add(*node.op, to_.fresh_name(node.name), std::move(operands), attributes,
+                          origin_of(node));
+    moved.origins = node.origins;
+    first_[node.results[0]] = moved.results[0];
+    return true;
+  }
+
+  /// A permutation of a value whose samples stand elsewhere in the graph.
+  bool turn(const Node& node, size_t axis) {
+    const ValueId x = node.operands[0], y = node.results[0];
+    const auto asked = from_attributes<ops::Permute>(node.attributes).axes;
+    const auto front = from_front(asked.size(), axis);
+    std::vector<int64_t> axes;
+    for (const int64_t a : asked) axes.push_back(front[static_cast<size_t>(a)]);
+    map_[y] = permuted(to_, first_.at(x), axes, node.name, origin_of(node));
+    return true;
+  }
+
+  /// A permutation that takes samples away from the front.
+  bool send_back(const Node& node) {
+    const ValueId x = node.operands[0], y = node.results[0];
+    if (axis_of(y) == 0) return false;
+    const auto asked = from_attributes<ops::Permute>(node.attributes).axes;
+    std::vector<int64_t> axes;
+    for (const int64_t a : to_front(asked.size(), axis_of(y)))
+      axes.push_back(asked[static_cast<size_t>(a)]);
+    first_[y] = permuted(to_, map_.at(x), axes, node.name, origin_of(node));
+    return true;
+  }
+
+  const Graph& from_;
+  Graph to_;
+  std::map<ValueId, ValueId> map_;    ///< as the graph has them
+  std::map<ValueId, ValueId> first_;  ///< samples first, where the graph has them elsewhere
+};
+
+void put_batch_first(Graph& graph) {
+  const auto elsewhere = [&](ValueId v) { return batch_axis(graph.type(v).shape) > 0; };
+  bool any = std::ranges::any_of(graph.inputs(), elsewhere);
+  for (const Graph::Output& o : graph.outputs()) any = any || elsewhere(o.value);
+  if (any) graph = BatchFirst(graph).run();
 }
 
 }  // namespace

@@ -294,6 +294,26 @@ TEST(TimeMajor, IsTheSameWithOtherAxesFirst) {
   }
 }
 
+// Layers on single elements or channels in front and behind are computed with samples first too.
+TEST(TimeMajor, LayersAroundAreCompiled) {
+  const std::vector<Extents> weights{{2, 5}, {5}, {5, 12}, {3, 12}, {12}, {3, 2}, {2}};
+  const auto layers = [](const std::string& time_major) {
+    return R"json({"class_name": "Dense", "config": {"name": "first", "units": 5,
+        "activation": "relu"}}, {"class_name": "Masking", "config": {"name": "mask"}},
+        {"class_name": "LSTM", "config": {"name": "t", "units": 3, "return_sequences": true,
+        "time_major": )json" +
+           time_major + R"json(}}, {"class_name": "Dense", "config": {"name": "last", "units": 2,
+        "activation": "softmax"}})json";
+  };
+  const Graph plain = model_of("[null, 4, 2]", layers("false"), weights);
+  const Graph major = model_of("[4, null, 2]", layers("true"), weights);
+  const Tensor x = drawn({7, 4, 2});
+  const Tensor y = swapped(Tensor({7, 4, 2}, interpreted(plain, x)));
+  const std::vector<float> want(y.f32().begin(), y.f32().end());
+  expect_near(interpreted(major, swapped(x)), want);
+  expect_near(compiled_result(major, swapped(x)), want);
+}
+
 TEST(TimeMajor, CompiledModelsNameTheFirstValueThatIsNotFinite) {
   const Graph graph =
       model_of("[4, null, 2]", layer_text("QLSTM", R"json("units": 3, "time_major": true,
