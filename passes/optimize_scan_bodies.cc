@@ -1,4 +1,9 @@
+#include <algorithm>
+#include <vector>
+
+#include "graph/ops/attributes.h"
 #include "graph/ops_table.h"
+#include "graph/support/fields.h"
 #include "passes/inference_table.h"
 #include "passes/pass.h"
 
@@ -23,6 +28,20 @@ int rewrites_of(const std::vector<PassRecord>& records) {
   return rewrites;
 }
 
+/// The operands that a scan hands on step by step, one for each result, where it does nothing else.
+std::vector<ValueId> handed_on(const Node& scan) {
+  const auto attributes = from_attributes<ops::Scan>(scan.attributes);
+  const auto inputs = scan.body->inputs();
+  std::vector<ValueId> out;
+  if (attributes.states > 0 || attributes.reverse) return out;
+  for (const Graph::Output& output : scan.body->outputs()) {
+    const auto at = std::ranges::find(inputs, output.value) - inputs.begin();
+    if (at >= attributes.sequences) return {};
+    out.push_back(scan.operands[static_cast<size_t>(at)]);
+  }
+  return out;
+}
+
 int run(Graph& graph, const PassContext& context) {
   int rewrites = 0;
   for (const NodeId id : graph.order()) {
@@ -33,6 +52,9 @@ int run(Graph& graph, const PassContext& context) {
     for (int fused = 1; fused > 0; rewrites += fused)
       fused = rewrites_of(run_passes(body, kFuse, {}, context.notes));
     rewrites += rewrites_of(run_passes(body, inference_pipeline(), {}, context.notes));
+    const std::vector<ValueId> same = handed_on(graph.node(id)), results = graph.node(id).results;
+    for (size_t i = 0; i < same.size(); ++i) graph.replace_all_uses(results[i], same[i]);
+    if (!same.empty()) graph.erase(id), ++rewrites;
   }
   return rewrites;
 }

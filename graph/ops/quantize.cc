@@ -1,4 +1,5 @@
 // graph/ops/quantize.cc — a QKeras quantizer applied to a value.
+#include <algorithm>
 #include <cmath>
 
 #include "graph/ops/attributes.h"
@@ -17,11 +18,25 @@ Quantizer quantizer_of(const Node& node) {
   return Quantizer::from_config(a.quantizer, a.arguments);
 }
 
+// Integer bits by channel that are all alike are one number: so whoever asks what the quantizer
+// does to a value need not know how many channels there are.
+void merge_equal_integers(Attributes& arguments) {
+  const AttributeValue* value = arguments.find("integer");
+  if (value == nullptr || !value->is_list()) return;
+  const auto bits = value->as_reals();
+  const auto first = bits.empty() ? 0.5 : bits.front();
+  if (first != std::rint(first) ||
+      !std::all_of(bits.begin(), bits.end(), [&](double b) { return b == first; }))
+    return;
+  arguments.set("integer", AttributeValue(static_cast<int64_t>(first)));
+}
+
 Attributes attrs(const Attributes& given) {
   auto a = from_attributes<Quantize>(given);
   const QuantizerDef* def = find_quantizer(a.quantizer);
   qloom_check(def, "'", a.quantizer, "' is not a quantizer");
   a.arguments = Quantizer(*def, a.arguments).arguments();
+  merge_equal_integers(a.arguments);
   return to_attributes(a);
 }
 

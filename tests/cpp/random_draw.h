@@ -1,6 +1,7 @@
 // tests/cpp/random_draw.h: what makers of random layer configurations work with.
 #pragma once
 
+#include <algorithm>
 #include <cstdint>
 #include <span>
 #include <string>
@@ -45,6 +46,10 @@ struct Draw {
   /// Rows of the table that the first input's numbers choose from; 0: it holds any values.
   int64_t rows = 0;
   bool masks = false;       ///< some time steps of the first input are left out (Masking)
+  bool stateful = false;    ///< keeps its states from call to call
+  bool time_major = false;  ///< time steps before samples
+  /// Class and configuration of a layer behind it, which reads its mask; "": none.
+  std::pair<std::string, Object> reader = {};
   size_t more_outputs = 0;  ///< that the layer gives behind its first
 
   explicit Draw(uint64_t seed) : random(seed) {}
@@ -69,6 +74,12 @@ struct Draw {
       none(std::move(key));
   }
   void flag(std::string key, int percent) { set(std::move(key), random.chance(percent)); }
+  /// Now and then the channels of the first input go first.
+  void data_format() {
+    const bool first = random.chance(20);
+    text("data_format", first ? "channels_first" : "channels_last");
+    if (first) std::rotate(inputs[0].begin(), inputs[0].end() - 1, inputs[0].end());
+  }
   /// An image [H, W, C] or a sequence [T, C].
   Extents image(int spatial_axes) {
     Extents e;

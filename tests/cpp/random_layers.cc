@@ -167,10 +167,21 @@ void batch_normalization(Draw& d, std::string_view name) {
   if (!is_quantized(name)) return;
   for (const char* key : {"beta_quantizer", "mean_quantizer"})
     if (d.random.chance(50)) d.maybe(key, kBiases, 60);
-  if (d.random.chance(50)) d.none("gamma_quantizer");
+  constexpr const char* kPositive[] = {"quantized_relu_po2(4)", "quantized_relu(8,3)",
+                                       "quantized_relu_po2(6,2048)"};
+  const bool inverse = d.random.chance(25);
+  for (const char* key : {"gamma_quantizer", "variance_quantizer"})
+    if (inverse)
+      d.none(key);
+    else if (d.random.chance(50))
+      d.maybe(key, kPositive, 60);
+  if (inverse) d.maybe("inverse_quantizer", kPositive, 80);
 }
 void layer_normalization(Draw& d, std::string_view) {
   d.inputs = {d.any_shape()};
+  const auto rank = static_cast<int64_t>(d.inputs[0].size());
+  if (d.random.chance(50)) d.list("axis", {d.random.integer(1, rank)});
+  if (rank > 1 && d.random.chance(25)) d.config.clear(), d.list("axis", {1, rank});
   d.flag("center", 70);
   d.flag("scale", 70);
 }
@@ -186,6 +197,7 @@ void pooling(Draw& d, std::string_view name) {
   d.list("pool_size", size);
   if (d.random.chance(60)) d.list("strides", strides);
   d.text("padding", d.random.chance(50) ? "same" : "valid");
+  d.data_format();
   if (!is_quantized(name)) return;
   d.maybe("average_quantizer", kBiases, 70);
   d.maybe("activation", kActivations, 50);
@@ -193,6 +205,8 @@ void pooling(Draw& d, std::string_view name) {
 void global_pooling(Draw& d, std::string_view name) {
   d.inputs = {d.image(axes_of(name))};
   d.flag("keepdims", 50);
+  d.masks = name == "GlobalAveragePooling1D" && d.random.chance(30);
+  if (!d.masks) d.data_format();
   if (!is_quantized(name)) return;
   d.maybe("average_quantizer", kBiases, 70);
   d.maybe("activation", kActivations, 50);
@@ -201,12 +215,20 @@ void global_pooling(Draw& d, std::string_view name) {
 void merge(Draw& d, std::string_view name) {
   const Extents shape = d.any_shape();
   d.inputs.assign(name == "Subtract" ? 2 : static_cast<size_t>(d.random.integer(2, 3)), shape);
+  if (d.random.chance(25))  // broadcast
+    for (int64_t& extent : d.inputs[d.random.chance(70) ? 1 : 0])
+      if (d.random.chance(60)) extent = 1;
 }
 void concatenate(Draw& d, std::string_view) {
   Extents shape = d.any_shape();
+  const auto axis = static_cast<size_t>(d.random.integer(0, std::ssize(shape) - 1));
   d.inputs = {shape};
-  shape.back() = d.random.integer(1, 5);
-  d.inputs.push_back(shape);
+  for (int64_t more = d.random.integer(1, 2); more > 0; --more) {
+    shape[axis] = d.random.integer(1, 20);
+    d.inputs.push_back(shape);
+  }
+  if (axis + 1 != shape.size() || d.random.chance(30))
+    d.number("axis", static_cast<int64_t>(axis) + 1);
 }
 void dot(Draw& d, std::string_view) {
   const int64_t summed = d.random.integer(1, 6);
@@ -232,6 +254,8 @@ void shape_only(Draw& d, std::string_view name) {
     d.list("target_shape", {a, -1, 2 * (d.random.chance(50) ? b : 1)});
   } else {
     d.inputs = {d.any_shape()};
+    if (name == "PReLU" && d.inputs[0].size() > 1 && d.random.chance(40))
+      d.list("shared_axes", {d.random.integer(1, std::ssize(d.inputs[0]))});
     if (name == "Softmax")
       d.number("axis", d.random.integer(1, static_cast<int64_t>(d.inputs[0].size())));
   }
@@ -248,6 +272,7 @@ void sides(Draw& d, std::string_view name) {
     each.emplace_back(std::move(pair));
   }
   d.set(key, std::move(each));
+  d.data_format();
 }
 void up_sampling(Draw& d, std::string_view name) {
   const int axes = axes_of(name);
@@ -255,6 +280,7 @@ void up_sampling(Draw& d, std::string_view name) {
   if (axes == 1) return d.number("size", d.random.integer(1, 3));
   d.list("size", {d.random.integer(1, 3), d.random.integer(1, 3)});
   d.text("interpolation", d.random.chance(50) ? "nearest" : "bilinear");
+  d.data_format();
 }
 void real_parameter(Draw& d, std::string_view name) {
   d.inputs = {d.any_shape()};
@@ -358,6 +384,32 @@ std::vector<float> values_for(const WeightInfo& weight, Random& random) {
   return values;
 }
 
+/// Inputs as the file would say: [null, each, …] below TimeDistributed, [T, null, …] with time
+/// first.
+void change_inputs(KerasModel& model, int64_t each, bool time_major) {
+  for (KerasLayer& layer : model.layers) {
+    if (layer.class_name != "InputLayer") continue;
+    for (auto& [key, value] : std::get<ConfigValue::Object>(layer.config.value)) {
+      if (key != "batch_input_shape") continue;
+      auto& extents = std::get<ConfigValue::Array>(value.value);
+      if (each > 0) extents.insert(extents.begin() + 1, ConfigValue(each));
+      if (time_major && extents.size() == 3) std::swap(extents[0], extents[1]);
+    }
+  }
+}
+
+void set_time_major(ConfigValue& config) {
+  auto& object = std::get<ConfigValue::Object>(config.value);
+  bool inside = false;
+  for (auto& [key, value] : object) {
+    if (key != "layer" && key != "backward_layer") continue;
+    inside = true;
+    for (auto& [part, inner] : std::get<ConfigValue::Object>(value.value))
+      if (part == "config") set_time_major(inner);
+  }
+  if (!inside) object.emplace_back("time_major", true);
+}
+
 std::vector<Maker> all_makers() {
   std::vector<Maker> out(std::begin(kMakers), std::end(kMakers));
   const auto more = sequence_makers();
@@ -375,6 +427,12 @@ std::vector<std::string> random_layer_classes() {
 
 Graph RandomLayer::graph() const {
   KerasModel model = network.description();
+  if (each > 0 || time_major) change_inputs(model, each, time_major);
+  for (KerasLayer& layer : model.layers) {
+    if (layer.name != "t") continue;
+    layer.time_distributed = each > 0;
+    if (time_major) set_time_major(layer.config);
+  }
   for (size_t i = 0; i < more_outputs; ++i)
     model.outputs.push_back({.layer = "t", .tensor = static_cast<int64_t>(i + 1)});
   return import_keras(model);
@@ -409,7 +467,16 @@ RandomLayer random_layer(uint64_t seed) {
                   .text = join_text(maker.class_name, " ", ConfigValue(d.config).to_string(1000)),
                   .more_outputs = d.more_outputs,
                   .rows = d.rows,
-                  .masks = d.masks};
+                  .masks = d.masks,
+                  .stateful = d.stateful,
+                  .time_major = d.time_major};
+  if (out.time_major) out.text += " with time_major";
+  const bool alone = d.inputs.size() == 1 && d.rows == 0 && d.more_outputs == 0 && !d.masks &&
+                     !d.stateful && !d.time_major && d.reader.first.empty();
+  if (alone && d.random.chance(12)) {
+    out.each = d.random.integer(1, 3);
+    out.text += join_text(" at each of ", out.each);
+  }
   std::vector<Symbol> inputs;
   for (size_t i = 0; i < d.inputs.size(); ++i) {
     const Extents& extents = d.inputs[i];
@@ -427,14 +494,24 @@ RandomLayer random_layer(uint64_t seed) {
     inputs.push_back(x);
   }
   Symbol y = out.network.add(Layer{out.class_name, d.config}, inputs, "t");
-  if (d.random.chance(50)) {
+  std::vector<std::string> layers{"t"};
+  if (!d.reader.first.empty()) {
+    y = out.network.add(Layer{d.reader.first, d.reader.second}, y, "reader");
+    out.text +=
+        join_text(", then ", d.reader.first, " ", ConfigValue(d.reader.second).to_string(1000));
+    layers.emplace_back("reader");
+  }
+  // The mean of no time step at all is infinite, and has no code.
+  const bool may_be_infinite = d.masks && out.class_name == "GlobalAveragePooling1D";
+  if (!may_be_infinite && d.random.chance(50)) {
     const char* quantizer = d.random.pick(kActivations);
     y = out.network.add(qkeras::QActivation{quantizer}, y);
     out.text += join_text(", then ", quantizer);
   }
   out.network.output(y);
-  for (const WeightInfo& weight : out.network.weights("t"))
-    out.network.set_weight("t", weight.name, values_for(weight, d.random));
+  for (const std::string& layer : layers)
+    for (const WeightInfo& weight : out.network.weights(layer))
+      out.network.set_weight(layer, weight.name, values_for(weight, d.random));
   return out;
 }
 

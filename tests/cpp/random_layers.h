@@ -20,6 +20,9 @@ struct RandomLayer {
   size_t more_outputs = 0;  ///< of the layer, behind its first
   int64_t rows = 0;         ///< the first input holds numbers below this; 0: any values
   bool masks = false;       ///< some time steps of the first input are all zeros
+  bool stateful = false;    ///< keeps states from call to call
+  bool time_major = false;  ///< its inputs are [T, N, F]
+  int64_t each = 0;         ///< indices of axis 1 that it stands on (TimeDistributed); 0: none
 
   /// All outputs of the layer, evaluated as `predict` does.
   [[nodiscard]] Graph graph() const;

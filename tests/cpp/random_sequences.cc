@@ -65,6 +65,14 @@ struct Driver {
   bool sequences, state;
 };
 
+/// Now and then over several calls, or with time steps first, which the network is told when it is
+/// described: it adds layers to inputs with samples first.
+void states_or_time(Draw& d) {
+  d.stateful = d.random.chance(20);
+  if (d.stateful) d.set("stateful", true);
+  d.time_major = d.random.chance(15);
+}
+
 /// How the time steps are gone through.
 Driver driver(Draw& d) {
   const Driver out{d.random.chance(50), d.random.chance(25)};
@@ -81,7 +89,7 @@ void sequence(Draw& d) {
 
 /// Now and then the states that the layer begins with, as inputs of their own.
 void initial_states(Draw& d, const std::vector<int64_t>& units) {
-  if (!d.random.chance(25)) return;
+  if (d.stateful || !d.random.chance(25)) return;
   for (const int64_t n : units) d.inputs.push_back({n});
 }
 
@@ -91,6 +99,7 @@ void recurrent(Draw& d, std::string_view name) {
   sequence(d);
   append(d.config, cell(d, name));
   const Driver how = driver(d);
+  states_or_time(d);
   if (how.state) d.more_outputs = static_cast<size_t>(states_of(name));
   initial_states(d, std::vector<int64_t>(static_cast<size_t>(states_of(name)), units_of(d.config)));
 }
@@ -121,6 +130,7 @@ void cells(Draw& d, std::string_view) {
     d.config.emplace_back("cell", std::move(list[0]));
   }
   if (driver(d).state) d.more_outputs = units.size();
+  states_or_time(d);
   initial_states(d, units);
 }
 
@@ -130,6 +140,7 @@ void directions(Draw& d, std::string_view) {
   const Object outside = std::move(d.config);
   d.config = {};
   const Driver how = driver(d);
+  states_or_time(d);
   const Object driven = std::move(d.config);
   d.config = outside;
   Object forward = cell(d, name);
@@ -155,9 +166,22 @@ void directions(Draw& d, std::string_view) {
   initial_states(d, std::vector<int64_t>(states, units));
 }
 
+/// A recurrent layer that heeds the mask.
+void read_mask(Draw& d) {
+  Object outside;
+  std::swap(outside, d.config);
+  const std::string name(d.random.pick(kKinds));
+  append(d.config, cell(d, name));
+  d.flag("return_sequences", 50);
+  d.flag("go_backwards", 30);
+  std::swap(outside, d.config);
+  d.reader = {name, std::move(outside)};
+}
+
 void masking(Draw& d, std::string_view) {
   d.inputs = {{d.random.integer(1, 6), d.random.integer(1, 9)}};
   d.set("mask_value", d.random.chance(70) ? 0.0 : 0.5);
+  if (d.random.chance(40)) read_mask(d);
 }
 
 void embedding(Draw& d, std::string_view) {
@@ -165,7 +189,12 @@ void embedding(Draw& d, std::string_view) {
   d.number("input_dim", d.rows);
   d.number("output_dim", d.random.integer(1, 40));
   d.inputs = {{d.random.integer(1, 6)}};
-  if (d.random.chance(30)) d.inputs[0].push_back(d.random.integer(1, 4));
+  if (d.random.chance(50)) {
+    d.set("mask_zero", true);
+    read_mask(d);
+  } else if (d.random.chance(30)) {
+    d.inputs[0].push_back(d.random.integer(1, 4));
+  }
 }
 
 constexpr Maker kMakers[] = {{"Bidirectional", directions},
