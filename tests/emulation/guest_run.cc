@@ -1,7 +1,11 @@
 #include "tests/emulation/guest_run.h"
 
 #include <algorithm>
+#include <map>
 #include <stdexcept>
+#include <string>
+#include <string_view>
+#include <utility>
 
 #include "jit/compiler.h"
 
@@ -74,9 +78,18 @@ std::vector<std::string> run_jobs(std::span<const Job> jobs, const Guest& guest)
   const auto unfit =
       run_in_guest(guest, jit::compiler().compile(sources, guest.target, {}).elf, calls);
   std::vector<std::string> differences;
-  if (unfit.size() * 20 > jobs.size())
-    differences.push_back("the emulator runs too few of the kernels: all but " +
-                          std::to_string(unfit.size()) + " of " + std::to_string(jobs.size()));
+  // What the emulator gets wrong may hide some jobs of a kernel, not most of them.
+  std::map<std::string_view, std::pair<size_t, size_t>> hidden;  // unfit jobs, all jobs
+  for (size_t i = 0; i < jobs.size(); ++i) {
+    auto& [of_kernel, all] = hidden[jobs[i].kernel->name];
+    of_kernel += unfit.contains(sources[i].name) ? 1 : 0;
+    ++all;
+  }
+  for (const auto& [kernel, jobs_of] : hidden)
+    if (jobs_of.first * 2 > jobs_of.second)
+      differences.push_back("the emulator runs too little of " + std::string(kernel) +
+                            ": all but " + std::to_string(jobs_of.first) + " of " +
+                            std::to_string(jobs_of.second));
   for (const Prepared& p : prepared) {
     if (p.calls.empty() || unfit.contains(calls[p.calls.front()].symbol)) continue;
     Problem& problem = *p.job->problem;
