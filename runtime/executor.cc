@@ -417,11 +417,20 @@ struct Executor::State {
     return {};
   }
 
-  /// Samples per tile. A batch too small to fill every thread's tile is split evenly; whole eights
-  /// where possible.
+  /// Samples per tile: equal tiles for each thread; where one is enough, of whole eights if
+  /// possible.
   [[nodiscard]] int64_t step_of(int64_t n) const {
     if (program.whole_batch) return std::max<int64_t>(n, 1);
     const int64_t share = (n + options.threads - 1) / options.threads;
+    if (options.threads > 1 && share > tile) {
+      // Of so many tiles or up to twice as many, those whose last one is fullest.
+      const int64_t fewest = (share + tile - 1) / tile;
+      const auto size = [&](int64_t tiles) { return (share + tiles - 1) / tiles; };
+      int64_t best = fewest;
+      for (int64_t tiles = fewest; tiles <= 2 * fewest; ++tiles)
+        if (tiles * size(tiles) < best * size(best)) best = tiles;
+      return size(best);
+    }
     return std::max<int64_t>(1, std::min(tile, share <= 8 ? share : (share + 7) / 8 * 8));
   }
 
