@@ -41,7 +41,7 @@ struct LayerEnergy {
 struct EnergyReport {
   std::vector<LayerEnergy> layers;  ///< in the model's order
   std::vector<Refusal> refusals;
-  bool sram_per_bit = false;  ///< as asked for
+  bool sram_per_bit = false;                  ///< as asked for
   [[nodiscard]] int64_t total_cost() const;   ///< everything, truncated
   [[nodiscard]] int64_t counted_sum() const;  ///< the counted costs, truncated
 };
