@@ -28,6 +28,7 @@
 #include "kernels/conv/geometry.h"
 #include "kernels/kernel.h"
 #include "kernels/kernels_table.h"
+#include "kernels/node_tail.h"
 #include "kernels/tail_emit.h"
 
 namespace qloom::kernels {
@@ -419,7 +420,7 @@ class CallEmitter {
     for (int64_t p = 0; p < plan_.pixels_together; ++p) {
       TailPlace place = place_at(e_, *q_.tail, e_.offset(buffers_.constants, plan_.tail),
                                  buffers_.operands, buffers_.outputs, e_.add(output, p), n);
-      const auto vector = [&](Value channel, int valid) {
+      emit_vectors(e_, n, lanes_, [&](Value channel, int valid) {
         Value sum = e_.splat(e_.integer(-taps_of(q_.window), Element::i32), lanes_);
         for (int k = 0; k < plan_.planes; ++k) {
           const Value plane =
@@ -433,12 +434,7 @@ class CallEmitter {
         place.channel = channel;
         place.valid_lanes = valid;
         emit_tail(e_, *q_.tail, layout_, sum, place);
-      };
-      const int64_t whole = n / lanes_ * lanes_;
-      if (whole > 0)
-        e_.loop("channels", e_.integer(0), e_.integer(whole), lanes_, 0,
-                [&](Value channel) { vector(channel, lanes_); });
-      if (whole < n) vector(e_.integer(whole), static_cast<int>(n - whole));
+      });
     }
   }
 

@@ -14,6 +14,7 @@
 #include "kernels/conv/geometry.h"
 #include "kernels/kernel.h"
 #include "kernels/kernels_table.h"
+#include "kernels/node_tail.h"
 #include "kernels/tail_emit.h"
 
 namespace qloom::kernels {
@@ -122,17 +123,12 @@ void emit(const Query& q, const Variant& v, Emitter& e) {
       }
   };
   const auto channels = [&](TailPlace place) {
-    const auto vector = [&](Value channel, int valid) {
+    emit_vectors(e, w.n, lanes, [&](Value channel, int valid) {
       place.channel = channel;
       place.valid_lanes = valid;
       const Value codes = emit_load(e, q.input, Storage::bits(), maxima, channel, lanes);
       emit_tail(e, *q.tail, layout, codes, place);
-    };
-    const int64_t whole = w.n / lanes * lanes;
-    if (whole > 0)
-      e.loop("channels", e.integer(0), e.integer(whole), lanes, 0,
-             [&](Value channel) { vector(channel, lanes); });
-    if (whole < w.n) vector(e.integer(whole), static_cast<int>(w.n - whole));
+    });
   };
   emit_walk(
       e, g, v.rows, b.input, b.scratch, e.offset(b.constants, plan.pixels),
