@@ -132,6 +132,49 @@ TEST(Kernels, SparseRestsOfPowersOfTwo) {
   }
 }
 
+/// Tiles of 4×4 outputs: images that they fill and that they do not, planes in several bands,
+/// channels that fill no vector, the largest transformed weights.
+TEST(Kernels, WinogradOnWords) {
+  const KernelDef* kernel = kernels::find_kernel("conv_winograd_4x4");
+  ASSERT_NE(kernel, nullptr);
+  const auto window = [](int64_t h, int64_t w, int64_t c, int64_t n, Pad pad) {
+    return conv_window(h, w, c, n, 3, 3, 1, 1, 1, pad);
+  };
+  const std::vector<Window> windows{
+      window(6, 6, 3, 20, Pad::valid),  window(9, 14, 5, 19, Pad::same),
+      window(8, 8, 17, 8, Pad::same),   window(5, 13, 16, 33, Pad::same),
+      window(14, 6, 2, 70, Pad::valid), window(12, 40, 70, 2, Pad::same)};
+  const std::vector<Numeric> weights{Numeric::fixed(8, 0, true), Numeric::power_of_two(-7, 0, true),
+                                     Numeric::integers(-668, 668, 0),
+                                     Numeric::integers(668, 668, 0),
+                                     Numeric::integers(-668, -668, 0)};
+  const std::vector<Numeric> inputs{Numeric::fixed(8, 0, false), Numeric::fixed(8, 0, true),
+                                    Numeric::fixed(4, 0, true)};
+  std::vector<std::unique_ptr<Problem>> problems;
+  for (size_t i = 0; i < windows.size(); ++i)
+    for (size_t k = 0; k < inputs.size(); ++k) {
+      if (k > 0 && windows[i].macs() > 500'000) continue;
+      ProblemSpec spec;
+      spec.window = windows[i];
+      spec.weights = weights[(i + k) % weights.size()];
+      spec.input = inputs[k];
+      spec.tail = k == 0 ? TailKind::plain : TailKind::residual;
+      spec.seed = problems.size() + 1;
+      spec.name = "tiles " + std::to_string(problems.size());
+      problems.push_back(std::make_unique<Problem>(spec));
+      ASSERT_EQ(kernel->match(problems.back()->query()).reason(), "") << spec.name;
+    }
+  for (const bool dot : {false, true})
+    for (const Lowering lowering : lowerings(dot)) {
+      std::vector<Job> jobs;
+      for (const auto& problem : problems)
+        for (const kernels::Variant& v :
+             kernel->variants(problem->query_for(*kernel), target_of(lowering)))
+          jobs.push_back({kernel, problem.get(), v});
+      for (const std::string& difference : run_jobs(jobs, lowering)) ADD_FAILURE() << difference;
+    }
+}
+
 /// Weights in the code: windows that stick out or leave gaps, fewer and more samples than lanes,
 /// all storages of results, digits of one and two bits.
 TEST(Kernels, OutputsInTheLanes) {

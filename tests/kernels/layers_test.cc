@@ -83,6 +83,10 @@ std::vector<ProblemSpec> layers() {
       TailKind::thresholds);
   add("w1a2 28x28x128", conv_window(28, 28, 128, 128, 3, 3, 1, 1, 1, same), u2, b,
       TailKind::thresholds);
+  add("w8a8 28x28x128", conv_window(28, 28, 128, 128, 3, 3, 1, 1, 1, same), u8, s8,
+      TailKind::scale_round);
+  add("w8a8 16x16x32", conv_window(16, 16, 32, 32, 3, 3, 1, 1, 1, same), s8, s8,
+      TailKind::scale_round);
   auto pool = [&](std::string name, kernels::Pooling kind, kernels::Window w, TailKind tail) {
     add(std::move(name), w, u4, u4, tail);
     list.back().pooling = kind;

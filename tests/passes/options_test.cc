@@ -29,7 +29,7 @@ std::string message(const Graph& graph, const passes::CompileOptions& options) {
 TEST(CompileOptions, DisabledKernelsGiveWayToReferenceKernels) {
   const Graph graph = small_cnn(kW4, kRelu);
   passes::CompileOptions options;
-  options.disabled_kernels = {"conv_pairs", "dense_packed"};
+  options.disabled_kernels = {"conv_pairs", "conv_winograd_4x4", "dense_packed"};
   const auto compiled = passes::compile(graph.clone(), options);
   for (const auto& r : compiled.regions) EXPECT_TRUE(r.macs == 0 || !r.emitted) << r.name;
   ASSERT_FALSE(compiled.notes.empty());

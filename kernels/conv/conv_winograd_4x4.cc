@@ -1,0 +1,572 @@
+// kernels/conv/conv_winograd_4x4.cc: 3×3 convolution with stride 1 by Winograd's minimal filtering
+// in integers, on tiles of 4×4 outputs: 36 products instead of 144, of 16-bit words.
+//
+// For outputs 4×4, F(4×4, 3×3) of Lavin and Gray, Y = Aᵀ [(G g Gᵀ) ⊙ (Bᵀ d B)] A. Bᵀ is theirs:
+//   Bᵀ d = (4 d0 - 5 d2 + d4,           -4 d1 - 4 d2 + d3 + d4,   4 d1 - 4 d2 - d3 + d4,
+//           -2 d1 - d2 + 2 d3 + d4,      2 d1 - d2 - 2 d3 + d4,   4 d1 - 5 d3 + d5)
+// The rows of G are multiplied by what makes them small integers (24, 6, 6, 24, 24, 6):
+//   G' g = (6 g0, -(g0 + g1 + g2), -(g0 - g1 + g2), g0 + 2 g1 + 4 g2, g0 - 2 g1 + 4 g2, 6 g2)
+// and those of Aᵀ match, each with a factor of its own, so that nothing is divided on the way:
+//   24 y0 = m0 + 4 (m1 + m2) + (m3 + m4)        12 y1 = 2 (m1 - m2) + (m3 - m4)
+//    6 y2 =       (m1 + m2) + (m3 + m4)          6 y3 = (m1 - m2) + 2 (m3 - m4) + m5
+// Sums are modulo 2^32. Along both axes an output comes multiplied by 9·2^k: the 9 goes by
+// multiplication with its inverse modulo 2^32, the 2^k by a shift, so that outputs need 32 - 6
+// bits.
+//
+// Why words: bytes 0..255 reach [-32, 68]·255 in Bᵀ d B and weights at most 49 times the largest in
+// G' g G'ᵀ; both lie within int16 for any bytes and any weights up to ±668.
+//
+// 1. Per strip of four output rows, six rows of pixels become 36 planes of words, one for each
+// point
+//    of Bᵀ d B, [point][tile][input channel]: first down the columns, then along the rows.
+// 2. Per tile of output channels and group of tiles, for each point: sums over the input channels,
+//    one matrix product; the sums of all points of a group wait in scratch.
+// 3. Per tile Aᵀ down the columns, then for each row of outputs along it, the tail.
+//
+// Source: Lavin, Gray, Fast Algorithms for Convolutional Neural Networks (2015), 4.3; in integers:
+// own.
+
+#include <algorithm>
+#include <array>
+#include <cmath>
+#include <span>
+
+#include "graph/ops_table.h"
+#include "graph/support/error.h"
+#include "kernels/conv/channel_tiles.h"
+#include "kernels/kernel.h"
+#include "kernels/kernels_table.h"
+#include "kernels/tail_emit.h"
+
+namespace qloom::kernels {
+namespace {
+
+using jit::Binary;
+using jit::Element;
+using jit::Emitter;
+using jit::Value;
+using jit::Variable;
+
+constexpr int kOutputs = 4;  ///< of a tile along one axis
+constexpr int kPoints = 6;   ///< of a transform along one axis
+constexpr int kAll = kPoints * kPoints;
+constexpr int kTaps = 3;
+constexpr int kLongestUnit = 4;         ///< steps that are written out
+constexpr int kGrowth = 7;              ///< of weights, along one axis
+constexpr int64_t kNinth = 0x38e38e39;  ///< 9 · kNinth = 1 modulo 2^32
+static_assert(static_cast<uint32_t>(9 * kNinth) == 1);
+/// Output i comes multiplied by 3·2^kShift[i].
+constexpr std::array<int, kOutputs> kShift{3, 2, 1, 1};
+constexpr int kMostShift = 3;
+/// The point that all outputs hold alike, a 36th of it; what a constant input makes is there alone.
+constexpr int64_t kLevelPoint = kPoints + 1, kLevelFactor = 36;
+
+/// G' g.
+std::array<int64_t, kPoints> transform(const std::array<int64_t, kTaps>& g) {
+  const int64_t even = g[0] + g[2], wide = g[0] + 4 * g[2];
+  return {6 * g[0], -even - g[1], -even + g[1], wide + 2 * g[1], wide - 2 * g[1], 6 * g[2]};
+}
+
+/// Transformed weights of one pair of channels, by vertical and horizontal point.
+using Points = std::array<int64_t, kAll>;
+Points transformed(const Query& q, int64_t c, int64_t n) {
+  const auto codes = q.weight_codes->i64();
+  std::array<std::array<int64_t, kTaps>, kPoints> columns{};  // [vertical point][kernel column]
+  for (int64_t x = 0; x < kTaps; ++x) {
+    std::array<int64_t, kTaps> g{};
+    for (int64_t y = 0; y < kTaps; ++y)
+      g[static_cast<size_t>(y)] =
+          codes[static_cast<size_t>(((y * kTaps + x) * q.window.c + c) * q.window.n + n)];
+    const auto down = transform(g);
+    for (size_t i = 0; i < kPoints; ++i) columns[i][static_cast<size_t>(x)] = down[i];
+  }
+  Points points{};
+  for (size_t i = 0; i < kPoints; ++i)
+    std::ranges::copy(transform(columns[i]), points.begin() + static_cast<int64_t>(i) * kPoints);
+  return points;
+}
+
+/// What pack and emit agree on.
+struct Plan {
+  Geometry geometry;
+  Split split;                  ///< by rows: each item has whole strips
+  int rows = 1;                 ///< tiles of a group
+  int words = 8;                ///< input channels of a vector
+  int64_t blocks = 0;           ///< vectors of input channels
+  int64_t steps = 0, unit = 1;  ///< dwords of input channels; of an iteration
+  ChannelTiles tiles;
+  int64_t row_bytes = 0;
+  int64_t row_tiles = 0;        ///< tiles of a strip
+  int64_t bands = 1, band = 1;  ///< strips whose planes exist at once
+  int64_t tile_bytes = 0, plane_bytes = 0;
+  /// In scratch: columns of a strip, then planes of a band, the first output of each of its tiles,
+  /// sums of a group, columns of a tile's outputs.
+  int64_t columns = 0, planes = 0, places = 0, sums = 0, halves = 0, row = 0, scratch = 0;
+  bool has_zero = false;  ///< sums of one point begin at what removes the input's zero
+  int64_t weights = 0, initial = 0, initial_pitch = 0, factors = 0, tail = 0;
+
+  [[nodiscard]] int64_t vector_bytes() const { return int64_t{4} * tiles.lanes; }
+  [[nodiscard]] int64_t column_bytes() const { return int64_t{2} * words; }
+  /// Weights of one point of a tile of channels.
+  [[nodiscard]] int64_t point_bytes(int columns) const { return steps * columns * vector_bytes(); }
+};
+
+/// Steps of an iteration: those that add the fewest, the most of them.
+int64_t unit_of(int64_t steps, int64_t longest) {
+  int64_t best = 1, fewest = steps + (steps + 7) / 8;  // a loop of single steps costs
+  for (int64_t unit = 2; unit <= longest; ++unit) {
+    const int64_t padded = (steps + unit - 1) / unit * unit;
+    if (padded <= fewest) best = unit, fewest = padded;
+  }
+  return best;
+}
+
+/// Vector registers are 16, not 32.
+bool has_sixteen(const jit::Target& target) {
+  return target.lowering == jit::Lowering::avx2 || target.lowering == jit::Lowering::portable;
+}
+
+Plan plan_of(const Query& q, const Variant& v, const jit::Target& target) {
+  const Window& w = q.window;
+  Plan plan;
+  Geometry& g = plan.geometry;
+  g = geometry_of(w, q.input_storage);
+  g.linear = false;
+  plan.split = split_of(q, g, static_cast<int>(kOutputs * w.out_w), 1);
+  plan.rows = v.rows;
+  plan.words = target.vector_bytes / 2;
+  while (plan.words > 8 && plan.words / 2 >= w.c) plan.words /= 2;
+  plan.blocks = (w.c + plan.words - 1) / plan.words;
+  plan.steps = (w.c + 1) / 2;
+  const int64_t products = int64_t{v.rows} * v.columns;
+  plan.unit = unit_of(plan.steps,
+                      std::min<int64_t>(kLongestUnit, (has_sixteen(target) ? 32 : 96) / products));
+  plan.steps = (plan.steps + plan.unit - 1) / plan.unit * plan.unit;
+  plan.row_bytes = g.columns * g.pixel_bytes;
+  plan.row_tiles = (w.out_w + kOutputs - 1) / kOutputs;
+  // Words beyond the last vector belong to no channel.
+  plan.tile_bytes = std::max(plan.blocks * plan.column_bytes(), 4 * plan.steps);
+  const int64_t strips = (w.out_h + kOutputs - 1) / kOutputs;
+  const int64_t strip_bytes = kAll * plan.row_tiles * plan.tile_bytes;
+  plan.bands = (strips - 1) / std::max<int64_t>(1, target.l2_bytes / 4 / strip_bytes) + 1;
+  plan.band = (strips - 1) / plan.bands + 1;
+  // A group may reach beyond a band's last tile. An odd number of lines, so that the planes of a
+  // tile do not share a set of the cache.
+  const int64_t lines = ((plan.band * plan.row_tiles + v.rows - 1) * plan.tile_bytes + 63) / 64;
+  plan.plane_bytes = (lines | 1) * 64;
+  const int lanes = channel_lanes(target);
+  plan.tiles = channel_tiles(w, lanes, v.columns, kAll * plan.steps * int64_t{4} * lanes);
+  Places scratch;
+  scratch.next(g.scratch_bytes + 2 * kSlackBytes);
+  plan.columns = scratch.next(kPoints * (w.out_w + 2) * plan.column_bytes());
+  plan.planes = scratch.next(kAll * plan.plane_bytes);
+  plan.places = scratch.next(plan.band * plan.row_tiles * 4);
+  plan.sums = scratch.next(int64_t{kAll} * v.rows * v.columns * plan.vector_bytes());
+  plan.halves = scratch.next(int64_t{kOutputs} * kPoints * v.columns * plan.vector_bytes());
+  plan.row = scratch.next(int64_t{kOutputs} * v.columns * plan.vector_bytes());
+  plan.scratch = scratch.next(0);
+  plan.has_zero = q.input_storage.zero != 0;
+  Places places;
+  plan.weights = places.next(plan.tiles.bytes());
+  plan.initial_pitch = (w.n + lanes - 1) / lanes * lanes + lanes;
+  plan.initial = places.next(plan.has_zero ? 2 * plan.initial_pitch * 4 : 0);
+  plan.factors = places.next(kOutputs * 4);
+  plan.tail = places.next(0);
+  return plan;
+}
+
+Verdict match(const Query& q) {
+  if (Verdict v = has_constant_codes(q); !v) return v;
+  const Window& w = q.window;
+  if (q.root != &ops::conv || w.kernel_h != kTaps || w.kernel_w != kTaps)
+    return Verdict::no("a kernel of ", w.kernel_h, "×", w.kernel_w, ", this one takes 3×3");
+  if (w.stride_h != 1 || w.stride_w != 1 || w.dilation_h != 1 || w.dilation_w != 1 || w.groups != 1)
+    return Verdict::no("strides, dilation or groups other than 1");
+  if (w.out_h < kOutputs || w.out_w < kOutputs)
+    return Verdict::no(w.out_h, "×", w.out_w, " outputs, this kernel computes tiles of 4×4");
+  if (plain_storage(q.input).kind != Storage::Kind::bytes)
+    return Verdict::no("input is ", q.input, ", this kernel takes bytes");
+  constexpr int64_t kMost = INT32_MAX >> 2 * kMostShift;
+  for (size_t i = 0; i < q.accumulator_lo.size(); ++i)
+    if (q.accumulator_lo[i] < -kMost || q.accumulator_hi[i] > kMost)
+      return Verdict::no("accumulator of channel ", i, " reaches [", q.accumulator_lo[i], ", ",
+                         q.accumulator_hi[i], "], this kernel has int32 for 64 times as much");
+  const CodeRange range = weight_range(q);
+  if (kGrowth * kGrowth * std::max(-range.lo, range.hi) > INT16_MAX)
+    return Verdict::no("weight codes reach [", range.lo, ", ", range.hi,
+                       "], 49 times that leaves 16 bits");
+  return Verdict::yes();
+}
+
+Storage input_storage(const Query& q) { return plain_storage(q.input); }
+
+std::vector<Variant> variants(const Query& q, const jit::Target& target) {
+  // Measured: columns that share an activation gain more than groups without idle tiles.
+  // clang-format off: a list
+  constexpr std::array<std::array<int, 2>, 6> kSixteen{
+      {{4, 2}, {5, 2}, {3, 3}, {7, 1}, {4, 1}, {1, 1}}};
+  constexpr std::array<std::array<int, 2>, 9> kThirtyTwo{
+      {{7, 2}, {4, 2}, {7, 3}, {4, 4}, {8, 3}, {8, 2}, {12, 1}, {4, 1}, {1, 1}}};
+  // clang-format on
+  using Shapes = std::span<const std::array<int, 2>>;
+  const Shapes shapes = has_sixteen(target) ? Shapes(kSixteen) : Shapes(kThirtyTwo);
+  const Window& w = q.window;
+  const int lanes = channel_lanes(target);
+  const int64_t vectors = (w.n + lanes - 1) / lanes;
+  const int64_t tiles = (w.out_h + kOutputs - 1) / kOutputs * ((w.out_w + kOutputs - 1) / kOutputs);
+  std::vector<Variant> list;
+  for (const auto& [rows, columns] : shapes) {
+    if (rows > tiles || columns > vectors) continue;
+    if (columns == 1 && rows > 4 && vectors > 1) continue;
+    if (rows == 1 && !list.empty()) continue;
+    list.push_back({rows, columns, 0});
+  }
+  return list;
+}
+
+std::vector<uint8_t> pack(const Query& q, const Variant& v, const jit::Target& target) {
+  const Plan plan = plan_of(q, v, target);
+  const Window& w = q.window;
+  std::vector<Points> points;  // [c][n]
+  points.reserve(static_cast<size_t>(w.c * w.n));
+  for (int64_t c = 0; c < w.c; ++c)
+    for (int64_t n = 0; n < w.n; ++n) points.push_back(transformed(q, c, n));
+  std::vector<int16_t> packed;
+  packed.reserve(static_cast<size_t>(plan.tiles.bytes() / 2));
+  plan.tiles.for_each([&](int64_t, int64_t first, int columns) {
+    for (size_t point = 0; point < kAll; ++point)
+      for (int64_t step = 0; step < plan.steps; ++step)
+        for (int64_t n = first; n < first + int64_t{columns} * plan.tiles.lanes; ++n)
+          for (int64_t c = step * 2; c < step * 2 + 2; ++c)
+            packed.push_back(
+                n < w.n && c < w.c
+                    ? static_cast<int16_t>(points[static_cast<size_t>(c * w.n + n)][point])
+                    : int16_t{0});
+  });
+  std::vector<int32_t> initial;  // of any other point, then of the level
+  if (plan.has_zero) {
+    initial.resize(static_cast<size_t>(plan.initial_pitch), 0);
+    for (const int32_t sum : initial_sums(q, plan.initial_pitch))
+      initial.push_back(static_cast<int32_t>(kLevelFactor * sum));
+  }
+  std::vector<int32_t> factors;  // of each row of outputs
+  for (const int shift : kShift)
+    factors.push_back(static_cast<int32_t>(kNinth << (kMostShift - shift)));
+  std::vector<uint8_t> out;
+  qloom_assert(append(out, packed) == plan.weights, q.name, ": weights misplaced");
+  qloom_assert(append(out, initial) == plan.initial, q.name, ": initial sums misplaced");
+  qloom_assert(append(out, factors) == plan.factors, q.name, ": factors misplaced");
+  append_tail(out, *q.tail, w.n, plan.tiles.lanes);
+  return out;
+}
+
+int64_t scratch_bytes(const Query& q, const Variant& v, const jit::Target& target) {
+  return plan_of(q, v, target).scratch;
+}
+
+int64_t work_items(const Query& q, const Variant& v, const jit::Target& target) {
+  return plan_of(q, v, target).split.items;
+}
+
+/// A tile of channels meets the planes of a group.
+int64_t swept_bytes(const Query& q, const Variant& v, const jit::Target& target) {
+  const Plan plan = plan_of(q, v, target);
+  return kAll * plan.rows * plan.tile_bytes + plan.tiles.tile_bytes(plan.tiles.columns);
+}
+
+Value times(Emitter& e, Value v, int shift) {
+  return e.binary(Binary::shift_left, v, e.integer(shift, v.element));
+}
+
+/// Bᵀ d.
+std::array<Value, kPoints> input_transform(Emitter& e, const std::array<Value, kPoints>& d) {
+  const Value even = e.subtract(d[4], d[2]), odd = e.subtract(d[3], d[1]);
+  const Value far_even = e.subtract(d[4], times(e, d[2], 2));
+  const Value far_odd = e.subtract(d[3], times(e, d[1], 2));
+  const Value twice = e.add(odd, odd);
+  return {e.add(times(e, e.subtract(d[0], d[2]), 2), even),
+          e.add(far_even, far_odd),
+          e.subtract(far_even, far_odd),
+          e.add(even, twice),
+          e.subtract(even, twice),
+          e.subtract(e.subtract(d[5], d[3]), times(e, odd, 2))};
+}
+
+/// Aᵀ m, with its factors.
+std::array<Value, kOutputs> output_transform(Emitter& e, const std::array<Value, kPoints>& m) {
+  const Value near_sum = e.add(m[1], m[2]), near_difference = e.subtract(m[1], m[2]);
+  const Value far_sum = e.add(m[3], m[4]), far_difference = e.subtract(m[3], m[4]);
+  return {e.add(e.add(m[0], far_sum), times(e, near_sum, 2)),
+          e.add(e.add(near_difference, near_difference), far_difference), e.add(near_sum, far_sum),
+          e.add(e.add(near_difference, m[5]), e.add(far_difference, far_difference))};
+}
+
+/// Emits the planes of one strip, from the first of its six rows of pixels; `to`: its first tile.
+void emit_planes(Emitter& e, const Plan& plan, Value columns, Value to, Value from) {
+  const Window& w = plan.geometry.window;
+  const int64_t pixel = plan.geometry.pixel_bytes, column = plan.column_bytes();
+  const int64_t row = (w.out_w + 2) * column;  // of columns
+  e.loop("input channels", e.integer(0), e.integer(plan.blocks), 1, 0, [&](Value block) {
+    const Value source = e.offset(from, e.multiply(block, plan.words));
+    e.loop("columns", e.integer(0), e.integer(w.out_w + 2), 1, 0, [&](Value x) {
+      const Value at = e.offset(source, e.multiply(x, pixel));
+      std::array<Value, kPoints> d;
+      for (size_t k = 0; k < kPoints; ++k)
+        d[k] = e.widen_unsigned(
+            e.load(e.offset(at, static_cast<int64_t>(k) * plan.row_bytes), Element::i8, plan.words),
+            Element::i16);
+      const auto points = input_transform(e, d);
+      const Value target = e.offset(columns, e.multiply(x, column));
+      for (size_t i = 0; i < kPoints; ++i)
+        e.store(e.offset(target, static_cast<int64_t>(i) * row), points[i]);
+    });
+    const Value first = e.offset(to, e.multiply(block, column));
+    e.loop("tiles", e.integer(0), e.integer(plan.row_tiles), 1, 0, [&](Value t) {
+      Value x = e.multiply(t, kOutputs);
+      if (w.out_w % kOutputs != 0)
+        x = e.binary(Binary::min_signed, x, e.integer(w.out_w - kOutputs));
+      const Value at = e.offset(columns, e.multiply(x, column));
+      const Value target = e.offset(first, e.multiply(t, plan.tile_bytes));
+      e.loop("points", e.integer(0), e.integer(kPoints), 1, 0, [&](Value i) {
+        const Value points_of = e.offset(at, e.multiply(i, row));
+        std::array<Value, kPoints> d;
+        for (size_t k = 0; k < kPoints; ++k)
+          d[k] = e.load(e.offset(points_of, static_cast<int64_t>(k) * column), Element::i16,
+                        plan.words);
+        const auto points = input_transform(e, d);
+        const Value planes = e.offset(target, e.multiply(i, kPoints * plan.plane_bytes));
+        for (size_t j = 0; j < kPoints; ++j)
+          e.store(e.offset(planes, static_cast<int64_t>(j) * plan.plane_bytes), points[j]);
+      });
+    });
+  });
+}
+
+/// Emits the sums of all points of a group of tiles, [point][tile][column]. `planes`: at the
+/// group's first tile.
+void emit_sums(Emitter& e, const Plan& plan, const ChannelTile& channels, Value planes,
+               Value initial, Value sums) {
+  const int lanes = plan.tiles.lanes, columns = channels.columns, rows = plan.rows;
+  const int64_t vector = plan.vector_bytes();
+  const auto at = [&](int row, int column) {
+    return static_cast<size_t>(row) * static_cast<size_t>(columns) + static_cast<size_t>(column);
+  };
+  e.loop("points", e.integer(0), e.integer(kAll), 1, 0, [&](Value point) {
+    const Value from = e.offset(planes, e.multiply(point, plan.plane_bytes));
+    const Value weights = e.offset(channels.weights, e.multiply(point, plan.point_bytes(columns)));
+    std::vector<Value> begin(static_cast<size_t>(columns), e.zeros(Element::i32, lanes));
+    if (plan.has_zero) {
+      const Value away = e.add(point, -kLevelPoint);
+      const Value distance = e.binary(Binary::max_signed, away, e.multiply(away, -1));
+      const Value is_other = e.binary(Binary::min_signed, distance, e.integer(1));
+      // The second row is the level's.
+      const Value row = e.offset(initial, e.multiply(e.add(is_other, -1), -4 * plan.initial_pitch));
+      for (int c = 0; c < columns; ++c)
+        begin[static_cast<size_t>(c)] =
+            e.load(e.offset(row, int64_t{4} * c * lanes), Element::i32, lanes);
+    }
+    std::vector<Variable> results;
+    for (int r = 0; r < rows; ++r)
+      for (int c = 0; c < columns; ++c)
+        results.push_back(e.variable(begin[static_cast<size_t>(c)]));
+    const auto unit = [&](Value step) {
+      const Value near = e.offset(from, e.multiply(step, 4));
+      const Value packed = e.offset(weights, e.multiply(step, columns * vector));
+      for (int64_t s = 0; s < plan.unit; ++s) {
+        std::vector<Value> w;
+        for (int c = 0; c < columns; ++c)
+          w.push_back(
+              e.load(e.offset(packed, (s * columns + c) * vector), Element::i16, lanes * 2));
+        for (int r = 0; r < rows; ++r) {
+          const Value a = e.bitcast(
+              e.load_splat(e.offset(near, r * plan.tile_bytes + 4 * s), Element::i32, lanes),
+              Element::i16);
+          for (int c = 0; c < columns; ++c) {
+            const Variable sum = results[at(r, c)];
+            e.set(sum, e.add_dot_s16(e.get(sum), a, w[static_cast<size_t>(c)]));
+          }
+        }
+      }
+    };
+    if (plan.steps == plan.unit)
+      unit(e.integer(0));
+    else
+      e.loop("k", e.integer(0), e.integer(plan.steps), plan.unit, 0, unit);
+    const Value to = e.offset(sums, e.multiply(point, rows * columns * vector));
+    for (size_t i = 0; i < results.size(); ++i)
+      e.store(e.offset(to, static_cast<int64_t>(i) * vector), e.get(results[i]));
+  });
+}
+
+/// What the outputs of a tile need.
+struct Outputs {
+  const Query& q;
+  const Plan& plan;
+  const TailLayout& layout;
+  const KernelBuffers& buffers;
+  Value tables, factors, halves, row;
+};
+
+/// Emits the tails of one tile, whose upper left output is number `first` of all samples'. `sums`:
+/// its own of the first point.
+void emit_outputs(Emitter& e, const Outputs& o, const ChannelTile& channels, Value sums,
+                  Value first) {
+  const Plan& plan = o.plan;
+  const int lanes = plan.tiles.lanes, columns = channels.columns;
+  const int64_t vector = plan.vector_bytes(), group = plan.rows * columns * vector;
+  const int64_t half_row = kPoints * columns * vector;
+  e.loop("points", e.integer(0), e.integer(kPoints), 1, 0, [&](Value j) {
+    const Value from = e.offset(sums, e.multiply(j, group));
+    const Value to = e.offset(o.halves, e.multiply(j, columns * vector));
+    for (int c = 0; c < columns; ++c) {
+      std::array<Value, kPoints> m;
+      for (size_t i = 0; i < kPoints; ++i)
+        m[i] = e.load(e.offset(from, static_cast<int64_t>(i) * kPoints * group + c * vector),
+                      Element::i32, lanes);
+      const auto y = output_transform(e, m);
+      for (size_t i = 0; i < kOutputs; ++i)
+        e.store(e.offset(to, static_cast<int64_t>(i) * half_row + c * vector), y[i]);
+    }
+  });
+  e.loop("output rows", e.integer(0), e.integer(kOutputs), 1, 0, [&](Value row) {
+    const Value from = e.offset(o.halves, e.multiply(row, half_row));
+    const Value factor = e.load_splat(e.offset(o.factors, e.multiply(row, 4)), Element::i32, lanes);
+    e.loop("columns", e.integer(0), e.integer(columns), 1, 0, [&](Value c) {
+      const Value at = e.multiply(c, vector);
+      std::array<Value, kPoints> m;
+      for (size_t j = 0; j < kPoints; ++j)
+        m[j] = e.load(e.offset(e.offset(from, at), static_cast<int64_t>(j) * columns * vector),
+                      Element::i32, lanes);
+      const auto y = output_transform(e, m);
+      for (size_t x = 0; x < kOutputs; ++x) {
+        const Value shift = e.integer(kMostShift + kShift[x], Element::i32);
+        e.store(e.offset(e.offset(o.row, at), static_cast<int64_t>(x) * columns * vector),
+                e.binary(Binary::shift_right_arithmetic, e.multiply(y[x], factor), shift));
+      }
+    });
+    TailBatch batch(e, *o.q.tail, o.layout);
+    const Value position = e.add(first, e.multiply(row, o.q.window.out_w));
+    for (int64_t x = 0; x < kOutputs; ++x) {
+      TailPlace place = place_at(e, *o.q.tail, o.tables, o.buffers.operands, o.buffers.outputs,
+                                 e.add(position, x), o.q.window.n);
+      for (int c = 0; c < columns; ++c) {
+        place.channel = e.add(channels.channel, int64_t{c} * lanes);
+        place.valid_lanes = c == columns - 1 ? channels.last_lanes : lanes;
+        place.follows = c > 0 || (x > 0 && o.q.window.n == int64_t{columns} * lanes);
+        batch.add(e.load(e.offset(o.row, (x * columns + c) * vector), Element::i32, lanes), place);
+      }
+    }
+    batch.emit();
+  });
+}
+
+void emit(const Query& q, const Variant& v, Emitter& e) {
+  const Plan plan = plan_of(q, v, e.target());
+  const Window& w = q.window;
+  const Geometry& g = plan.geometry;
+  const TailLayout layout = lay_out_tail(*q.tail, w.n, plan.tiles.lanes);
+  const KernelBuffers b = kernel_buffers(e, *q.tail, true);
+  const Value columns = e.offset(b.scratch, plan.columns);
+  const Value planes = e.offset(b.scratch, plan.planes), places = e.offset(b.scratch, plan.places);
+  const Value sums = e.offset(b.scratch, plan.sums);
+  const Outputs outputs{.q = q,
+                        .plan = plan,
+                        .layout = layout,
+                        .buffers = b,
+                        .tables = e.offset(b.constants, plan.tail),
+                        .factors = e.offset(b.constants, plan.factors),
+                        .halves = e.offset(b.scratch, plan.halves),
+                        .row = e.offset(b.scratch, plan.row)};
+  const RowRange range = emit_row_range(e, g, plan.split);
+  emit_clear_bits(e, q, g, plan.split, b.outputs);
+  emit_border(e, g, b.scratch, range);
+  // The first row of a strip: the last one begins earlier where rows are no multiple of four.
+  const Value last = e.add(range.end, -kOutputs);
+  const double of_band = static_cast<double>(w.out_h) / static_cast<double>(kOutputs * plan.bands);
+  const double tiles_of_band = std::ceil(of_band) * static_cast<double>(plan.row_tiles);
+  const double groups_of_band = std::ceil(tiles_of_band / plan.rows);
+
+  const auto strip = [&](Value slot, Value y, Value base) {
+    if (w.out_h % kOutputs != 0) y = e.binary(Binary::min_signed, y, last);
+    emit_planes(e, plan, columns, e.offset(planes, e.multiply(slot, plan.tile_bytes)),
+                e.offset(base, e.multiply(y, plan.row_bytes)));
+    const Value place = e.offset(places, e.multiply(slot, 4)), row = e.multiply(y, w.out_w);
+    e.loop("places", e.integer(0), e.integer(plan.row_tiles), 1, 0, [&](Value t) {
+      Value x = e.multiply(t, kOutputs);
+      if (w.out_w % kOutputs != 0)
+        x = e.binary(Binary::min_signed, x, e.integer(w.out_w - kOutputs));
+      e.store(e.offset(place, e.multiply(t, 4)), e.narrow(e.add(row, x), Element::i32));
+    });
+  };
+  const auto group = [&](const ChannelTile& tile, Value initial, Value first, Value end,
+                         Value before) {
+    emit_sums(e, plan, tile, e.offset(planes, e.multiply(first, plan.tile_bytes)), initial, sums);
+    const Value stop = e.binary(Binary::min_signed, end, e.add(first, plan.rows));
+    e.loop("tiles", first, stop, 1, tiles_of_band / groups_of_band, [&](Value t) {
+      const Value place =
+          e.widen_signed(e.load(e.offset(places, e.multiply(t, 4)), Element::i32), Element::i64);
+      emit_outputs(
+          e, outputs, tile,
+          e.offset(sums, e.multiply(e.subtract(t, first), tile.columns * plan.vector_bytes())),
+          e.add(before, place));
+    });
+  };
+  e.loop("samples", e.integer(0), e.count(), 1, 16, [&](Value sample) {
+    Value base = e.offset(b.input, e.multiply(sample, g.sample_bytes));
+    emit_copy_sample(e, g, b.scratch, base, range);
+    if (g.copied) base = b.scratch;
+    const Value before = e.multiply(sample, g.positions());
+    const int64_t band_rows = kOutputs * plan.band;
+    e.loop("bands", range.begin, range.end, band_rows, static_cast<double>(plan.bands),
+           [&](Value begin) {
+             const Value end = e.binary(Binary::min_signed, range.end, e.add(begin, band_rows));
+             const Variable tiles = e.variable(e.integer(0));
+             e.loop("strips", begin, end, kOutputs, of_band, [&](Value y) {
+               strip(e.get(tiles), y, base);
+               e.set(tiles, e.add(e.get(tiles), plan.row_tiles));
+             });
+             const Value all = e.get(tiles);
+             const auto channels = [&](const ChannelTile& tile) {
+               const Value initial =
+                   e.offset(e.offset(b.constants, plan.initial), e.multiply(tile.channel, 4));
+               e.loop("groups", e.integer(0), all, plan.rows, groups_of_band,
+                      [&](Value first) { group(tile, initial, first, all, before); });
+             };
+             const ChannelTiles& t = plan.tiles;
+             const Value weights = e.offset(b.constants, plan.weights);
+             const int64_t channels_of_tile = int64_t{t.columns} * t.lanes;
+             emit_channel_tiles(
+                 e, {}, t.full,
+                 [&](Value i) {
+                   channels({t.columns, t.lanes, e.multiply(i, channels_of_tile),
+                             e.offset(weights, e.multiply(i, t.tile_bytes(t.columns)))});
+                 },
+                 t.rest_columns > 0,
+                 [&] {
+                   channels({t.rest_columns, t.rest_lanes, e.integer(t.full * channels_of_tile),
+                             e.offset(weights, t.full * t.tile_bytes(t.columns))});
+                 });
+           });
+  });
+}
+
+}  // namespace
+
+extern constinit const KernelDef conv_winograd_4x4{
+    .name = "conv_winograd_4x4",
+    .doc =
+        "3×3 convolution with stride 1 of bytes, weights of up to ten bits: Winograd's "
+        "F(4×4, 3×3) in integers, 36 products of words for 16 outputs instead of 144.",
+    .source =
+        "Lavin, Gray, Fast Algorithms for Convolutional Neural Networks, 2015; in integers: own",
+    .match = match,
+    .input_storage = input_storage,
+    .variants = variants,
+    .pack = pack,
+    .scratch_bytes = scratch_bytes,
+    .emit = emit,
+    .work_items = work_items,
+    .over_counted = {.zen4 = 1.2, .zen5 = 1.2},
+    .swept_bytes = swept_bytes};
+
+}  // namespace qloom::kernels
