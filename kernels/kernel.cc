@@ -53,6 +53,7 @@ int64_t work_items(const KernelDef& kernel, const Query& query, const Variant& v
 }
 
 double OverCounted::on(const jit::Target& target) const {
+  if (target.lowering == jit::Lowering::avx2 && avx2 > 0) return avx2;
   return target.rates.source.starts_with("Zen 5") ? zen5 : zen4;
 }
 
@@ -78,7 +79,8 @@ int64_t activation_bytes(const Query& query) {
 
 int64_t swept_bytes(const KernelDef& kernel, const Query& query, const Variant& variant,
                     const jit::Target& target) {
-  if (kernel.swept_bytes != nullptr) return kernel.swept_bytes(query, variant, target);
+  if (kernel.swept_bytes != nullptr)
+    if (const int64_t bytes = kernel.swept_bytes(query, variant, target); bytes > 0) return bytes;
   int64_t swept = activation_bytes(query);
   if (kernel.scratch_bytes != nullptr) swept += kernel.scratch_bytes(query, variant, target);
   if (query.weight_codes != nullptr)

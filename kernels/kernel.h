@@ -125,6 +125,7 @@ struct ReferenceSpec {
 /// processor that measured it; others take Zen 4's.
 struct OverCounted {
   double zen4 = 1, zen5 = 1;
+  double avx2 = 0;  ///< by the AVX2 lowering, on any processor (Zen 4 measured it); 0: as above
   [[nodiscard]] double on(const jit::Target&) const;
 };
 
@@ -157,8 +158,8 @@ struct KernelDef {
   /// memory; null: it may read up to kSlackBytes.
   bool (*reads_exactly)(const Query&, const Variant&, const jit::Target&) = nullptr;
   OverCounted over_counted = {};
-  /// Bytes that inner loops read again and again, which decide from what cache they come. Null: all
-  /// of a sample's activations, the scratch and the weights.
+  /// Bytes that inner loops read again and again, which decide from what cache they come. Null or
+  /// 0: all of a sample's activations, the scratch and the weights.
   int64_t (*swept_bytes)(const Query&, const Variant&, const jit::Target&) = nullptr;
   double weight_bits = 8;  ///< of a weight in what pack makes, for the cache that it is read from
   /// Reference kernels instead: the op it stands for, and how to prepare a call. Their cost is a

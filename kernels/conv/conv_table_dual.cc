@@ -33,6 +33,9 @@ int64_t scratch_bytes(const Query& q, const Variant& v, const jit::Target& targe
   return table_plan(q, v, target, true).scratch_bytes;
 }
 void emit(const Query& q, const Variant& v, jit::Emitter& e) { table_emit(q, v, e, true); }
+int64_t swept_bytes(const Query& q, const Variant& v, const jit::Target& target) {
+  return table_swept_bytes(q, v, target, true);
+}
 int64_t work_items(const Query& q, const Variant& v, const jit::Target& target) {
   return table_items(q, v, target, true);
 }
@@ -52,7 +55,8 @@ extern constinit const KernelDef conv_table_dual{
     .scratch_bytes = scratch_bytes,
     .emit = emit,
     .work_items = work_items,
-    .over_counted = {.zen4 = 1.05, .zen5 = 1.15},
+    .over_counted = {.zen4 = 1.1, .zen5 = 1.2, .avx2 = 1.18},
+    .swept_bytes = swept_bytes,
     .weight_bits = 4};
 
 }  // namespace qloom::kernels

@@ -26,6 +26,9 @@ int64_t scratch_bytes(const Query& q, const Variant& v, const jit::Target& targe
   return table_plan(q, v, target, false).scratch_bytes;
 }
 void emit(const Query& q, const Variant& v, jit::Emitter& e) { table_emit(q, v, e, false); }
+int64_t swept_bytes(const Query& q, const Variant& v, const jit::Target& target) {
+  return table_swept_bytes(q, v, target, false);
+}
 int64_t work_items(const Query& q, const Variant& v, const jit::Target& target) {
   return table_items(q, v, target, false);
 }
@@ -43,7 +46,8 @@ extern constinit const KernelDef conv_table_exact{
     .scratch_bytes = scratch_bytes,
     .emit = emit,
     .work_items = work_items,
-    .over_counted = {.zen4 = 1.08, .zen5 = 1.25},
+    .over_counted = {.zen4 = 1.08, .zen5 = 1.25, .avx2 = 1.15},
+    .swept_bytes = swept_bytes,
     .weight_bits = 4};
 
 }  // namespace qloom::kernels

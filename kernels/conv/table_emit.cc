@@ -22,8 +22,12 @@ Split split_of_plan(const Query& q, const TablePlan& plan) {
   return split_of(q, plan.geometry, static_cast<int>(rows * w.out_w), 1);
 }
 
-/// Sums of one tile, left in scratch: for each block and vector, words of channels 0..7 of each
-/// pixel of the first and the second half, then of 8..15.
+/// Sums of a block's outputs in words: of the even bytes of index vectors and of the odd ones.
+struct WordPair {
+  Value even, odd;
+};
+
+/// Sums of one tile.
 class TileSums {
  public:
   TileSums(Emitter& e, const TablePlan& plan, Value constants, Value scratch)
@@ -36,7 +40,8 @@ class TileSums {
         low_byte_(e.splat(e.integer(255, Element::i16), lanes_ / 2)) {
     if (plan.halves == 2) {
       four_ = e.splat(e.integer(4, Element::i16), lanes_ / 2);
-      nibble_ = e.splat(e.integer(15, Element::i8), lanes_);
+      upper_nibbles_ = e.splat(e.integer(0xF0, Element::i8), lanes_);
+      upper_nibble_ = e.splat(e.integer(0xF0, Element::i16), lanes_ / 2);
     }
   }
 
@@ -46,22 +51,33 @@ class TileSums {
   /// Bytes of the sums of a block.
   [[nodiscard]] int64_t block_bytes(int columns) const { return place(1, columns, 0, 0, 0); }
 
-  void emit(const std::vector<Value>& inputs, int columns, Value weights) {
+  /// For each block and vector, and each half.
+  using Sums = std::vector<std::vector<WordPair>>;
+  Sums emit(const std::vector<Value>& inputs, int columns, Value weights) {
     inputs_ = inputs;
     columns_ = columns;
     weights_ = weights;
     n_ = inputs.size() * static_cast<size_t>(columns);
     switch (plan_.sums) {
       case TableSums::words:
-        emit_words();
-        return;
+        return emit_words();
       case TableSums::bytes:
-        emit_chunks([this](Value begin) { return bytes_of(begin); });
-        return;
+        return emit_chunks([this](Value begin) { return bytes_of(begin); });
       case TableSums::dual:
-        emit_chunks([this](Value begin) { return dual_bytes_of(begin); });
-        return;
+        break;
     }
+    return emit_chunks([this](Value begin) { return dual_bytes_of(begin); });
+  }
+
+  /// Leaves sums in scratch: for each block and vector, words of channels 0..7 of each pixel of the
+  /// first and the second half, then of 8..15.
+  void store(const Sums& sums) {
+    for (size_t i = 0; i < sums.size(); ++i)
+      for (size_t half = 0; half < sums[i].size(); ++half) {
+        const int64_t at = place(0, 1, static_cast<int64_t>(i), static_cast<int64_t>(half), 0);
+        e_.store(e_.offset(sums_, at), sums[i][half].even);
+        e_.store(e_.offset(sums_, at + int64_t{lanes_} * plan_.halves), sums[i][half].odd);
+      }
   }
 
  private:
@@ -83,12 +99,14 @@ class TileSums {
     const int64_t n = plan_.lookups_per_step;
     const Value offsets = e_.offset(offsets_, e_.multiply(at, n * 4));
     const Value weights = e_.offset(weights_, e_.multiply(at, n * columns_ * kTableChannels));
+    Value offset;
     for (int64_t k = 0; k < n; ++k) {
-      const Value offset =
-          e_.widen_signed(e_.load(e_.offset(offsets, 4 * k), Element::i32), Element::i64);
+      if (k == 0 || !plan_.follow)
+        offset = e_.widen_signed(e_.load(e_.offset(offsets, 4 * k), Element::i32), Element::i64);
+      const int64_t behind = plan_.follow ? k * lanes_ : 0;
       std::vector<Value> tables;
       for (const Value input : inputs_)
-        tables.push_back(e_.load(e_.offset(input, offset), Element::i8, lanes_));
+        tables.push_back(e_.load(e_.offset(e_.offset(input, offset), behind), Element::i8, lanes_));
       for (int c = 0; c < columns_; ++c) {
         const Value index = e_.load_table(e_.offset(weights, (k * columns_ + c) * kTableChannels));
         for (size_t r = 0; r < inputs_.size(); ++r) {
@@ -128,36 +146,34 @@ class TileSums {
     over_steps(begin, plan_.chunk, [&](Value at) {
       const std::vector<Value> sums = step(at, std::vector<Value>(n_));
       for (size_t i = 0; i < n_; ++i) {
-        const Value shifted =
-            as_bytes(e_.binary(Binary::shift_right_logical, as_words(sums[i]), four_));
         accumulate(full[i], sums[i]);
-        accumulate(high[i], e_.binary(Binary::bit_and, shifted, nibble_));
+        accumulate(high[i],
+                   as_bytes(e_.binary(Binary::shift_right_logical, as_words(sums[i]), four_)));
       }
     });
     Bytes bytes;
     for (size_t i = 0; i < n_; ++i) {
       const Value second = e_.get(high[i]);
-      Value h16 = second;  // 16·high modulo 256
-      for (int k = 0; k < 4; ++k) h16 = e_.add(h16, h16);
-      bytes.push_back({e_.subtract(e_.get(full[i]), h16), second});
+      const Value h16 = e_.binary(Binary::bit_and,
+                                  as_bytes(e_.binary(Binary::shift_left, as_words(second), four_)),
+                                  upper_nibbles_);
+      const Value first = e_.subtract(e_.get(full[i]), h16);
+      const Value neighbour =
+          e_.binary(Binary::bit_and, e_.binary(Binary::shift_right_logical, as_words(first), four_),
+                    upper_nibble_);
+      bytes.push_back({first, e_.subtract(second, as_bytes(neighbour))});
     }
     return bytes;
   }
 
-  void store(size_t i, int64_t half, Value even, Value odd) {
-    const int64_t at = place(0, 1, static_cast<int64_t>(i), half, 0);
-    e_.store(e_.offset(sums_, at), even);
-    e_.store(e_.offset(sums_, at + int64_t{lanes_} * plan_.halves), odd);
-  }
-
-  void emit_chunks(const std::function<Bytes(Value)>& chunk) {
+  Sums emit_chunks(const std::function<Bytes(Value)>& chunk) {
+    Sums sums(n_);
     if (plan_.chunks == 1) {
       const Bytes bytes = chunk(e_.integer(0));
       for (size_t i = 0; i < n_; ++i)
-        for (size_t h = 0; h < bytes[i].size(); ++h)
-          store(i, static_cast<int64_t>(h),
-                e_.binary(Binary::bit_and, as_words(bytes[i][h]), low_byte_), upper(bytes[i][h]));
-      return;
+        for (const Value v : bytes[i])
+          sums[i].push_back({e_.binary(Binary::bit_and, as_words(v), low_byte_), upper(v)});
+      return sums;
     }
     // full: bytes as words, so even + 256·odd modulo 65536.
     std::vector<std::vector<Variable>> full, odd;
@@ -175,10 +191,11 @@ class TileSums {
     });
     for (size_t i = 0; i < n_; ++i)
       for (size_t h = 0; h < full.size(); ++h)
-        store_words(i, static_cast<int64_t>(h), e_.get(full[h][i]), e_.get(odd[h][i]));
+        sums[i].push_back(pair_of(e_.get(full[h][i]), e_.get(odd[h][i])));
+    return sums;
   }
 
-  void emit_words() {
+  Sums emit_words() {
     const std::vector<Variable> full = zeros(Element::i16), odd = zeros(Element::i16);
     over_steps(e_.integer(0), plan_.steps, [&](Value at) {
       const std::vector<Value> sums = step(at, std::vector<Value>(n_));
@@ -187,18 +204,20 @@ class TileSums {
         accumulate(odd[i], upper(sums[i]));
       }
     });
-    for (size_t i = 0; i < n_; ++i) store_words(i, 0, e_.get(full[i]), e_.get(odd[i]));
+    Sums sums(n_);
+    for (size_t i = 0; i < n_; ++i) sums[i].push_back(pair_of(e_.get(full[i]), e_.get(odd[i])));
+    return sums;
   }
 
-  void store_words(size_t i, int64_t half, Value full, Value odd) {
-    store(i, half, e_.subtract(full, e_.binary(Binary::shift_left, odd, eight_)), odd);
+  WordPair pair_of(Value full, Value odd) {
+    return {e_.subtract(full, e_.binary(Binary::shift_left, odd, eight_)), odd};
   }
 
   Emitter& e_;
   const TablePlan& plan_;
   Value offsets_, sums_;
   int lanes_;
-  Value eight_, low_byte_, four_, nibble_;
+  Value eight_, low_byte_, four_, upper_nibbles_, upper_nibble_;
   // --- of the tile ---
   std::vector<Value> inputs_;
   int columns_ = 1;
@@ -206,7 +225,7 @@ class TileSums {
   size_t n_ = 0;
 };
 
-/// The tail of a tile whose sums are in scratch.
+/// The tail of a tile.
 class TileTails {
  public:
   TileTails(Emitter& e, const Query& q, const TablePlan& plan, const KernelBuffers& b,
@@ -220,8 +239,43 @@ class TileTails {
         layout_(lay_out_tail(*q.tail, q.window.n, lanes_)),
         tables_(e.offset(b.constants, plan.tail_at)) {}
 
-  /// Outputs of one block; `position`: of the first in its sample, `before`: of the sample;
-  /// `end`: channels from `channel` on.
+  /// Outputs of one block whose sums are given: a tail on words. Arguments as of block.
+  void words(std::span<const std::vector<WordPair>> sums, Value position, Value before,
+             Value channel, int64_t end) {
+    const WordTail& words = *plan_.words;
+    const Value all = e_.offset(
+        e_.offset(b_.constants,
+                  e_.multiply(channel, words.block_bytes(kTableChannels) / kTableChannels)),
+        plan_.constants_at);
+    for (int64_t half = 0; half < plan_.halves; ++half) {
+      std::vector<TailPlace> places;
+      for (int64_t p = 0; p < plan_.pixels; ++p)
+        places.push_back(
+            place_at(e_, tail_, tables_, b_.operands, b_.outputs,
+                     e_.add(e_.add(position, before), plan_.start(half * plan_.pixels + p)),
+                     plan_.window.n));
+      for (size_t c = 0; c < sums.size(); ++c) {
+        const int64_t at = static_cast<int64_t>(c) * kTableChannels;
+        if (at >= end) break;
+        const WordPair& sum = sums[c][static_cast<size_t>(half)];
+        const auto column = static_cast<int64_t>(c);
+        const std::vector<Value> bytes =
+            words.emit(e_, sum.even, sum.odd,
+                       e_.offset(all, column * words.block_bytes(kTableChannels)), kTableChannels);
+        for (size_t p = 0; p < places.size(); ++p) {
+          places[p].channel = e_.add(channel, at);
+          places[p].valid_lanes = static_cast<int>(std::min<int64_t>(kTableChannels, end - at));
+          std::vector<Value> parts;
+          for (const Value v : bytes)
+            parts.push_back(e_.slice(v, static_cast<int>(p) * kTableChannels, kTableChannels));
+          words.store(e_, parts, places[p]);
+        }
+      }
+    }
+  }
+
+  /// Outputs of one block whose sums are in scratch; `position`: of the first in its sample,
+  /// `before`: of the sample; `end`: channels from `channel` on.
   void block(Value sums, int columns, Value position, Value before, Value channel, int64_t end) {
     auto output = [&](Value p) {
       const Value start = e_.binary(Binary::min_signed, e_.multiply(p, plan_.distance),
@@ -315,13 +369,27 @@ void table_emit(const Query& q, const Variant& v, Emitter& e, bool dual) {
   };
   auto tile = [&](const std::vector<Value>& inputs, Value at, Value band_position, Value before,
                   int columns, Value channel, int64_t end, Value weights) {
-    sums.emit(inputs, columns, weights);
-    e.loop("tails", e.integer(0), e.integer(plan.rows), 1, 0, [&](Value r) {
+    const TileSums::Sums all = sums.emit(inputs, columns, weights);
+    if (plan.words) {
+      for (int64_t r = 0; r < plan.rows; ++r)
+        tails.words(
+            std::span(all).subspan(static_cast<size_t>(r * columns), static_cast<size_t>(columns)),
+            e.add(scalar(entry_at(e.add(at, r)), 4), band_position), before, channel, end);
+      return;
+    }
+    sums.store(all);
+    auto block = [&](Value r) {
       const Value from =
           e.offset(b.scratch, e.add(e.multiply(r, sums.block_bytes(columns)), plan.sums_at));
       const Value position = e.add(scalar(entry_at(e.add(at, r)), 4), band_position);
       tails.block(from, columns, position, before, channel, end);
-    });
+    };
+    // A loop would want the tail's tables in registers, of which narrow vectors need too many.
+    constexpr int64_t kUnrolled = 8;
+    if (e.bytes() < 64 && plan.rows * plan.parts() * columns <= kUnrolled)
+      for (int64_t r = 0; r < plan.rows; ++r) block(e.integer(r));
+    else
+      e.loop("tails", e.integer(0), e.integer(plan.rows), 1, 0, block);
   };
   auto blocks = [&](Value band_position, Value before) {
     e.loop("blocks", e.integer(0), blocks_end, plan.rows, 0, [&](Value at) {

@@ -1,11 +1,11 @@
 #include "kernels/conv/table_layout.h"
 
 #include <algorithm>
-#include <map>
 #include <numeric>
 
 #include "graph/ops_table.h"
 #include "graph/support/error.h"
+#include "kernels/conv/border_classes.h"
 #include "kernels/tail_emit.h"
 
 namespace qloom::kernels {
@@ -15,81 +15,55 @@ constexpr int64_t kLargestLevel = 4;
 constexpr uint8_t kNoWeight = 128;
 constexpr int64_t kByteTop = 255;
 
-/// Vector operations of `steps` steps of `n` lookups.
-int64_t cost_of(TableSums sums, int64_t steps, int64_t n) {
-  switch (sums) {
-    case TableSums::bytes:
-      return steps * 2 * n;
-    case TableSums::words:
-      return steps * (2 * n + 2);
-    case TableSums::dual:
-      break;
-  }
-  return steps * (2 * n + 3);
+/// Lookups whose tables lie one behind the other.
+int64_t contiguous_lookups(const TablePlan& plan) {
+  const Window& w = plan.window;
+  return w.stride_w == 1 && w.dilation_w == 1 ? w.kernel_w * plan.groups : plan.groups;
+}
+
+/// Steps of `n` lookups.
+struct Steps {
+  int64_t n = 1, steps = 0, chunk = 0, chunks = 1;
+  int64_t cost = 0;  ///< vector operations, about
+};
+Steps steps_of(const TablePlan& plan, int64_t lookups, int64_t n) {
+  Steps s{.n = n, .steps = (lookups + n - 1) / n};
+  const bool in_words = plan.sums == TableSums::words;
+  const int64_t fits = std::max<int64_t>(1, kByteTop / plan.terms.largest / n);
+  s.chunks = in_words ? 1 : (s.steps + fits - 1) / fits;
+  s.chunk = (s.steps + s.chunks - 1) / s.chunks;
+  s.steps = s.chunk * s.chunks;
+  constexpr int64_t kSplit = 3;  // to words
+  const int64_t more = plan.sums == TableSums::dual ? 2 : in_words ? 2 : 0;
+  s.cost = s.steps * (2 * n + more);
+  if (plan.vector_bytes() >= 64) return s;
+  const int64_t offsets = contiguous_lookups(plan) % n == 0 ? 1 : n;  // a quarter of the tile's
+  s.cost += s.chunks * kSplit + s.steps * (1 + offsets) / 4;
+  return s;
 }
 
 void choose_steps(TablePlan& plan, int64_t lookups) {
-  const int64_t largest = plan.terms.largest;
-  const int64_t in_bytes = kByteTop / largest;
-  constexpr int64_t kEnough = 16;  // fewer lookups a chunk do not pay for a loop of their own
-  int64_t most = 4;
+  const int64_t in_bytes = kByteTop / plan.terms.largest;
+  // Fewer lookups a chunk do not pay for a loop of their own; nor do more, where sums in bytes and
+  // in words together have no room in the registers.
+  const int64_t enough = plan.vector_bytes() >= 64 ? 16 : 64;
+  int64_t most = 2;
   if (plan.sums == TableSums::dual) {
     most = dual_lookups(plan.terms);
-  } else if (in_bytes < kEnough && in_bytes < lookups) {
+  } else if (in_bytes < enough && in_bytes < lookups) {
     plan.sums = TableSums::words;
-    most = in_bytes;
-  } else {
-    most = std::min<int64_t>(2, in_bytes);
+    most = 16;
   }
-  int64_t best = 0;
-  for (int64_t n = std::min(most, lookups); n >= 1; --n) {
-    const int64_t cost = cost_of(plan.sums, (lookups + n - 1) / n, n);
-    if (best != 0 && cost >= best) continue;
-    best = cost;
-    plan.lookups_per_step = static_cast<int>(n);
-  }
-  plan.steps = (lookups + plan.lookups_per_step - 1) / plan.lookups_per_step;
-  if (plan.sums == TableSums::words) {
-    plan.chunk = plan.steps;
-    plan.chunks = 1;
-  } else {
-    const int64_t fits = std::max<int64_t>(1, in_bytes / plan.lookups_per_step);
-    plan.chunks = (plan.steps + fits - 1) / fits;
-    plan.chunk = (plan.steps + plan.chunks - 1) / plan.chunks;
-    plan.steps = plan.chunk * plan.chunks;
-  }
-  plan.lookups = plan.steps * plan.lookups_per_step;
-}
-
-/// Numbers of the ways in which the taps of one axis can lie inside, per output.
-std::vector<int> classes_of_axis(int64_t outputs, int64_t kernel, int64_t stride, int64_t dilation,
-                                 int64_t before, int64_t size,
-                                 std::vector<std::vector<bool>>& all) {
-  std::map<std::vector<bool>, int> seen;
-  std::vector<int> list;
-  for (int64_t o = 0; o < outputs; ++o) {
-    std::vector<bool> inside;
-    for (int64_t k = 0; k < kernel; ++k) {
-      const int64_t at = o * stride + k * dilation - before;
-      inside.push_back(at >= 0 && at < size);
-    }
-    const auto [it, is_new] = seen.emplace(inside, static_cast<int>(all.size()));
-    if (is_new) all.push_back(inside);
-    list.push_back(it->second);
-  }
-  return list;
-}
-
-struct Classes {
-  std::vector<std::vector<bool>> rows, columns;
-  std::vector<int> of_row, of_column;
-};
-Classes classes_of(const Window& w) {
-  Classes c;
-  c.of_row = classes_of_axis(w.out_h, w.kernel_h, w.stride_h, w.dilation_h, w.pad_top, w.h, c.rows);
-  c.of_column =
-      classes_of_axis(w.out_w, w.kernel_w, w.stride_w, w.dilation_w, w.pad_left, w.w, c.columns);
-  return c;
+  most = std::min({most, in_bytes, lookups});
+  Steps best;
+  for (int64_t n = most; n >= 1; --n)
+    if (const Steps s = steps_of(plan, lookups, n); n == most || s.cost < best.cost) best = s;
+  plan.lookups_per_step = static_cast<int>(best.n);
+  plan.steps = best.steps;
+  plan.chunk = best.chunk;
+  plan.chunks = best.chunks;
+  plan.lookups = best.steps * best.n;
+  plan.follow = contiguous_lookups(plan) % best.n == 0;
 }
 
 int64_t level_index(const TableTerms& terms, int64_t code) {
@@ -108,10 +82,10 @@ std::vector<int32_t> channel_constants(const TablePlan& plan, std::span<const in
   const Window& w = plan.window;
   const TableTerms& terms = plan.terms;
   // Constant of each tap and channel, then sums over the taps of each class.
-  const auto pitch = static_cast<size_t>(plan.constants_pitch() / 4);
+  const auto pitch = static_cast<size_t>(plan.vectors * kTableChannels);
   std::vector<int32_t> all(static_cast<size_t>(plan.classes) * pitch, 0);
-  Classes classes;
-  if (terms.excludes_padding) classes = classes_of(w);
+  BorderClasses classes;
+  if (terms.excludes_padding) classes = border_classes(w);
   for (int64_t y = 0; y < w.kernel_h; ++y)
     for (int64_t x = 0; x < w.kernel_w; ++x)
       for (int64_t n = 0; n < w.n; ++n) {
@@ -122,12 +96,8 @@ std::vector<int32_t> channel_constants(const TablePlan& plan, std::span<const in
           if (c < w.c) real -= terms.zero * v;
         }
         for (int64_t k = 0; k < plan.classes; ++k) {
-          bool inside = true;
-          if (terms.excludes_padding) {  // there may be one class whose windows all stick out
-            const auto columns = static_cast<int64_t>(classes.columns.size());
-            inside = classes.rows[static_cast<size_t>(k / columns)][static_cast<size_t>(y)] &&
-                     classes.columns[static_cast<size_t>(k % columns)][static_cast<size_t>(x)];
-          }
+          // There may be one class whose windows all stick out.
+          const bool inside = !terms.excludes_padding || classes.inside(k, y, x);
           all[static_cast<size_t>(k) * pitch + static_cast<size_t>(n)] +=
               static_cast<int32_t>(packed + (inside ? real : 0));
         }
@@ -193,11 +163,8 @@ Verdict takes_tables(const Query& q) {
   if (sum > kWordTop)
     return Verdict::no("sums reach ", sum, ", this kernel adds in words of up to ", kWordTop);
   if (terms.excludes_padding) {
-    const Classes classes = classes_of(w);
-    constexpr size_t kMostClasses = 256;
-    if (classes.rows.size() * classes.columns.size() > kMostClasses)
-      return Verdict::no("windows stick out in ", classes.rows.size() * classes.columns.size(),
-                         " ways");
+    const int64_t classes = border_classes(w).count();
+    if (classes > kMostClasses) return Verdict::no("windows stick out in ", classes, " ways");
   }
   return Verdict::yes();
 }
@@ -217,8 +184,8 @@ TablePlan table_plan(const Query& q, const Variant& v, const jit::Target& target
   plan.terms = table_terms(q);
   plan.sums = dual ? TableSums::dual : TableSums::bytes;
   plan.groups = (w.c + plan.terms.channels - 1) / plan.terms.channels;
-  choose_steps(plan, w.kernel_h * w.kernel_w * plan.groups);
   plan.pixels = std::max(1, target.vector_bytes / kTableBytes);
+  choose_steps(plan, w.kernel_h * w.kernel_w * plan.groups);
   plan.halves = dual ? 2 : 1;
   plan.vectors = (w.n + kTableChannels - 1) / kTableChannels;
 
@@ -247,14 +214,13 @@ TablePlan table_plan(const Query& q, const Variant& v, const jit::Target& target
     for (int64_t i = 0; i < plan.distance; ++i)
       plan.blocks.push_back({static_cast<int32_t>(plan.place(y * stride, 0, i, 0)),
                              static_cast<int32_t>(y * w.out_w + i)});
+  // In vectors of 64 bytes comparisons fill masks, and more rows of thresholds are slower in words.
+  if (!plan.terms.excludes_padding && plan.vector_bytes() < 64)
+    plan.words = WordTail::of(*q.tail, w.kernel_h * w.kernel_w * plan.groups * plan.terms.largest);
   if (plan.terms.excludes_padding) {
-    const Classes classes = classes_of(w);
-    const auto columns = static_cast<int>(classes.columns.size());
-    plan.classes = static_cast<int64_t>(classes.rows.size()) * columns;
-    for (const int row : classes.of_row)
-      for (const int column : classes.of_column)
-        plan.class_offsets.push_back(
-            static_cast<int32_t>((row * columns + column) * plan.constants_pitch()));
+    const BorderClasses classes = border_classes(w);
+    plan.classes = classes.count();
+    plan.class_offsets = classes.offsets(plan.constants_pitch());
   }
 
   Places places;
@@ -294,10 +260,13 @@ std::vector<Variant> table_variants(const Query& q, const jit::Target& target, b
                                                       {2, 1},
                                                       {1, 4},
                                                       {1, 1}}};
-  constexpr std::array<std::array<int, 2>, 6> kNarrow{
-      {{2, 2}, {1, 4}, {3, 1}, {2, 1}, {1, 2}, {1, 1}}};
-  const bool in_bytes =
-      table_plan(q, {.rows = 1, .columns = 1}, target, dual).sums == TableSums::bytes;
+  constexpr std::array<std::array<int, 2>, 8> kNarrow{
+      {{3, 2}, {2, 2}, {1, 4}, {4, 1}, {3, 1}, {2, 1}, {1, 2}, {1, 1}}};
+  const TablePlan plan = table_plan(q, {.rows = 1, .columns = 1}, target, dual);
+  const bool in_bytes = plan.sums == TableSums::bytes;
+  // Sums of more than four vectors leave the registers once a step.
+  constexpr int kLongStep = 12, kInRegisters = 4;
+  const bool is_long = plan.sums == TableSums::words && plan.lookups_per_step >= kLongStep;
   constexpr int kMostSplit = 8;
   std::vector<Variant> list;
   auto consider = [&](int rows, int columns) {
@@ -308,8 +277,15 @@ std::vector<Variant> table_variants(const Query& q, const jit::Target& target, b
       if (in_bytes || rows * columns <= kMostSplit) consider(rows, columns);
     }
   else
-    for (const auto& [rows, columns] : kNarrow) consider(rows, columns);
+    for (const auto& [rows, columns] : kNarrow)
+      if (in_bytes || is_long || rows * columns <= kInRegisters) consider(rows, columns);
   return list;
+}
+
+int64_t table_swept_bytes(const Query& q, const Variant& v, const jit::Target& target, bool dual) {
+  if (target.vector_bytes >= 64) return 0;
+  const TablePlan plan = table_plan(q, v, target, dual);
+  return plan.tile_bytes(plan.columns) + plan.lookups * plan.rows * plan.vector_bytes();
 }
 
 std::vector<uint8_t> table_pack(const Query& q, const Variant& v, const jit::Target& target,
@@ -327,7 +303,7 @@ std::vector<uint8_t> table_pack(const Query& q, const Variant& v, const jit::Tar
       for (int64_t n = first; n < first + int64_t{columns} * kTableChannels; ++n) {
         // Byte 2j is channel j, byte 2j + 1 channel 8 + j: words split into runs of channels.
         const int64_t in = (n - first) % kTableChannels;
-        const int64_t channel = n - in + in / 2 + in % 2 * (kTableChannels / 2);
+        const int64_t channel = plan.words ? n : n - in + in / 2 + in % 2 * (kTableChannels / 2);
         if (k >= used || channel >= w.n) {
           packed.push_back(kNoWeight);
           continue;
@@ -346,7 +322,9 @@ std::vector<uint8_t> table_pack(const Query& q, const Variant& v, const jit::Tar
 
   std::vector<int32_t> offsets;
   for (int64_t k = 0; k < plan.lookups; ++k) {
-    const int64_t at = std::min(k, used - 1);
+    // Steps behind the last one look at the last lookups again, to no effect.
+    const int64_t n = plan.lookups_per_step;
+    const int64_t at = plan.follow ? std::min(k / n * n, used - n) + k % n : std::min(k, used - 1);
     const int64_t tap = at / plan.groups, x = tap % w.kernel_w * w.dilation_w;
     offsets.push_back(
         static_cast<int32_t>(plan.place(tap / w.kernel_w * w.dilation_h / plan.row_step,
@@ -360,7 +338,10 @@ std::vector<uint8_t> table_pack(const Query& q, const Variant& v, const jit::Tar
   expect(append(out, packed), plan.weights_at, "weights");
   expect(append(out, offsets), plan.offsets_at, "offsets");
   expect(append(out, plan.blocks), plan.blocks_at, "blocks");
-  expect(append(out, channel_constants(plan, codes)), plan.constants_at, "constants");
+  const std::vector<int32_t> constants = channel_constants(plan, codes);
+  std::vector<uint8_t> words;
+  if (plan.words) plan.words->append(words, w.n, kTableChannels, terms.scale, constants);
+  expect(plan.words ? append(out, words) : append(out, constants), plan.constants_at, "constants");
   expect(append(out, plan.class_offsets), plan.classes_at, "classes");
   append_tail(out, *q.tail, w.n, channel_lanes(target));
   return out;

@@ -14,8 +14,8 @@
 //    that every tap of a block of outputs is a whole vector, aligned.
 // 4. Entries are added in bytes while that is proved to fit, then split into words, exactly.
 //    `dual`: a byte holds two outputs' entries in its nibbles, 16·second + first; a few lookups are
-//    added, then  full += sum (modulo 256), high += sum >> 4;  at the end high is the second sum
-//    and full - 16·high (modulo 256) the first.
+//    added, then  full += sum (modulo 256), high += sum >> 4;  the shift is one of words, and what
+//    is made of it at the end stands in binary_tables.h, 5.
 // 5. Padding. The border of the copied input holds x = zero for bytes, which is exact. For -1 and 1
 //    it holds 0 bits, a = -1: the constants add that again, a row of them for each way in which a
 //    window can stick out.
@@ -23,10 +23,12 @@
 
 #include <algorithm>
 #include <cstdint>
+#include <optional>
 #include <vector>
 
 #include "kernels/conv/geometry.h"
 #include "kernels/kernel.h"
+#include "kernels/tail_words.h"
 
 namespace qloom::kernels {
 
@@ -69,6 +71,7 @@ struct TablePlan {
   TableSums sums = TableSums::bytes;
   // --- lookups ---
   int lookups_per_step = 1;
+  bool follow = false;  ///< the tables of a step lie one behind the other
   int64_t lookups = 0;  ///< of an output, with those that fill up the last step
   int64_t steps = 0, chunk = 0, chunks = 0;
   // --- outputs ---
@@ -89,6 +92,7 @@ struct TablePlan {
   int64_t band = 1;      ///< rows of outputs whose tables are in scratch together
   int64_t band_rows = 0;
   // --- constants per channel ---
+  std::optional<WordTail> words;  ///< a tail on words; index vectors hold channels in order
   int64_t classes = 1;
   std::vector<int32_t> class_offsets;  ///< per position, bytes
   // --- parts of constants and of scratch ---
@@ -104,7 +108,9 @@ struct TablePlan {
   }
   [[nodiscard]] int64_t row_bytes() const { return phases * pitch * groups * vector_bytes(); }
   [[nodiscard]] int64_t tile_bytes(int n) const { return lookups * n * kTableChannels; }
-  [[nodiscard]] int64_t constants_pitch() const { return vectors * kTableChannels * 4; }
+  [[nodiscard]] int64_t constants_pitch() const {
+    return words ? vectors * words->block_bytes(kTableChannels) : vectors * kTableChannels * 4;
+  }
   [[nodiscard]] int64_t place(int64_t row, int64_t phase, int64_t at, int64_t group) const {
     return (((row * phases + phase) * pitch + at) * groups + group) * vector_bytes();
   }
@@ -124,6 +130,10 @@ struct TablePlan {
                                               const jit::Target& target, bool dual);
 [[nodiscard]] int64_t table_items(const Query& q, const Variant& v, const jit::Target& target,
                                   bool dual);
+/// KernelDef::swept_bytes: what a tile reads, where vectors are narrow. Tables that the next tile
+/// reads again and weights that stream by are then in the first cache.
+[[nodiscard]] int64_t table_swept_bytes(const Query& q, const Variant& v, const jit::Target& target,
+                                        bool dual);
 void table_emit(const Query& q, const Variant& v, jit::Emitter& e, bool dual);
 /// Tables of `rows` (i64) rows, `row_step` apart; `from`: the image's first of them.
 void emit_tables(jit::Emitter& e, const TablePlan& plan, jit::Value tables, jit::Value from,

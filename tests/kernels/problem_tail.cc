@@ -88,6 +88,14 @@ void Problem::make_tail(std::mt19937_64& rng) {
     acc = b.step(TailOp::to_int, scaled);
   }
   const auto channels = static_cast<size_t>(w.n);
+  // Channels that fall: thresholds of ~x, as the passes lower them.
+  auto oriented = [&] {
+    if (uniform(rng, 0, 1) == 0) return acc;
+    std::vector<int32_t> masks;
+    for (size_t i = 0; i < channels; ++i)
+      masks.push_back(static_cast<int32_t>(-uniform(rng, 0, 1)));
+    return b.step(TailOp::bit_xor, acc, b.constant(int_table(std::move(masks), true)));
+  };
   switch (spec_.tail) {
     case TailKind::plain:
       if (spec_.pooling == kernels::Pooling::maximum ||
@@ -100,7 +108,7 @@ void Problem::make_tail(std::mt19937_64& rng) {
     case TailKind::thresholds: {
       std::vector<int32_t> table;
       for (size_t i = 0; i < 7 * channels; ++i) table.push_back(sample());
-      b.output(b.count_ge(acc, int_table(std::move(table), true, 7)), shape,
+      b.output(b.count_ge(oriented(), int_table(std::move(table), true, 7)), shape,
                Numeric::fixed(3, 0, false), Storage::bytes(0));
       break;
     }
@@ -213,10 +221,15 @@ void Problem::make_tail(std::mt19937_64& rng) {
         thresholds.push_back(sample());
         flips.push_back(static_cast<int32_t>(uniform(rng, 0, 1)));
       }
-      int r =
-          b.step(TailOp::greater_equal, acc, b.constant(int_table(std::move(thresholds), true)));
-      r = b.step(TailOp::bit_xor, r, b.constant(int_table(std::move(flips), true)));
-      r = b.step(TailOp::select, r, b.constant(1), b.constant(-1));
+      int r = -1;
+      if (uniform(rng, 0, 1) == 0) {  // as the passes lower it
+        r = b.count_ge(oriented(), int_table(std::move(thresholds), true, 1));
+        r = b.step(TailOp::add, b.step(TailOp::multiply, r, b.constant(2)), b.constant(-1));
+      } else {
+        r = b.step(TailOp::greater_equal, acc, b.constant(int_table(std::move(thresholds), true)));
+        r = b.step(TailOp::bit_xor, r, b.constant(int_table(std::move(flips), true)));
+        r = b.step(TailOp::select, r, b.constant(1), b.constant(-1));
+      }
       b.output(r, shape, Numeric::binary(), Storage::bits());
       if (spec_.tail == TailKind::bits) b.output(r, shape, Numeric::binary(), Storage::words());
       break;
