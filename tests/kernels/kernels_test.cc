@@ -60,6 +60,41 @@ TEST(Kernels, WindowsThatAllStickOut) {
   EXPECT_GE(matched, 4);
 }
 
+/// Every variant of one kernel that looks up tables of constants: borders, strides, channels that
+/// fill no vector, sums that fill bytes once and often, tails on words and on dwords.
+TEST(Kernels, ConstantTables) {
+  const KernelDef* kernel = kernels::find_kernel("conv_table_binary");
+  ASSERT_NE(kernel, nullptr);
+  const std::vector<Window> windows{conv_window(6, 7, 64, 64, 3, 3, 1, 1, 1, Pad::same),
+                                    conv_window(5, 6, 20, 24, 3, 3, 1, 1, 1, Pad::same),
+                                    conv_window(9, 8, 12, 40, 3, 2, 2, 1, 1, Pad::same),
+                                    conv_window(7, 8, 28, 96, 3, 3, 1, 2, 1, Pad::same),
+                                    conv_window(4, 5, 132, 16, 1, 1, 1, 1, 1, Pad::valid)};
+  std::vector<std::unique_ptr<Problem>> problems;
+  for (const Numeric& weights : {Numeric::binary(), Numeric::ternary()})
+    for (const TailKind tail : {TailKind::plain, TailKind::thresholds, TailKind::packed})
+      for (const Window& window : windows) {
+        ProblemSpec spec;
+        spec.window = window;
+        spec.input = Numeric::binary();
+        spec.weights = weights;
+        spec.tail = tail;
+        spec.seed = problems.size() + 1;
+        spec.name = "constant tables " + std::to_string(problems.size());
+        problems.push_back(std::make_unique<Problem>(spec));
+      }
+  for (const Lowering lowering : lowerings()) {
+    std::vector<Job> jobs;
+    for (const auto& problem : problems) {
+      ASSERT_TRUE(kernel->match(problem->query())) << problem->spec().name;
+      const kernels::Query& query = problem->query_for(*kernel);
+      for (const kernels::Variant& v : kernel->variants(query, target_of(lowering)))
+        jobs.push_back({kernel, problem.get(), v});
+    }
+    for (const std::string& difference : run_jobs(jobs, lowering)) ADD_FAILURE() << difference;
+  }
+}
+
 /// Every variant of one kernel on dense layers: channels that fill steps, parts and vectors or not.
 TEST(Kernels, PackedWeightsOfDenseLayers) {
   const KernelDef* kernel = kernels::find_kernel("dense_packed");
