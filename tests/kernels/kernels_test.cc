@@ -71,18 +71,18 @@ TEST(Kernels, ConstantTables) {
                                     conv_window(7, 8, 28, 96, 3, 3, 1, 2, 1, Pad::same),
                                     conv_window(4, 5, 132, 16, 1, 1, 1, 1, 1, Pad::valid)};
   std::vector<std::unique_ptr<Problem>> problems;
+  constexpr TailKind kTails[] = {TailKind::packed, TailKind::plain, TailKind::thresholds};
   for (const Numeric& weights : {Numeric::binary(), Numeric::ternary()})
-    for (const TailKind tail : {TailKind::plain, TailKind::thresholds, TailKind::packed})
-      for (const Window& window : windows) {
-        ProblemSpec spec;
-        spec.window = window;
-        spec.input = Numeric::binary();
-        spec.weights = weights;
-        spec.tail = tail;
-        spec.seed = problems.size() + 1;
-        spec.name = "constant tables " + std::to_string(problems.size());
-        problems.push_back(std::make_unique<Problem>(spec));
-      }
+    for (const Window& window : windows) {
+      ProblemSpec spec;
+      spec.window = window;
+      spec.input = Numeric::binary();
+      spec.weights = weights;
+      spec.tail = kTails[problems.size() % 3];
+      spec.seed = problems.size() + 1;
+      spec.name = "constant tables " + std::to_string(problems.size());
+      problems.push_back(std::make_unique<Problem>(spec));
+    }
   for (const Lowering lowering : lowerings()) {
     std::vector<Job> jobs;
     for (const auto& problem : problems) {
