@@ -1,30 +1,21 @@
-// kernels/conv/conv_winograd_4x4.cc: 3×3 convolution with stride 1 by Winograd's minimal filtering
-// in integers, on tiles of 4×4 outputs: 36 products instead of 144, of 16-bit words.
+// kernels/conv/conv_winograd_4x4.cc: 3×3 convolution with stride 1 or 2 by Winograd's minimal
+// filtering in integers, on tiles of 4×4 outputs: 36 products instead of 144 (with stride 2: 81),
+// of 16-bit words.
 //
-// For outputs 4×4, F(4×4, 3×3) of Lavin and Gray, Y = Aᵀ [(G g Gᵀ) ⊙ (Bᵀ d B)] A. Bᵀ is theirs:
-//   Bᵀ d = (4 d0 - 5 d2 + d4,           -4 d1 - 4 d2 + d3 + d4,   4 d1 - 4 d2 - d3 + d4,
-//           -2 d1 - d2 + 2 d3 + d4,      2 d1 - d2 - 2 d3 + d4,   4 d1 - 5 d3 + d5)
-// The rows of G are multiplied by what makes them small integers (24, 6, 6, 24, 24, 6):
-//   G' g = (6 g0, -(g0 + g1 + g2), -(g0 - g1 + g2), g0 + 2 g1 + 4 g2, g0 - 2 g1 + 4 g2, 6 g2)
-// and those of Aᵀ match, each with a factor of its own, so that nothing is divided on the way:
-//   24 y0 = m0 + 4 (m1 + m2) + (m3 + m4)        12 y1 = 2 (m1 - m2) + (m3 - m4)
-//    6 y2 =       (m1 + m2) + (m3 + m4)          6 y3 = (m1 - m2) + 2 (m3 - m4) + m5
-// Sums are modulo 2^32. Along both axes an output comes multiplied by 9·2^k: the 9 goes by
-// multiplication with its inverse modulo 2^32, the 2^k by a shift, so that outputs need 32 - 6
-// bits.
+// Y = Aᵀ [(G g Gᵀ) ⊙ (Bᵀ d B)] A with the matrices of minimal_filter.h along both axes. Sums are
+// modulo 2^32. Outputs come multiplied by 9·2^k: the 9 goes by multiplication with its inverse
+// modulo 2^32, the 2^k by a shift, so that outputs have but 32 - k bits, 6 or 2 fewer than the
+// sums.
 //
-// Why words: bytes 0..255 reach [-32, 68]·255 in Bᵀ d B and weights at most 49 times the largest in
-// G' g G'ᵀ; both lie within int16 for any bytes and any weights up to ±668.
+// Why words: codes of a byte in Bᵀ d B, and weights of up to ten bits in G g Gᵀ, leave a byte but
+// not 16 bits. match computes how far both reach.
 //
-// 1. Per strip of four output rows, six rows of pixels become 36 planes of words, one for each
-// point
-//    of Bᵀ d B, [point][tile][input channel]: first down the columns, then along the rows.
+// 1. Per strip of four output rows, 6 (9) rows of pixels become 36 (81) planes of words, one for
+// each
+//    point of Bᵀ d B, [point][tile][input channel]: first down the columns, then along the rows.
 // 2. Per tile of output channels and group of tiles, for each point: sums over the input channels,
 //    one matrix product; the sums of all points of a group wait in scratch.
 // 3. Per tile Aᵀ down the columns, then for each row of outputs along it, the tail.
-//
-// Source: Lavin, Gray, Fast Algorithms for Convolutional Neural Networks (2015), 4.3; in integers:
-// own.
 
 #include <algorithm>
 #include <array>
@@ -34,6 +25,7 @@
 #include "graph/ops_table.h"
 #include "graph/support/error.h"
 #include "kernels/conv/channel_tiles.h"
+#include "kernels/conv/minimal_filter.h"
 #include "kernels/kernel.h"
 #include "kernels/kernels_table.h"
 #include "kernels/tail_emit.h"
@@ -47,48 +39,36 @@ using jit::Emitter;
 using jit::Value;
 using jit::Variable;
 
-constexpr int kOutputs = 4;  ///< of a tile along one axis
-constexpr int kPoints = 6;   ///< of a transform along one axis
-constexpr int kAll = kPoints * kPoints;
-constexpr int kTaps = 3;
+constexpr int kOutputs = MinimalFilter::kOutputs;  ///< of a tile along one axis
+constexpr int kTaps = MinimalFilter::kTaps;
 constexpr int kLongestUnit = 4;         ///< steps that are written out
-constexpr int kGrowth = 7;              ///< of weights, along one axis
 constexpr int64_t kNinth = 0x38e38e39;  ///< 9 · kNinth = 1 modulo 2^32
 static_assert(static_cast<uint32_t>(9 * kNinth) == 1);
-/// Output i comes multiplied by 3·2^kShift[i].
-constexpr std::array<int, kOutputs> kShift{3, 2, 1, 1};
-constexpr int kMostShift = 3;
-/// The point that all outputs hold alike, a 36th of it; what a constant input makes is there alone.
-constexpr int64_t kLevelPoint = kPoints + 1, kLevelFactor = 36;
-
-/// G' g.
-std::array<int64_t, kPoints> transform(const std::array<int64_t, kTaps>& g) {
-  const int64_t even = g[0] + g[2], wide = g[0] + 4 * g[2];
-  return {6 * g[0], -even - g[1], -even + g[1], wide + 2 * g[1], wide - 2 * g[1], 6 * g[2]};
-}
 
 /// Transformed weights of one pair of channels, by vertical and horizontal point.
-using Points = std::array<int64_t, kAll>;
-Points transformed(const Query& q, int64_t c, int64_t n) {
+std::vector<int16_t> transformed(const Query& q, const MinimalFilter& f, int64_t c, int64_t n) {
   const auto codes = q.weight_codes->i64();
-  std::array<std::array<int64_t, kTaps>, kPoints> columns{};  // [vertical point][kernel column]
+  std::array<std::vector<int64_t>, kTaps> columns;  // [kernel column][vertical point]
   for (int64_t x = 0; x < kTaps; ++x) {
     std::array<int64_t, kTaps> g{};
     for (int64_t y = 0; y < kTaps; ++y)
       g[static_cast<size_t>(y)] =
           codes[static_cast<size_t>(((y * kTaps + x) * q.window.c + c) * q.window.n + n)];
-    const auto down = transform(g);
-    for (size_t i = 0; i < kPoints; ++i) columns[i][static_cast<size_t>(x)] = down[i];
+    columns[static_cast<size_t>(x)] = f.weights(g);
   }
-  Points points{};
-  for (size_t i = 0; i < kPoints; ++i)
-    std::ranges::copy(transform(columns[i]), points.begin() + static_cast<int64_t>(i) * kPoints);
+  std::vector<int16_t> points;
+  for (size_t i = 0; i < static_cast<size_t>(f.points); ++i)
+    for (const int64_t point :
+         f.weights(std::array<int64_t, kTaps>{columns[0][i], columns[1][i], columns[2][i]}))
+      points.push_back(static_cast<int16_t>(point));
   return points;
 }
 
 /// What pack and emit agree on.
 struct Plan {
   Geometry geometry;
+  const MinimalFilter* filter = nullptr;
+  int64_t points = 0;           ///< of both axes
   Split split;                  ///< by rows: each item has whole strips
   int rows = 1;                 ///< tiles of a group
   int words = 8;                ///< input channels of a vector
@@ -102,11 +82,13 @@ struct Plan {
   /// In scratch: columns of a strip, then planes of a band, the first output of each of its tiles,
   /// sums of a group, columns of a tile's outputs.
   int64_t columns = 0, planes = 0, places = 0, sums = 0, halves = 0, row = 0, scratch = 0;
-  bool has_zero = false;  ///< sums of one point begin at what removes the input's zero
-  int64_t weights = 0, initial = 0, initial_pitch = 0, factors = 0, tail = 0;
+  int64_t weights = 0, factors = 0, tail = 0;
 
   [[nodiscard]] int64_t vector_bytes() const { return int64_t{4} * tiles.lanes; }
   [[nodiscard]] int64_t column_bytes() const { return int64_t{2} * words; }
+  [[nodiscard]] int64_t image_columns() const {  ///< that the outputs of a row read
+    return filter->stride * (geometry.window.out_w - 1) + kTaps;
+  }
   /// Weights of one point of a tile of channels.
   [[nodiscard]] int64_t point_bytes(int columns) const { return steps * columns * vector_bytes(); }
 };
@@ -132,6 +114,8 @@ Plan plan_of(const Query& q, const Variant& v, const jit::Target& target) {
   Geometry& g = plan.geometry;
   g = geometry_of(w, q.input_storage);
   g.linear = false;
+  plan.filter = minimal_filter(w.stride_w);
+  plan.points = int64_t{plan.filter->points} * plan.filter->points;
   plan.split = split_of(q, g, static_cast<int>(kOutputs * w.out_w), 1);
   plan.rows = v.rows;
   plan.words = target.vector_bytes / 2;
@@ -147,7 +131,7 @@ Plan plan_of(const Query& q, const Variant& v, const jit::Target& target) {
   // Words beyond the last vector belong to no channel.
   plan.tile_bytes = std::max(plan.blocks * plan.column_bytes(), 4 * plan.steps);
   const int64_t strips = (w.out_h + kOutputs - 1) / kOutputs;
-  const int64_t strip_bytes = kAll * plan.row_tiles * plan.tile_bytes;
+  const int64_t strip_bytes = plan.points * plan.row_tiles * plan.tile_bytes;
   plan.bands = (strips - 1) / std::max<int64_t>(1, target.l2_bytes / 4 / strip_bytes) + 1;
   plan.band = (strips - 1) / plan.bands + 1;
   // A group may reach beyond a band's last tile. An odd number of lines, so that the planes of a
@@ -155,21 +139,19 @@ Plan plan_of(const Query& q, const Variant& v, const jit::Target& target) {
   const int64_t lines = ((plan.band * plan.row_tiles + v.rows - 1) * plan.tile_bytes + 63) / 64;
   plan.plane_bytes = (lines | 1) * 64;
   const int lanes = channel_lanes(target);
-  plan.tiles = channel_tiles(w, lanes, v.columns, kAll * plan.steps * int64_t{4} * lanes);
+  plan.tiles = channel_tiles(w, lanes, v.columns, plan.points * plan.steps * int64_t{4} * lanes);
   Places scratch;
   scratch.next(g.scratch_bytes + 2 * kSlackBytes);
-  plan.columns = scratch.next(kPoints * (w.out_w + 2) * plan.column_bytes());
-  plan.planes = scratch.next(kAll * plan.plane_bytes);
+  plan.columns = scratch.next(plan.filter->points * plan.image_columns() * plan.column_bytes());
+  plan.planes = scratch.next(plan.points * plan.plane_bytes);
   plan.places = scratch.next(plan.band * plan.row_tiles * 4);
-  plan.sums = scratch.next(int64_t{kAll} * v.rows * v.columns * plan.vector_bytes());
-  plan.halves = scratch.next(int64_t{kOutputs} * kPoints * v.columns * plan.vector_bytes());
+  plan.sums = scratch.next(plan.points * v.rows * v.columns * plan.vector_bytes());
+  plan.halves =
+      scratch.next(int64_t{kOutputs} * plan.filter->points * v.columns * plan.vector_bytes());
   plan.row = scratch.next(int64_t{kOutputs} * v.columns * plan.vector_bytes());
   plan.scratch = scratch.next(0);
-  plan.has_zero = q.input_storage.zero != 0;
   Places places;
   plan.weights = places.next(plan.tiles.bytes());
-  plan.initial_pitch = (w.n + lanes - 1) / lanes * lanes + lanes;
-  plan.initial = places.next(plan.has_zero ? 2 * plan.initial_pitch * 4 : 0);
   plan.factors = places.next(kOutputs * 4);
   plan.tail = places.next(0);
   return plan;
@@ -180,21 +162,33 @@ Verdict match(const Query& q) {
   const Window& w = q.window;
   if (q.root != &ops::conv || w.kernel_h != kTaps || w.kernel_w != kTaps)
     return Verdict::no("a kernel of ", w.kernel_h, "×", w.kernel_w, ", this one takes 3×3");
-  if (w.stride_h != 1 || w.stride_w != 1 || w.dilation_h != 1 || w.dilation_w != 1 || w.groups != 1)
-    return Verdict::no("strides, dilation or groups other than 1");
+  const MinimalFilter* filter = minimal_filter(w.stride_w);
+  if (filter == nullptr || w.stride_h != w.stride_w || w.dilation_h != 1 || w.dilation_w != 1 ||
+      w.groups != 1)
+    return Verdict::no("strides other than 1 and 2, dilation or groups");
   if (w.out_h < kOutputs || w.out_w < kOutputs)
     return Verdict::no(w.out_h, "×", w.out_w, " outputs, this kernel computes tiles of 4×4");
   if (plain_storage(q.input).kind != Storage::Kind::bytes)
     return Verdict::no("input is ", q.input, ", this kernel takes bytes");
-  constexpr int64_t kMost = INT32_MAX >> 2 * kMostShift;
+  const int64_t bytes = int64_t{2} * filter->points * filter->points * w.c * w.n;
+  if (bytes > filter->most_bytes)
+    return Verdict::no("transformed weights of ", bytes, " bytes gain less than they cost to read");
+  const int shift = 2 * filter->most_shift();
+  const int64_t most = INT32_MAX >> shift;
   for (size_t i = 0; i < q.accumulator_lo.size(); ++i)
-    if (q.accumulator_lo[i] < -kMost || q.accumulator_hi[i] > kMost)
+    if (q.accumulator_lo[i] < -most || q.accumulator_hi[i] > most)
       return Verdict::no("accumulator of channel ", i, " reaches [", q.accumulator_lo[i], ", ",
-                         q.accumulator_hi[i], "], this kernel has int32 for 64 times as much");
+                         q.accumulator_hi[i], "], this kernel has int32 for ", 1 << shift,
+                         " times as much");
+  const int64_t growth = int64_t{filter->growth} * filter->growth;
   const CodeRange range = weight_range(q);
-  if (kGrowth * kGrowth * std::max(-range.lo, range.hi) > INT16_MAX)
-    return Verdict::no("weight codes reach [", range.lo, ", ", range.hi,
-                       "], 49 times that leaves 16 bits");
+  if (growth * std::max(-range.lo, range.hi) > INT16_MAX)
+    return Verdict::no("weight codes reach [", range.lo, ", ", range.hi, "], ", growth,
+                       " times that leaves 16 bits");
+  const CodeRange input{q.input.numeric.grid()->lo, q.input.numeric.grid()->hi};
+  if (filter->reach * filter->reach * std::max(-input.lo, input.hi) > INT16_MAX)
+    return Verdict::no("input is ", q.input, ", ", filter->reach * filter->reach,
+                       " times that leaves 16 bits");
   return Verdict::yes();
 }
 
@@ -227,34 +221,27 @@ std::vector<Variant> variants(const Query& q, const jit::Target& target) {
 std::vector<uint8_t> pack(const Query& q, const Variant& v, const jit::Target& target) {
   const Plan plan = plan_of(q, v, target);
   const Window& w = q.window;
-  std::vector<Points> points;  // [c][n]
+  std::vector<std::vector<int16_t>> points;  // [c][n]
   points.reserve(static_cast<size_t>(w.c * w.n));
   for (int64_t c = 0; c < w.c; ++c)
-    for (int64_t n = 0; n < w.n; ++n) points.push_back(transformed(q, c, n));
+    for (int64_t n = 0; n < w.n; ++n) points.push_back(transformed(q, *plan.filter, c, n));
   std::vector<int16_t> packed;
   packed.reserve(static_cast<size_t>(plan.tiles.bytes() / 2));
   plan.tiles.for_each([&](int64_t, int64_t first, int columns) {
-    for (size_t point = 0; point < kAll; ++point)
+    for (int64_t point = 0; point < plan.points; ++point)
       for (int64_t step = 0; step < plan.steps; ++step)
         for (int64_t n = first; n < first + int64_t{columns} * plan.tiles.lanes; ++n)
           for (int64_t c = step * 2; c < step * 2 + 2; ++c)
             packed.push_back(
                 n < w.n && c < w.c
-                    ? static_cast<int16_t>(points[static_cast<size_t>(c * w.n + n)][point])
+                    ? points[static_cast<size_t>(c * w.n + n)][static_cast<size_t>(point)]
                     : int16_t{0});
   });
-  std::vector<int32_t> initial;  // of any other point, then of the level
-  if (plan.has_zero) {
-    initial.resize(static_cast<size_t>(plan.initial_pitch), 0);
-    for (const int32_t sum : initial_sums(q, plan.initial_pitch))
-      initial.push_back(static_cast<int32_t>(kLevelFactor * sum));
-  }
   std::vector<int32_t> factors;  // of each row of outputs
-  for (const int shift : kShift)
-    factors.push_back(static_cast<int32_t>(kNinth << (kMostShift - shift)));
+  for (const int shift : plan.filter->shift)
+    factors.push_back(static_cast<int32_t>(kNinth << (plan.filter->most_shift() - shift)));
   std::vector<uint8_t> out;
   qloom_assert(append(out, packed) == plan.weights, q.name, ": weights misplaced");
-  qloom_assert(append(out, initial) == plan.initial, q.name, ": initial sums misplaced");
   qloom_assert(append(out, factors) == plan.factors, q.name, ": factors misplaced");
   append_tail(out, *q.tail, w.n, plan.tiles.lanes);
   return out;
@@ -268,75 +255,55 @@ int64_t work_items(const Query& q, const Variant& v, const jit::Target& target) 
   return plan_of(q, v, target).split.items;
 }
 
-/// A tile of channels meets the planes of a group.
+/// A tile of channels meets the planes of a group. Where there is but one group, nothing is read a
+/// second time before all weights are.
 int64_t swept_bytes(const Query& q, const Variant& v, const jit::Target& target) {
   const Plan plan = plan_of(q, v, target);
-  return kAll * plan.rows * plan.tile_bytes + plan.tiles.tile_bytes(plan.tiles.columns);
+  const int64_t planes = plan.points * plan.rows * plan.tile_bytes;
+  const bool once = plan.band * plan.row_tiles <= plan.rows;
+  return planes + (once ? plan.tiles.bytes() : plan.tiles.tile_bytes(plan.tiles.columns));
 }
 
-Value times(Emitter& e, Value v, int shift) {
-  return e.binary(Binary::shift_left, v, e.integer(shift, v.element));
-}
-
-/// Bᵀ d.
-std::array<Value, kPoints> input_transform(Emitter& e, const std::array<Value, kPoints>& d) {
-  const Value even = e.subtract(d[4], d[2]), odd = e.subtract(d[3], d[1]);
-  const Value far_even = e.subtract(d[4], times(e, d[2], 2));
-  const Value far_odd = e.subtract(d[3], times(e, d[1], 2));
-  const Value twice = e.add(odd, odd);
-  return {e.add(times(e, e.subtract(d[0], d[2]), 2), even),
-          e.add(far_even, far_odd),
-          e.subtract(far_even, far_odd),
-          e.add(even, twice),
-          e.subtract(even, twice),
-          e.subtract(e.subtract(d[5], d[3]), times(e, odd, 2))};
-}
-
-/// Aᵀ m, with its factors.
-std::array<Value, kOutputs> output_transform(Emitter& e, const std::array<Value, kPoints>& m) {
-  const Value near_sum = e.add(m[1], m[2]), near_difference = e.subtract(m[1], m[2]);
-  const Value far_sum = e.add(m[3], m[4]), far_difference = e.subtract(m[3], m[4]);
-  return {e.add(e.add(m[0], far_sum), times(e, near_sum, 2)),
-          e.add(e.add(near_difference, near_difference), far_difference), e.add(near_sum, far_sum),
-          e.add(e.add(near_difference, m[5]), e.add(far_difference, far_difference))};
-}
-
-/// Emits the planes of one strip, from the first of its six rows of pixels; `to`: its first tile.
+/// Emits the planes of one strip, from the first of its rows of pixels; `to`: its first tile.
 void emit_planes(Emitter& e, const Plan& plan, Value columns, Value to, Value from) {
   const Window& w = plan.geometry.window;
+  const MinimalFilter& f = *plan.filter;
   const int64_t pixel = plan.geometry.pixel_bytes, column = plan.column_bytes();
-  const int64_t row = (w.out_w + 2) * column;  // of columns
+  const int64_t row = plan.image_columns() * column;  // of columns
+  const int zero = plan.geometry.storage.zero;
+  const auto distance = [](size_t i, int64_t bytes) { return static_cast<int64_t>(i) * bytes; };
   e.loop("input channels", e.integer(0), e.integer(plan.blocks), 1, 0, [&](Value block) {
     const Value source = e.offset(from, e.multiply(block, plan.words));
-    e.loop("columns", e.integer(0), e.integer(w.out_w + 2), 1, 0, [&](Value x) {
+    e.loop("columns", e.integer(0), e.integer(plan.image_columns()), 1, 0, [&](Value x) {
       const Value at = e.offset(source, e.multiply(x, pixel));
-      std::array<Value, kPoints> d;
-      for (size_t k = 0; k < kPoints; ++k)
-        d[k] = e.widen_unsigned(
-            e.load(e.offset(at, static_cast<int64_t>(k) * plan.row_bytes), Element::i8, plan.words),
-            Element::i16);
-      const auto points = input_transform(e, d);
+      std::vector<Value> d(static_cast<size_t>(f.points));
+      for (size_t k = 0; k < d.size(); ++k) {
+        const Value byte =
+            e.load(e.offset(at, distance(k, plan.row_bytes)), Element::i8, plan.words);
+        d[k] = e.widen_unsigned(byte, Element::i16);
+        if (zero != 0) d[k] = e.subtract(d[k], e.splat(e.integer(zero, Element::i16), plan.words));
+      }
+      const std::vector<Value> points = f.inputs(e, d);
       const Value target = e.offset(columns, e.multiply(x, column));
-      for (size_t i = 0; i < kPoints; ++i)
-        e.store(e.offset(target, static_cast<int64_t>(i) * row), points[i]);
+      for (size_t i = 0; i < points.size(); ++i)
+        e.store(e.offset(target, distance(i, row)), points[i]);
     });
     const Value first = e.offset(to, e.multiply(block, column));
     e.loop("tiles", e.integer(0), e.integer(plan.row_tiles), 1, 0, [&](Value t) {
       Value x = e.multiply(t, kOutputs);
       if (w.out_w % kOutputs != 0)
         x = e.binary(Binary::min_signed, x, e.integer(w.out_w - kOutputs));
-      const Value at = e.offset(columns, e.multiply(x, column));
+      const Value at = e.offset(columns, e.multiply(x, f.stride * column));
       const Value target = e.offset(first, e.multiply(t, plan.tile_bytes));
-      e.loop("points", e.integer(0), e.integer(kPoints), 1, 0, [&](Value i) {
+      e.loop("points", e.integer(0), e.integer(f.points), 1, 0, [&](Value i) {
         const Value points_of = e.offset(at, e.multiply(i, row));
-        std::array<Value, kPoints> d;
-        for (size_t k = 0; k < kPoints; ++k)
-          d[k] = e.load(e.offset(points_of, static_cast<int64_t>(k) * column), Element::i16,
-                        plan.words);
-        const auto points = input_transform(e, d);
-        const Value planes = e.offset(target, e.multiply(i, kPoints * plan.plane_bytes));
-        for (size_t j = 0; j < kPoints; ++j)
-          e.store(e.offset(planes, static_cast<int64_t>(j) * plan.plane_bytes), points[j]);
+        std::vector<Value> d(static_cast<size_t>(f.points));
+        for (size_t k = 0; k < d.size(); ++k)
+          d[k] = e.load(e.offset(points_of, distance(k, column)), Element::i16, plan.words);
+        const std::vector<Value> points = f.inputs(e, d);
+        const Value planes = e.offset(target, e.multiply(i, f.points * plan.plane_bytes));
+        for (size_t j = 0; j < points.size(); ++j)
+          e.store(e.offset(planes, distance(j, plan.plane_bytes)), points[j]);
       });
     });
   });
@@ -345,30 +312,18 @@ void emit_planes(Emitter& e, const Plan& plan, Value columns, Value to, Value fr
 /// Emits the sums of all points of a group of tiles, [point][tile][column]. `planes`: at the
 /// group's first tile.
 void emit_sums(Emitter& e, const Plan& plan, const ChannelTile& channels, Value planes,
-               Value initial, Value sums) {
+               Value sums) {
   const int lanes = plan.tiles.lanes, columns = channels.columns, rows = plan.rows;
   const int64_t vector = plan.vector_bytes();
   const auto at = [&](int row, int column) {
     return static_cast<size_t>(row) * static_cast<size_t>(columns) + static_cast<size_t>(column);
   };
-  e.loop("points", e.integer(0), e.integer(kAll), 1, 0, [&](Value point) {
+  e.loop("points", e.integer(0), e.integer(plan.points), 1, 0, [&](Value point) {
     const Value from = e.offset(planes, e.multiply(point, plan.plane_bytes));
     const Value weights = e.offset(channels.weights, e.multiply(point, plan.point_bytes(columns)));
-    std::vector<Value> begin(static_cast<size_t>(columns), e.zeros(Element::i32, lanes));
-    if (plan.has_zero) {
-      const Value away = e.add(point, -kLevelPoint);
-      const Value distance = e.binary(Binary::max_signed, away, e.multiply(away, -1));
-      const Value is_other = e.binary(Binary::min_signed, distance, e.integer(1));
-      // The second row is the level's.
-      const Value row = e.offset(initial, e.multiply(e.add(is_other, -1), -4 * plan.initial_pitch));
-      for (int c = 0; c < columns; ++c)
-        begin[static_cast<size_t>(c)] =
-            e.load(e.offset(row, int64_t{4} * c * lanes), Element::i32, lanes);
-    }
     std::vector<Variable> results;
-    for (int r = 0; r < rows; ++r)
-      for (int c = 0; c < columns; ++c)
-        results.push_back(e.variable(begin[static_cast<size_t>(c)]));
+    for (int i = 0; i < rows * columns; ++i)
+      results.push_back(e.variable(e.zeros(Element::i32, lanes)));
     const auto unit = [&](Value step) {
       const Value near = e.offset(from, e.multiply(step, 4));
       const Value packed = e.offset(weights, e.multiply(step, columns * vector));
@@ -414,16 +369,18 @@ void emit_outputs(Emitter& e, const Outputs& o, const ChannelTile& channels, Val
   const Plan& plan = o.plan;
   const int lanes = plan.tiles.lanes, columns = channels.columns;
   const int64_t vector = plan.vector_bytes(), group = plan.rows * columns * vector;
-  const int64_t half_row = kPoints * columns * vector;
-  e.loop("points", e.integer(0), e.integer(kPoints), 1, 0, [&](Value j) {
+  const MinimalFilter& f = *plan.filter;
+  const auto count = static_cast<size_t>(f.points);
+  const int64_t half_row = f.points * columns * vector;
+  e.loop("points", e.integer(0), e.integer(f.points), 1, 0, [&](Value j) {
     const Value from = e.offset(sums, e.multiply(j, group));
     const Value to = e.offset(o.halves, e.multiply(j, columns * vector));
     for (int c = 0; c < columns; ++c) {
-      std::array<Value, kPoints> m;
-      for (size_t i = 0; i < kPoints; ++i)
-        m[i] = e.load(e.offset(from, static_cast<int64_t>(i) * kPoints * group + c * vector),
+      std::vector<Value> m(count);
+      for (size_t i = 0; i < count; ++i)
+        m[i] = e.load(e.offset(from, static_cast<int64_t>(i) * f.points * group + c * vector),
                       Element::i32, lanes);
-      const auto y = output_transform(e, m);
+      const std::vector<Value> y = f.outputs(e, m);
       for (size_t i = 0; i < kOutputs; ++i)
         e.store(e.offset(to, static_cast<int64_t>(i) * half_row + c * vector), y[i]);
     }
@@ -433,13 +390,13 @@ void emit_outputs(Emitter& e, const Outputs& o, const ChannelTile& channels, Val
     const Value factor = e.load_splat(e.offset(o.factors, e.multiply(row, 4)), Element::i32, lanes);
     e.loop("columns", e.integer(0), e.integer(columns), 1, 0, [&](Value c) {
       const Value at = e.multiply(c, vector);
-      std::array<Value, kPoints> m;
-      for (size_t j = 0; j < kPoints; ++j)
+      std::vector<Value> m(count);
+      for (size_t j = 0; j < count; ++j)
         m[j] = e.load(e.offset(e.offset(from, at), static_cast<int64_t>(j) * columns * vector),
                       Element::i32, lanes);
-      const auto y = output_transform(e, m);
+      const std::vector<Value> y = f.outputs(e, m);
       for (size_t x = 0; x < kOutputs; ++x) {
-        const Value shift = e.integer(kMostShift + kShift[x], Element::i32);
+        const Value shift = e.integer(f.most_shift() + f.shift[x], Element::i32);
         e.store(e.offset(e.offset(o.row, at), static_cast<int64_t>(x) * columns * vector),
                 e.binary(Binary::shift_right_arithmetic, e.multiply(y[x], factor), shift));
       }
@@ -489,7 +446,7 @@ void emit(const Query& q, const Variant& v, Emitter& e) {
   const auto strip = [&](Value slot, Value y, Value base) {
     if (w.out_h % kOutputs != 0) y = e.binary(Binary::min_signed, y, last);
     emit_planes(e, plan, columns, e.offset(planes, e.multiply(slot, plan.tile_bytes)),
-                e.offset(base, e.multiply(y, plan.row_bytes)));
+                e.offset(base, e.multiply(y, plan.filter->stride * plan.row_bytes)));
     const Value place = e.offset(places, e.multiply(slot, 4)), row = e.multiply(y, w.out_w);
     e.loop("places", e.integer(0), e.integer(plan.row_tiles), 1, 0, [&](Value t) {
       Value x = e.multiply(t, kOutputs);
@@ -498,9 +455,8 @@ void emit(const Query& q, const Variant& v, Emitter& e) {
       e.store(e.offset(place, e.multiply(t, 4)), e.narrow(e.add(row, x), Element::i32));
     });
   };
-  const auto group = [&](const ChannelTile& tile, Value initial, Value first, Value end,
-                         Value before) {
-    emit_sums(e, plan, tile, e.offset(planes, e.multiply(first, plan.tile_bytes)), initial, sums);
+  const auto group = [&](const ChannelTile& tile, Value first, Value end, Value before) {
+    emit_sums(e, plan, tile, e.offset(planes, e.multiply(first, plan.tile_bytes)), sums);
     const Value stop = e.binary(Binary::min_signed, end, e.add(first, plan.rows));
     e.loop("tiles", first, stop, 1, tiles_of_band / groups_of_band, [&](Value t) {
       const Value place =
@@ -527,10 +483,8 @@ void emit(const Query& q, const Variant& v, Emitter& e) {
              });
              const Value all = e.get(tiles);
              const auto channels = [&](const ChannelTile& tile) {
-               const Value initial =
-                   e.offset(e.offset(b.constants, plan.initial), e.multiply(tile.channel, 4));
                e.loop("groups", e.integer(0), all, plan.rows, groups_of_band,
-                      [&](Value first) { group(tile, initial, first, all, before); });
+                      [&](Value first) { group(tile, first, all, before); });
              };
              const ChannelTiles& t = plan.tiles;
              const Value weights = e.offset(b.constants, plan.weights);
@@ -555,8 +509,9 @@ void emit(const Query& q, const Variant& v, Emitter& e) {
 extern constinit const KernelDef conv_winograd_4x4{
     .name = "conv_winograd_4x4",
     .doc =
-        "3×3 convolution with stride 1 of bytes, weights of up to ten bits: Winograd's "
-        "F(4×4, 3×3) in integers, 36 products of words for 16 outputs instead of 144.",
+        "3×3 convolution with stride 1 or 2 of bytes, weights of up to ten bits: Winograd's "
+        "minimal "
+        "filtering on tiles of 4×4 outputs in integers, 36 or 81 products of words instead of 144.",
     .source =
         "Lavin, Gray, Fast Algorithms for Convolutional Neural Networks, 2015; in integers: own",
     .match = match,

@@ -172,13 +172,15 @@ TEST(Kernels, SparseRestsOfPowersOfTwo) {
 TEST(Kernels, WinogradOnWords) {
   const KernelDef* kernel = kernels::find_kernel("conv_winograd_4x4");
   ASSERT_NE(kernel, nullptr);
-  const auto window = [](int64_t h, int64_t w, int64_t c, int64_t n, Pad pad) {
-    return conv_window(h, w, c, n, 3, 3, 1, 1, 1, pad);
+  const auto window = [](int64_t h, int64_t w, int64_t c, int64_t n, Pad pad, int64_t stride = 1) {
+    return conv_window(h, w, c, n, 3, 3, stride, 1, 1, pad);
   };
   const std::vector<Window> windows{
-      window(6, 6, 3, 20, Pad::valid),  window(9, 14, 5, 19, Pad::same),
-      window(8, 8, 17, 8, Pad::same),   window(5, 13, 16, 33, Pad::same),
-      window(14, 6, 2, 70, Pad::valid), window(12, 40, 70, 2, Pad::same)};
+      window(6, 6, 3, 20, Pad::valid),     window(9, 14, 5, 19, Pad::same),
+      window(8, 8, 17, 8, Pad::same),      window(5, 13, 16, 33, Pad::same),
+      window(14, 6, 2, 70, Pad::valid),    window(12, 40, 70, 2, Pad::same),
+      window(8, 8, 5, 19, Pad::same, 2),   window(9, 23, 18, 8, Pad::valid, 2),
+      window(13, 10, 3, 33, Pad::same, 2), window(24, 40, 70, 2, Pad::same, 2)};
   const std::vector<Numeric> weights{Numeric::fixed(8, 0, true), Numeric::power_of_two(-7, 0, true),
                                      Numeric::integers(-668, 668, 0),
                                      Numeric::integers(668, 668, 0),
