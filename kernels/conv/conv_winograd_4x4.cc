@@ -199,8 +199,8 @@ std::vector<Variant> variants(const Query& q, const jit::Target& target) {
   // clang-format off: a list
   constexpr std::array<std::array<int, 2>, 6> kSixteen{
       {{4, 2}, {5, 2}, {3, 3}, {7, 1}, {4, 1}, {1, 1}}};
-  constexpr std::array<std::array<int, 2>, 9> kThirtyTwo{
-      {{7, 2}, {4, 2}, {7, 3}, {4, 4}, {8, 3}, {8, 2}, {12, 1}, {4, 1}, {1, 1}}};
+  constexpr std::array<std::array<int, 2>, 10> kThirtyTwo{
+      {{7, 2}, {4, 2}, {7, 3}, {4, 4}, {8, 3}, {8, 2}, {8, 1}, {7, 1}, {4, 1}, {1, 1}}};
   // clang-format on
   using Shapes = std::span<const std::array<int, 2>>;
   const Shapes shapes = has_sixteen(target) ? Shapes(kSixteen) : Shapes(kThirtyTwo);
