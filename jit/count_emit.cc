@@ -44,7 +44,9 @@ enum class Word : uint8_t {
   pairs_s16,
   dot_u8s8,
   dot_s16,
-  and_xor,
+  and_xor,  // the words of Logic, in its order
+  parity,
+  majority,
   popcount,
   sum_bytes,
   lookup,
@@ -88,6 +90,8 @@ constexpr WordCost kCosts[] = {
     {Word::dot_u8s8, {{{0, 0, 1}, {1, 0, 2}, {2, 0, 0}, {8, 10, 2}}}},
     {Word::dot_s16, {{{0, 0, 1}, {1, 0, 1}, {2, 0, 2}, {1, 0, 1}}}},
     {Word::and_xor, {{{1.6, 0, 0}, {2, 0, 0}, {2, 0, 0}, {2, 0, 0}}}},  // beside population counts
+    {Word::parity, {{{1.2, 0, 0}, {2, 0, 0}, {2, 0, 0}, {2, 0, 0}}}},
+    {Word::majority, {{{1.2, 0, 0}, {3, 0, 0}, {3, 0, 0}, {3, 0, 0}}}},  // beside a parity
     {Word::popcount, {{{0, 1, 0}, {3, 3, 0}, {1, 0, 0}, {8, 3, 0}}}},
     {Word::sum_bytes, {{{0, 0, 1}, {0, 0, 1}, {3, 0, 0}, {8, 3, 0}}}},
     {Word::lookup, {{{0, 1, 0}, {0, 1, 0}, {2, 0, 0}, {48, 40, 0}}}},  // portable: a comparison per entry
@@ -226,8 +230,9 @@ class CountEmitter final : public Emitter {
   Value add_dot_s16(Value sum, Value a, Value b) override {
     return apply(Word::dot_s16, {a, b, sum}, Element::i32, sum.lanes);
   }
-  Value and_xor(Value mask, Value a, Value b) override {
-    return apply(Word::and_xor, {a, b, mask}, a.element, a.lanes);
+  Value logic(Logic op, Value a, Value b, Value c) override {
+    const auto word = static_cast<Word>(static_cast<int>(Word::and_xor) + static_cast<int>(op));
+    return apply(word, {a, b, c}, a.element, a.lanes);
   }
   Value popcount_bytes(Value v) override { return apply(Word::popcount, {v}, v.element, v.lanes); }
   Value sum_bytes(Value v) override {

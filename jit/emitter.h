@@ -69,6 +69,13 @@ enum class Compare : uint8_t {
 /// no pair sum leaves int16, so any lowering is right.
 enum class Pairs : uint8_t { saturating, proven };
 
+/// Of three integers, bit by bit.
+enum class Logic : uint8_t {
+  and_xor,   ///< a & (b ^ c)
+  parity,    ///< a ^ b ^ c: the sum of a full adder
+  majority,  ///< at least two of three: its carry
+};
+
 /// The vocabulary in which kernels are written, once for every target. Two families implement it:
 /// llvm_emit (machine code; per-target lowerings and a portable one) and count_emit (cost). A
 /// kernel is one function:  void f(void* const* buffers, int64_t count, int64_t begin, int64_t
@@ -143,8 +150,8 @@ class Emitter {
   virtual Value add_dot_u8s8(Value sum, Value u8, Value s8) = 0;
   /// sum + s16 × s16, two neighbouring products a lane: i32 of L/2, i16 of L. Modulo 2^32.
   virtual Value add_dot_s16(Value sum, Value a, Value b) = 0;
-  /// mask & (a ^ b): one operation where the target has ternary logic.
-  virtual Value and_xor(Value mask, Value a, Value b) = 0;
+  /// Bit by bit, same element and lanes: one operation where the target has ternary logic.
+  virtual Value logic(Logic op, Value a, Value b, Value c) = 0;
   /// Population count of each i8.
   virtual Value popcount_bytes(Value v) = 0;
   /// Sum of each group of eight u8 into an i64 lane: i8 of L → i64 of L/8.
@@ -182,6 +189,7 @@ class Emitter {
   Value add(Value a, Value b) { return binary(Binary::add, a, b); }
   Value subtract(Value a, Value b) { return binary(Binary::subtract, a, b); }
   Value multiply(Value a, Value b) { return binary(Binary::multiply, a, b); }
+  Value and_xor(Value mask, Value a, Value b) { return logic(Logic::and_xor, mask, a, b); }
   Value add(Value a, int64_t b) { return add(a, integer(b)); }
   Value multiply(Value a, int64_t b) { return multiply(a, integer(b)); }
   Value offset(Value pointer, int64_t bytes) { return offset(pointer, integer(bytes)); }

@@ -275,11 +275,11 @@ Value LlvmEmitter::narrow_saturated(Value v, bool is_signed) {
   return make(lowering_.narrow_saturated(b_, at(v), is_signed), Element::i8, v.lanes);
 }
 
-Value LlvmEmitter::and_xor(Value mask, Value a, Value b) {
-  require_same("and_xor", mask, a);
-  require_same("and_xor", a, b);
-  require(is_integer(a.element), "and_xor", {mask, a, b}, "needs integers");
-  return make(lowering_.and_xor(b_, at(mask), at(a), at(b)), a.element, a.lanes);
+Value LlvmEmitter::logic(Logic op, Value a, Value b, Value c) {
+  require_same("logic", a, b);
+  require_same("logic", b, c);
+  require(is_integer(a.element), "logic", {a, b, c}, "needs integers");
+  return make(lowering_.logic(b_, op, at(a), at(b), at(c)), a.element, a.lanes);
 }
 
 Value LlvmEmitter::popcount_bytes(Value v) {

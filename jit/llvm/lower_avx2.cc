@@ -27,10 +27,6 @@ llvm::Value* dot_u8s8(Builder& b, llvm::Value* sum, llvm::Value* u8, llvm::Value
   return dot_s16(b, sum, pairs, llvm::ConstantInt::get(pairs->getType(), 1));
 }
 
-llvm::Value* and_xor(Builder& b, llvm::Value* mask, llvm::Value* x, llvm::Value* y) {
-  return b.CreateAnd(mask, b.CreateXor(x, y));
-}
-
 llvm::Value* sum_bytes(Builder& b, llvm::Value* v) {
   return by_pieces<2, 2>(b, {llvm::Intrinsic::x86_sse2_psad_bw, llvm::Intrinsic::x86_avx2_psad_bw},
                          {v, llvm::Constant::getNullValue(v->getType())});
@@ -70,7 +66,7 @@ extern constinit const LoweringDef avx2_lowering{.name = "avx2",
                                                  .pairs_s16 = pairs_s16,
                                                  .dot_u8s8 = dot_u8s8,
                                                  .dot_s16 = dot_s16,
-                                                 .and_xor = and_xor,
+                                                 .logic = plain_logic,
                                                  .sum_bytes = sum_bytes,
                                                  .table_lookup = table_lookup,
                                                  .permute_bytes = nullptr,

@@ -38,27 +38,30 @@ llvm::Value* dot_s16(Builder& b, llvm::Value* sum, llvm::Value* x, llvm::Value* 
       {sum, as_dwords(b, x, lanes), as_dwords(b, y, lanes)});
 }
 
-llvm::Value* and_xor(Builder& b, llvm::Value* mask, llvm::Value* x, llvm::Value* y) {
-  const int bytes = bytes_of(mask);
+llvm::Value* logic(Builder& b, Logic op, llvm::Value* x, llvm::Value* y, llvm::Value* z) {
+  const int bytes = bytes_of(x);
   if (bytes > 64) {
-    const int half = lanes_of(mask) / 2;
+    const int half = lanes_of(x) / 2;
     auto part = [&](int first) {
       auto cut = [&](llvm::Value* v) { return slice_lanes(b, v, first, half); };
-      return and_xor(b, cut(mask), cut(x), cut(y));
+      return logic(b, op, cut(x), cut(y), cut(z));
     };
     llvm::Value* low = part(0);
     return concat_lanes(b, low, part(half));
   }
-  if (bytes < 16) return b.CreateAnd(mask, b.CreateXor(x, y));
+  if (bytes < 16) return plain_logic(b, op, x, y, z);
   constexpr x86::ID kForms[] = {x86::x86_avx512_pternlog_q_128, x86::x86_avx512_pternlog_q_256,
                                 x86::x86_avx512_pternlog_q_512};
+  // Bit 4·x + 2·y + z of the number is the result.
+  constexpr int kX = 0xF0, kY = 0xCC, kZ = 0xAA;
+  const int table = op == Logic::and_xor  ? kX & (kY ^ kZ)
+                    : op == Logic::parity ? kX ^ kY ^ kZ
+                                          : (kX & kY) | (kX & kZ) | (kY & kZ);
   llvm::Type* type = with_lanes(b.getInt64Ty(), bytes / 8);
   auto as_words = [&](llvm::Value* v) { return b.CreateBitCast(v, type); };
-  // Bit 4·mask + 2·x + y of the number is the result: set for 1, 0, 1 and for 1, 1, 0.
-  llvm::Value* result =
-      b.CreateIntrinsic(kForms[bytes / 32], {},
-                        {as_words(mask), as_words(x), as_words(y), b.getInt32(1 << 5 | 1 << 6)});
-  return b.CreateBitCast(result, mask->getType());
+  llvm::Value* result = b.CreateIntrinsic(
+      kForms[bytes / 32], {}, {as_words(x), as_words(y), as_words(z), b.getInt32(table)});
+  return b.CreateBitCast(result, x->getType());
 }
 
 llvm::Value* sum_bytes(Builder& b, llvm::Value* v) {
@@ -117,7 +120,7 @@ extern constinit const LoweringDef avx512_lowering{.name = "avx512",
                                                    .pairs_s16 = pairs_s16,
                                                    .dot_u8s8 = dot_u8s8,
                                                    .dot_s16 = dot_s16,
-                                                   .and_xor = and_xor,
+                                                   .logic = logic,
                                                    .sum_bytes = sum_bytes,
                                                    .table_lookup = table_lookup,
                                                    .permute_bytes = permute_bytes,

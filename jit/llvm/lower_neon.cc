@@ -65,10 +65,6 @@ llvm::Value* dot_u8s8(Builder& b, llvm::Value* sum, llvm::Value* u8, llvm::Value
   });
 }
 
-llvm::Value* and_xor(Builder& b, llvm::Value* mask, llvm::Value* x, llvm::Value* y) {
-  return b.CreateAnd(mask, b.CreateXor(x, y));
-}
-
 llvm::Value* sum_bytes(Builder& b, llvm::Value* v) {
   return in_pieces(b, 16, std::array{v}, [&](const auto& piece) {
     llvm::Value* sums = piece[0];
@@ -130,7 +126,7 @@ extern constinit const LoweringDef neon_lowering{.name = "neon",
                                                  .pairs_s16 = pairs_s16,
                                                  .dot_u8s8 = dot_u8s8,
                                                  .dot_s16 = dot_s16,
-                                                 .and_xor = and_xor,
+                                                 .logic = plain_logic,
                                                  .sum_bytes = sum_bytes,
                                                  .table_lookup = table_lookup,
                                                  .permute_bytes = nullptr,

@@ -32,10 +32,6 @@ llvm::Value* dot_u8s8(Builder& b, llvm::Value* sum, llvm::Value* u8, llvm::Value
   return b.CreateAdd(sum, b.CreateAdd(even, b.CreateSExt(every_second(b, pairs, 1), wide)));
 }
 
-llvm::Value* and_xor(Builder& b, llvm::Value* mask, llvm::Value* x, llvm::Value* y) {
-  return b.CreateAnd(mask, b.CreateXor(x, y));
-}
-
 llvm::Value* sum_bytes(Builder& b, llvm::Value* v) {
   // Neighbours added in fields of 16, 32, 64 bits. Bytes of a field are taken by mask and shift, so
   // their order in memory does not matter.
@@ -122,7 +118,7 @@ extern constinit const LoweringDef portable_lowering{.name = "portable",
                                                      .pairs_s16 = pairs_s16,
                                                      .dot_u8s8 = dot_u8s8,
                                                      .dot_s16 = dot_s16,
-                                                     .and_xor = and_xor,
+                                                     .logic = plain_logic,
                                                      .sum_bytes = sum_bytes,
                                                      .table_lookup = table_lookup,
                                                      .permute_bytes = nullptr,

@@ -48,6 +48,14 @@ llvm::Value* concat_lanes(Builder& b, llvm::Value* x, llvm::Value* y) {
   return b.CreateShuffleVector(x, y, all);
 }
 
+llvm::Value* plain_logic(Builder& b, Logic op, llvm::Value* x, llvm::Value* y, llvm::Value* z) {
+  if (op == Logic::and_xor) return b.CreateAnd(x, b.CreateXor(y, z));
+  llvm::Value* differ = b.CreateXor(x, y);
+  if (op == Logic::parity) return b.CreateXor(differ, z);
+  // A full adder computes `differ` once for both.
+  return b.CreateOr(b.CreateAnd(x, y), b.CreateAnd(differ, z));
+}
+
 llvm::Value* clamp_to_bytes(Builder& b, llvm::Value* v, bool is_signed) {
   auto bound = [&](int64_t value) { return llvm::ConstantInt::getSigned(v->getType(), value); };
   v = b.CreateBinaryIntrinsic(llvm::Intrinsic::smax, v, bound(is_signed ? -128 : 0));

@@ -18,7 +18,7 @@ struct LoweringDef {
   llvm::Value* (*pairs_s16)(Builder&, llvm::Value* a, llvm::Value* b);
   llvm::Value* (*dot_u8s8)(Builder&, llvm::Value* sum, llvm::Value* u8, llvm::Value* s8);
   llvm::Value* (*dot_s16)(Builder&, llvm::Value* sum, llvm::Value* a, llvm::Value* b);
-  llvm::Value* (*and_xor)(Builder&, llvm::Value* mask, llvm::Value* a, llvm::Value* b);
+  llvm::Value* (*logic)(Builder&, Logic op, llvm::Value* x, llvm::Value* y, llvm::Value* z);
   llvm::Value* (*sum_bytes)(Builder&, llvm::Value* v);
   llvm::Value* (*table_lookup)(Builder&, llvm::Value* table, llvm::Value* index);
   /// Null: by table lookups.
@@ -48,6 +48,9 @@ extern constinit const LoweringDef portable_lowering;
 [[nodiscard]] llvm::Value* slice_lanes(Builder& b, llvm::Value* v, int first, int lanes);
 /// Lanes of a, then those of b (equally many).
 [[nodiscard]] llvm::Value* concat_lanes(Builder& b, llvm::Value* x, llvm::Value* y);
+/// The plain form of logic.
+[[nodiscard]] llvm::Value* plain_logic(Builder& b, Logic op, llvm::Value* x, llvm::Value* y,
+                                       llvm::Value* z);
 /// Integers clamped to those of 8 bits, as 8 bits: the plain form of narrow_saturated.
 [[nodiscard]] llvm::Value* clamp_to_bytes(Builder& b, llvm::Value* v, bool is_signed);
 /// Every second lane, from `first`.

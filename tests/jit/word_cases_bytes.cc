@@ -97,6 +97,26 @@ void add_byte_cases(std::vector<Case>& cases) {
                                return v[0].get(k) & (v[1].get(k) ^ v[2].get(k));
                              });
                            }});
+      cases.push_back(
+          {.name = "parity_" + shape,
+           .operands = {{b, n}, {b, n}, {b, n}},
+           .emit = [](Emitter& m, auto v) { return m.logic(Logic::parity, v[0], v[1], v[2]); },
+           .expected =
+               [=](auto v) {
+                 return lanewise(b, n,
+                                 [&](int k) { return v[0].get(k) ^ v[1].get(k) ^ v[2].get(k); });
+               }});
+      cases.push_back(
+          {.name = "majority_" + shape,
+           .operands = {{b, n}, {b, n}, {b, n}},
+           .emit = [](Emitter& m, auto v) { return m.logic(Logic::majority, v[0], v[1], v[2]); },
+           .expected =
+               [=](auto v) {
+                 return lanewise(b, n, [&](int k) {
+                   return (v[0].get(k) & v[1].get(k)) | (v[0].get(k) & v[2].get(k)) |
+                          (v[1].get(k) & v[2].get(k));
+                 });
+               }});
       cases.push_back({.name = "sum_bytes_" + shape,
                        .operands = {{b, n}},
                        .emit = [](Emitter& m, auto v) { return m.sum_bytes(v[0]); },

@@ -470,8 +470,18 @@ Value InterpretingEmitter::narrow_saturated(Value v, bool is_signed) {
   return lanewise(Element::i8, v,
                   [this, v, lo, hi](int i) { return std::clamp(signed_lane(v, i), lo, hi); });
 }
-Value InterpretingEmitter::and_xor(Value mask, Value a, Value b) {
-  return binary(jit::Binary::bit_and, mask, binary(jit::Binary::bit_xor, a, b));
+Value InterpretingEmitter::logic(jit::Logic op, Value a, Value b, Value c) {
+  return lanewise(a.element, a, [=, this](int i) -> int64_t {
+    const uint64_t x = unsigned_lane(a, i), y = unsigned_lane(b, i), z = unsigned_lane(c, i);
+    switch (op) {
+      case jit::Logic::and_xor:
+        return static_cast<int64_t>(x & (y ^ z));
+      case jit::Logic::parity:
+        return static_cast<int64_t>(x ^ y ^ z);
+      default:
+        return static_cast<int64_t>((x & y) | (x & z) | (y & z));
+    }
+  });
 }
 Value InterpretingEmitter::popcount_bytes(Value v) {
   require(v.element == Element::i8, "popcount_bytes of no bytes");
