@@ -172,16 +172,21 @@ class CountEmitter final : public Emitter {
     const bool address = a.element == Element::i64 && a.lanes == 1;
     const auto folded = address ? fold(op, at(a).constant, at(b).constant) : std::nullopt;
     const bool free = at(a).free && at(b).free;
-    if (!free && !folded) operate(word_of(op, a.element), a, depth);
-    return make(a.element, a.lanes, {.constant = folded, .free = free, .level = depth});
+    // Masks are turned by comparing the other way round.
+    const bool turned = op == Binary::bit_xor && at(a).mask && at(b).free;
+    if (!free && !folded && !turned) operate(word_of(op, a.element), a, depth);
+    return make(a.element, a.lanes,
+                {.constant = folded, .free = free, .level = depth, .mask = turned});
   }
   Value compare(Compare op, Value a, Value b) override {
     const bool real = op >= Compare::greater_equal_f32;
     const Element e = real ? Element::i32 : a.element;
-    return apply(real                           ? Word::real
-                 : op == Compare::less_unsigned ? Word::compare_unsigned
-                                                : Word::compare,
-                 {a, b}, e, a.lanes);
+    const Value result = apply(real                           ? Word::real
+                               : op == Compare::less_unsigned ? Word::compare_unsigned
+                                                              : Word::compare,
+                               {a, b}, e, a.lanes);
+    infos_[result.id].mask = target_.lowering == Lowering::avx512;
+    return result;
   }
   Value select(Value mask, Value a, Value b) override {
     return apply(Word::select, {a, b, mask}, a.element, a.lanes);
@@ -206,6 +211,7 @@ class CountEmitter final : public Emitter {
   Value widen_signed(Value v, Element e) override { return widen(v, e); }
   Value widen_unsigned(Value v, Element e) override { return widen(v, e); }
   Value narrow(Value v, Element e) override {
+    if (at(v).mask) return make(e, v.lanes, at(v));
     return apply(Word::narrow, {v}, e, v.lanes, v.element == e);
   }
   Value narrow_saturated(Value v, bool) override {
@@ -251,7 +257,10 @@ class CountEmitter final : public Emitter {
   }
   Value sign_bits(Value v) override {
     const int depth = at(v).level;
-    operate(Word::move_lanes, v, depth);
+    if (at(v).mask)
+      vector_once(Word::shift, depth);
+    else
+      operate(Word::move_lanes, v, depth);
     if (const int parts = registers(v.bytes()); parts > 1) scalar(2 * (parts - 1), depth);
     return make(Element::i64, 1, {.level = depth});
   }
@@ -318,6 +327,7 @@ class CountEmitter final : public Emitter {
     bool free = false;                     ///< known when the code is made: costs nothing
     int level = 0;                         ///< nesting of the loop that it changes in
     bool loaded = false;  ///< straight from memory: widening may fold into the load
+    bool mask = false;    ///< lies in a mask register, one bit a lane
   };
 
   [[nodiscard]] const Info& at(Value v) const {

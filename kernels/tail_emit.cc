@@ -27,6 +27,15 @@ Value splat_int(Emitter& e, int64_t v, int lanes) {
   return v == 0 ? e.zeros(Element::i32, lanes) : e.splat(e.integer(v, Element::i32), lanes);
 }
 
+/// The constant of a step that is the same integer for all channels.
+std::optional<int64_t> integer_of(const Tail& tail, int ref) {
+  const TailStep& step = tail.steps[static_cast<size_t>(ref)];
+  if (step.op != TailOp::constant) return std::nullopt;
+  const TailTable& table = tail.tables[static_cast<size_t>(step.index)];
+  if (table.is_f32 || table.per_channel) return std::nullopt;
+  return table.i32[0];
+}
+
 /// Evaluates the steps of one place, those that are asked for.
 class Steps {
  public:
@@ -46,7 +55,34 @@ class Steps {
     return values_[i];
   }
 
+  /// -1 in the lanes where an int step is above 0, else 0. What is a comparison, or 2·comparison -
+  /// 1, is not compared again.
+  Value positive(int ref) {
+    int reached = ref;
+    int64_t factor = 1, more = 0;
+    if (const TailStep& s = step_at(reached); s.op == TailOp::add && integer_of(tail_, s.b))
+      more = *integer_of(tail_, s.b), reached = s.a;
+    if (const TailStep& s = step_at(reached); s.op == TailOp::multiply && integer_of(tail_, s.b))
+      factor = *integer_of(tail_, s.b), reached = s.a;
+    const TailStep& step = step_at(reached);
+    const bool counts =
+        step.op == TailOp::count_ge && tail_.tables[static_cast<size_t>(step.index)].rows == 1;
+    if ((counts || step.op == TailOp::greater_equal) && more <= 0 && factor + more > 0 &&
+        at(step.a).element == Element::i32) {
+      const Value limit =
+          counts ? table_row(tail_.tables[static_cast<size_t>(step.index)], step.index, 0)
+                 : at(step.b);
+      const Value below = e_.compare(Compare::greater_signed, limit, at(step.a));
+      return e_.binary(Binary::bit_xor, below, splat_int(e_, -1, lanes_));
+    }
+    return e_.compare(Compare::greater_signed, at(ref), e_.zeros(Element::i32, lanes_));
+  }
+
  private:
+  [[nodiscard]] const TailStep& step_at(int ref) const {
+    return tail_.steps[static_cast<size_t>(ref)];
+  }
+
   Value table_row(const TailTable& table, int index, int row) {
     const int64_t offset = layout_.offsets[static_cast<size_t>(index)];
     if (offset < 0) {
@@ -157,11 +193,11 @@ void store_lanes(Emitter& e, Value pointer, Value v, int valid) {
     e.store_first(pointer, v, valid);
 }
 
-void store_bits(Emitter& e, Value pointer, Value channel, Value codes, int valid) {
-  const int lanes = codes.lanes;
+/// `set`: -1 where the bit is.
+void store_bits(Emitter& e, Value pointer, Value channel, Value set, int valid) {
+  const int lanes = set.lanes;
   qloom_assert(lanes % 8 == 0 && lanes <= 64, "tail: bits of ", lanes, " lanes");
-  const Value mask = e.narrow(
-      e.compare(Compare::greater_signed, codes, e.zeros(Element::i32, lanes)), Element::i8);
+  const Value mask = e.narrow(set, Element::i8);
   const Value at = e.offset(pointer, e.binary(Binary::shift_right_logical, channel, e.integer(3)));
   store_bit_run(e, at, mask, valid);
 }
@@ -169,7 +205,6 @@ void store_bits(Emitter& e, Value pointer, Value channel, Value codes, int valid
 void store_output(Emitter& e, const TailOutput& output, Value pointer, Value channel, Value v,
                   int valid) {
   const Storage storage = output.storage;
-  if (storage.kind == Storage::Kind::bits) return store_bits(e, pointer, channel, v, valid);
   if (storage.kind == Storage::Kind::bytes) {
     // The type promises code + zero in 0..255, so truncation keeps it.
     if (storage.zero != 0) v = e.add(v, splat_int(e, storage.zero, v.lanes));
@@ -189,15 +224,6 @@ struct ToBytes {
   int64_t lo = -128, hi = 255;  ///< clamp after saturation
   int64_t after = 0;            ///< added to the bytes, modulo 256
 };
-
-/// The constant of a step that is the same integer for all channels.
-std::optional<int64_t> integer_of(const Tail& tail, int ref) {
-  const TailStep& step = tail.steps[static_cast<size_t>(ref)];
-  if (step.op != TailOp::constant) return std::nullopt;
-  const TailTable& table = tail.tables[static_cast<size_t>(step.index)];
-  if (table.is_f32 || table.per_channel) return std::nullopt;
-  return table.i32[0];
-}
 
 ToBytes to_bytes_of(const Tail& tail, const TailOutput& output) {
   const int64_t zero = output.storage.zero;
@@ -413,9 +439,16 @@ void TailBatch::emit() {
         store_together(e_, bytes, places, k);
         continue;
       }
-      for (size_t i = 0; i < together; ++i)
-        store_output(e_, output, places[i].outputs[k], places[i].channel, steps[i].at(output.step),
-                     places[i].valid_lanes);
+      const bool bits = output.storage.kind == Storage::Kind::bits;
+      for (size_t i = 0; i < together; ++i) {
+        const TailPlace& place = places[i];
+        if (bits)
+          store_bits(e_, place.outputs[k], place.channel, steps[i].positive(output.step),
+                     place.valid_lanes);
+        else
+          store_output(e_, output, place.outputs[k], place.channel, steps[i].at(output.step),
+                       place.valid_lanes);
+      }
     }
     first += together;
   }

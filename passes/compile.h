@@ -29,7 +29,9 @@ struct CompileOptions {
   /// The graph's own options() carry the evaluation switches (division, batch norm rounding).
   ManagerOptions passes = {};
   std::vector<std::pair<std::string, std::string>> pinned =
-      {};  ///< node name → kernel name, or "KERNEL VARIANT" with Variant::to_string
+      {};  ///< node name → kernel name, or "KERNEL VARIANT" with Variant::to_string; the first
+           ///< dense layer of a chain's run → name of a DenseRunDef, which is then taken at any
+           ///< cost
   std::vector<std::string> disabled_kernels = {};
   /// Measured on the target, in place of predictions; null: none. Kernels and variants that they do
   /// not name are taken to be as much slower than predicted as the worst of those measured.

@@ -55,21 +55,27 @@ class Tile {
     }
   }
 
-  void run_fused(const ChainPlan::Fused& fused) {
-    const Value whole = e_.binary(Binary::bit_and, count_, e_.integer(-fused.lanes));
+  /// From form `form` on; moved_ says where what is left begins.
+  void run_fused(const ChainPlan::Fused& fused, size_t form = 0) {
+    if (form == fused.forms.size()) {
+      for (int call = fused.first; call < fused.last; ++call) run_call(call);
+      return;
+    }
+    const ChainPlan::Form& f = fused.forms[form];
+    const Value all = count_, whole = e_.binary(Binary::bit_and, all, e_.integer(-f.tile));
     e_.if_less(e_.integer(0), whole, [&] {
-      const Value pointers[] = {pointer(fused.input), constants(fused.constants_offset),
+      const Value pointers[] = {pointer(fused.input), constants(f.constants_offset),
                                 pointer(fused.output),
                                 e_.offset(e_.buffer(plan_.scratch), fused.scratch)};
-      e_.call(fused.symbol, pointers, whole, e_.integer(0), e_.integer(1));
+      e_.call(f.symbol, pointers, whole, e_.integer(0), e_.integer(1));
     });
-    const Value all = count_;
     e_.if_less(whole, all, [&] {
+      const auto moved = moved_;
       count_ = e_.subtract(all, whole);
       for (const int b : {fused.input, fused.output})
-        moved_[b] = e_.offset(pointer_itself(b), e_.multiply(whole, bytes(b)));
-      for (int call = fused.first; call < fused.last; ++call) run_call(call);
-      moved_.clear();
+        moved_[b] = e_.offset(pointer(b), e_.multiply(whole, bytes(b)));
+      run_fused(fused, form + 1);
+      moved_ = moved;
     });
     count_ = all;
   }

@@ -21,15 +21,19 @@ struct ChainPlan {
     int64_t bytes_per_sample = 0;
     bool is_scratch = false;  ///< of a call: not per sample
   };
-  /// Calls [first, last) that another function does, for whole tiles of `lanes` samples; those that
-  /// are left over go through the calls.
+  /// A function that does several calls, for whole tiles of samples.
+  struct Form {
+    std::string symbol;
+    int64_t tile = 1;
+    int64_t constants_offset = 0;
+  };
+  /// Calls [first, last) that other functions do: the first as many tiles as there are, the next
+  /// what is left, and so on; what is left by the last goes through the calls.
   struct Fused {
     int first = 0, last = 0;
-    std::string symbol;
-    int64_t lanes = 1;
-    int64_t constants_offset = 0;
+    std::vector<Form> forms;
     int input = -1, output = -1;  ///< buffers
-    int64_t scratch = 0;          ///< offset
+    int64_t scratch = 0;          ///< offset, of all forms
   };
   int64_t tile = 1;
   int first = 0, last = 0;

@@ -8,7 +8,7 @@
 
 #include "graph/support/error.h"
 #include "jit/count_emit.h"
-#include "kernels/dense/dense_lanes.h"
+#include "kernels/dense/dense_run.h"
 #include "passes/build_program.h"
 #include "passes/emit_chain.h"
 
@@ -316,7 +316,7 @@ class Former {
         if (query == nullptr) break;
         run.push_back(query);
         ++end;
-        if (kernels::match_dense_run(run, options_.target)) found = end;
+        if (kernels::check_dense_run(run)) found = end;
         if (end == last || !feeds_next_alone(end - 1)) break;
       }
       run.resize(static_cast<size_t>(found - begin));
@@ -325,40 +325,114 @@ class Former {
     }
   }
 
-  void fuse_dense(int begin, int end, const kernels::DenseRun& run, ChainPlan& plan) {
+  /// A function for a run, with what it takes per sample.
+  struct Candidate {
+    const kernels::DenseRunDef* def = nullptr;
+    std::shared_ptr<const kernels::DenseFunction> function;
+    double ns = 0;
+  };
+
+  /// Those that are faster than all others of smaller tiles, and than the calls; largest tile
+  /// first.
+  std::vector<Candidate> candidates(const kernels::DenseRun& run,
+                                    const kernels::DenseRunDef* pinned, int64_t tile,
+                                    double apart_ns) const {
     const jit::Target& target = options_.target;
+    std::vector<Candidate> all;
+    for (const kernels::DenseRunDef* def : kernels::all_dense_runs()) {
+      const auto& disabled = options_.disabled_kernels;
+      if (std::ranges::find(disabled, def->name) != disabled.end()) continue;
+      if (pinned != nullptr && pinned != def) continue;
+      if (!def->match(run, target)) continue;
+      std::shared_ptr<const kernels::DenseFunction> function = def->prepare(run, target);
+      if (function == nullptr || function->tile() > tile) continue;
+      const int64_t samples = std::max<int64_t>(64, function->tile());
+      const jit::FunctionSource source{"run", [&](jit::Emitter& e) { function->emit(e); }};
+      const auto swept = static_cast<int64_t>(function->pack().size()) + function->scratch_bytes();
+      const double ns =
+          jit::predicted_ns(jit::count_operations(source, target, samples), target, swept) *
+          def->over_counted.on(target);
+      all.push_back({def, std::move(function), ns / static_cast<double>(samples)});
+    }
+    if (pinned != nullptr) return all;
+    std::ranges::sort(all, {}, [](const Candidate& c) { return c.function->tile(); });
+    double best = apart_ns;
+    std::erase_if(all, [&](const Candidate& c) {
+      const bool slower = c.ns >= best;
+      best = std::min(best, c.ns);
+      return slower;
+    });
+    std::ranges::reverse(all);
+    return all;
+  }
+
+  /// That CompileOptions::pinned names for a node; null: none.
+  [[nodiscard]] const kernels::DenseRunDef* pinned_run(const std::string& node) const {
+    for (const auto& [name, pin] : options_.pinned)
+      if (name == node) return kernels::find_dense_run(pin);
+    return nullptr;
+  }
+
+  /// What run [begin, end) or a run that begins later saves most by.
+  void fuse_dense(int begin, int end, const kernels::DenseRun& run, ChainPlan& plan) {
+    int best_begin = begin;
+    double best_saved = 0;
+    std::vector<Candidate> best;
+    for (int first = begin; first < end; ++first) {
+      const kernels::DenseRun part(run.begin() + (first - begin), run.end());
+      if (!kernels::check_dense_run(part)) continue;
+      const kernels::DenseRunDef* pinned = pinned_run(part[0]->name);
+      const double apart = apart_ns(first, end, plan.tile);
+      std::vector<Candidate> forms = candidates(part, pinned, plan.tile, apart);
+      if (pinned != nullptr && !forms.empty()) return add_fused(first, end, forms, plan);
+      if (forms.empty() || apart - forms[0].ns <= best_saved) continue;
+      best_begin = first;
+      best_saved = apart - forms[0].ns;
+      best = std::move(forms);
+    }
+    if (!best.empty()) add_fused(best_begin, end, best, plan);
+  }
+
+  /// Units [begin, end), each a call.
+  double apart_ns(int begin, int end, int64_t tile) {
+    double ns = (end - begin) * kCallNs / static_cast<double>(tile);
+    for (int u = begin; u < end; ++u) ns += unit_ns(u, tile);
+    return ns;
+  }
+
+  void add_fused(int begin, int end, const std::vector<Candidate>& forms, ChainPlan& plan) {
     const auto& calls = p_.calls;
     const Unit &front = units_[static_cast<size_t>(begin)],
                &back = units_[static_cast<size_t>(end) - 1];
-    const jit::FunctionSource source{
-        join_text("lanes", plan.fused.size(), "_", calls[static_cast<size_t>(front.first)].symbol),
-        [run](jit::Emitter& e) { kernels::emit_dense_run(run, e); }};
-    const std::vector<uint8_t> constants = kernels::pack_dense_run(run, target);
     Fusion fusion;
-    fusion.scratch_bytes = kernels::dense_run_scratch_bytes(run, target);
-    constexpr int64_t kSamples = 64;
-    const auto swept = static_cast<int64_t>(constants.size()) + fusion.scratch_bytes;
-    fusion.ns = jit::predicted_ns(jit::count_operations(source, target, kSamples), target, swept) /
-                static_cast<double>(kSamples);
-    for (int u = begin; u < end; ++u)
-      fusion.apart_ns += unit_ns(u, plan.tile) + kCallNs / static_cast<double>(plan.tile);
-    if (fusion.ns >= fusion.apart_ns) return;
+    fusion.apart_ns = apart_ns(begin, end, plan.tile);
     ChainPlan::Fused fused;
     fused.first = front.first;
     fused.last = back.last;
-    fused.symbol = source.name;
-    fused.lanes = kernels::dense_run_tile(target);
-    p_.constants.resize(static_cast<size_t>(aligned(static_cast<int64_t>(p_.constants.size()))));
-    fused.constants_offset = static_cast<int64_t>(p_.constants.size());
-    p_.constants.insert(p_.constants.end(), constants.begin(), constants.end());
     fused.input = *front.reads.begin();
     fused.output = *back.writes.begin();
-    plan.fused.push_back(fused);
     fusion.text = join_text(calls[static_cast<size_t>(front.first)].node, " … ",
-                            calls[static_cast<size_t>(back.first)].node, ": ", fused.lanes,
-                            " samples in the lanes of each vector");
+                            calls[static_cast<size_t>(back.first)].node, ":");
+    fusion.ns = fusion.apart_ns;
+    for (const Candidate& form : forms) {
+      const kernels::DenseFunction& function = *form.function;
+      const std::vector<uint8_t> constants = function.pack();
+      fusion.scratch_bytes = std::max(fusion.scratch_bytes, function.scratch_bytes());
+      // What calls of as many samples as are expected take.
+      if (function.tile() <= options_.batch) fusion.ns = std::min(fusion.ns, form.ns);
+      p_.constants.resize(static_cast<size_t>(aligned(static_cast<int64_t>(p_.constants.size()))));
+      const jit::FunctionSource source{join_text(form.def->where, plan.fused.size(), "_",
+                                                 calls[static_cast<size_t>(front.first)].symbol),
+                                       [f = form.function](jit::Emitter& e) { f->emit(e); }};
+      fused.forms.push_back(
+          {source.name, function.tile(), static_cast<int64_t>(p_.constants.size())});
+      p_.constants.insert(p_.constants.end(), constants.begin(), constants.end());
+      fusion.text += join_text(fused.forms.size() == 1 ? " " : ", then ", function.tile(),
+                               " samples in the ", form.def->where, " of each vector");
+      formed_.functions.push_back(source);
+    }
+    plan.fused.push_back(std::move(fused));
     fusions_.push_back(std::move(fusion));
-    formed_.functions.push_back(source);
   }
 
   // --- a chain ----------------------------------------------------------------------------------

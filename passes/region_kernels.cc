@@ -11,6 +11,8 @@
 #include "passes/tail/verify_tail.h"
 
 namespace qloom::passes {
+std::string_view pinned_kernel(std::string_view pin) { return pin.substr(0, pin.find(' ')); }
+
 namespace {
 
 using kernels::KernelDef;
@@ -37,15 +39,14 @@ std::string text_of(const RegionKernels::Outputs& outputs) {
 
 const std::string* pin_of(const std::string& node, const CompileOptions& options) {
   for (const auto& [name, pin] : options.pinned)
-    if (name == node) return &pin;
+    // A run of dense layers begins there: what the node's own call would be is open.
+    if (name == node && kernels::find_kernel(pinned_kernel(pin)) != nullptr) return &pin;
   return nullptr;
 }
 
 bool cheaper(const Choice& a, const Choice& b) { return a.predicted_ns < b.predicted_ns; }
 
 }  // namespace
-
-std::string_view pinned_kernel(std::string_view pin) { return pin.substr(0, pin.find(' ')); }
 
 std::string ruled_out(const KernelDef& kernel, const std::string& node,
                       const CompileOptions& options) {

@@ -17,14 +17,12 @@
 //    four are stored in the order of samples: what they write too far is written again.
 //
 // Source: own; DESIGN 4, samples in the lanes.
-#include "kernels/dense/dense_lanes.h"
-
 #include <algorithm>
 #include <array>
 
-#include "graph/ops_table.h"
 #include "graph/support/error.h"
 #include "kernels/conv/geometry.h"
+#include "kernels/dense/dense_run.h"
 #include "kernels/tail_emit.h"
 
 namespace qloom::kernels {
@@ -39,9 +37,6 @@ constexpr int64_t kMostChannels = 64;  // of a layer's input: 16 registers of ac
 constexpr int64_t kPiece = 16;         // bytes of a sample that are transposed together
 
 int64_t round_up(int64_t v, int64_t to) { return (v + to - 1) / to * to; }
-
-bool is_quantizer(const Query& q) { return q.root == nullptr; }
-int64_t elements_of(const Query& q) { return q.window.out_h * q.window.out_w * q.window.n; }
 
 /// Offsets in the constants and in scratch.
 struct Plan {
@@ -60,7 +55,7 @@ struct Plan {
 
 Plan plan_of(const DenseRun& run, const jit::Target& target) {
   Plan plan;
-  plan.lanes = dense_run_tile(target);
+  plan.lanes = channel_lanes(target);
   int64_t constants = 0, most = 0;
   const auto place = [&](int64_t bytes) {
     const int64_t at = round_up(constants, 64);
@@ -87,40 +82,13 @@ Plan plan_of(const DenseRun& run, const jit::Target& target) {
   return plan;
 }
 
-Verdict match_quantizer(const Query& q) {
-  if (!q.input.is_float32() || q.input_storage != Storage::f32())
-    return Verdict::no("the first input is ", q.input, " as ", q.input_storage,
-                       ", only float32 is quantized here");
-  if (elements_of(q) % kPiece != 0)
-    return Verdict::no(elements_of(q), " inputs are not whole pieces of ", kPiece);
-  if (std::ranges::any_of(q.tail->tables, [](const TailTable& t) { return t.per_channel; }))
-    return Verdict::no("inputs are quantized channel by channel");
-  return Verdict::yes();
-}
-
-Verdict match_layer(const Query& q) {
-  if (q.root != &ops::dense || !q.window.is_dense())
-    return Verdict::no("'", q.name, "' is no dense layer on whole samples");
-  if (Verdict v = has_constant_codes(q); !v) return v;
-  if (Verdict v = fits_int32(q); !v) return v;
-  if (q.input_storage.kind != Storage::Kind::bytes)
-    return Verdict::no("'", q.name, "' takes its input as ", q.input_storage);
-  const CodeRange range = weight_range(q);
-  if (range.lo < -128 || range.hi > 127)
-    return Verdict::no("weight codes of '", q.name, "' reach [", range.lo, ", ", range.hi, "]");
-  if (q.window.c > kMostChannels)
-    return Verdict::no("'", q.name, "' has ", q.window.c, " inputs, registers hold ",
-                       kMostChannels);
-  return Verdict::yes();
-}
-
 /// Emits the function; see the top of this file.
 class RunEmitter {
  public:
-  RunEmitter(const DenseRun& run, Emitter& e)
+  RunEmitter(const DenseRun& run, const Plan& plan, Emitter& e)
       : run_(run),
         e_(e),
-        plan_(plan_of(run, e.target())),
+        plan_(plan),
         lanes_(static_cast<int>(plan_.lanes)),
         input_(e.buffer(0)),
         constants_(e.buffer(1)),
@@ -205,20 +173,9 @@ class RunEmitter {
       std::array<Value, 4> x;
       for (int64_t i = 0; i < 4; ++i)
         x[static_cast<size_t>(i)] = e_.bitcast(part(piece, i * vector_bytes()), Element::i32);
-      for (const Value v : transpose(x)) activations.push_back(e_.bitcast(v, Element::i8));
+      for (const Value v : emit_transpose(e_, x)) activations.push_back(e_.bitcast(v, Element::i8));
     }
     return activations;
-  }
-
-  /// 4 × 4 dwords within 16-byte lanes.
-  std::array<Value, 4> transpose(const std::array<Value, 4>& x) {
-    const auto wide = [&](Value v) { return e_.bitcast(v, Element::i64); };
-    const Value a = wide(e_.interleave_low(x[0], x[1])), b = wide(e_.interleave_high(x[0], x[1]));
-    const Value c = wide(e_.interleave_low(x[2], x[3])), d = wide(e_.interleave_high(x[2], x[3]));
-    std::array<Value, 4> out{e_.interleave_low(a, c), e_.interleave_high(a, c),
-                             e_.interleave_low(b, d), e_.interleave_high(b, d)};
-    for (Value& v : out) v = e_.bitcast(v, x[0].element);
-    return out;
   }
 
   // --- layers -----------------------------------------------------------------------------------
@@ -247,7 +204,10 @@ class RunEmitter {
     if (last) {  // few, and stored together
       for (int64_t unit = 0; unit < layer.units; unit += kUnits)
         group(e_.integer(unit), std::min(kUnits, layer.units - unit));
-      store_samples(results, sample, layer.units);
+      // Samples as `transposed` has left them.
+      emit_store_samples(e_, std::move(results),
+                         e_.offset(output_, e_.multiply(sample, layer.units * 4)),
+                         [&](int p, int i) { return p * (lanes_ / 4) + i; });
       return;
     }
     e_.loop("units", e_.integer(0), e_.integer(layer.whole()), kUnits, 0,
@@ -308,56 +268,15 @@ class RunEmitter {
                            place_of(layer, channel_after(first, static_cast<int64_t>(u))))[0]);
   }
 
-  void store_samples(std::vector<Value> results, Value sample, int64_t units) {
-    while (results.size() % 4 != 0) results.push_back(results.back());
-    std::vector<std::array<Value, 4>> blocks;
-    for (size_t u = 0; u < results.size(); u += 4)
-      blocks.push_back(transpose({results[u], results[u + 1], results[u + 2], results[u + 3]}));
-    const Value to = e_.offset(output_, e_.multiply(sample, units * 4));
-    const int quarter = lanes_ / 4;
-    for (int p = 0; p < 4; ++p)
-      for (int i = 0; i < quarter; ++i)
-        for (size_t b = 0; b < blocks.size(); ++b)
-          e_.store(e_.offset(to, ((p * quarter + i) * units + static_cast<int64_t>(b) * 4) * 4),
-                   e_.slice(blocks[b][static_cast<size_t>(p)], 4 * i, 4));
-  }
-
   const DenseRun& run_;
   Emitter& e_;
-  const Plan plan_;
+  const Plan& plan_;
   const int lanes_;
   Value input_, constants_, output_, scratch_;
   std::vector<int64_t> order_;
 };
 
-}  // namespace
-
-Verdict match_dense_run(const DenseRun& run, const jit::Target& target) {
-  if (!target.has_dot()) return Verdict::no("the target has no dot products");
-  const size_t first = !run.empty() && is_quantizer(*run[0]) ? 1 : 0;
-  if (run.size() < first + 2) return Verdict::no("these are no two dense layers");
-  if (first == 1)
-    if (Verdict v = match_quantizer(*run[0]); !v) return v;
-  for (size_t i = 0; i < run.size(); ++i) {
-    const Query& q = *run[i];
-    if (i >= first)
-      if (Verdict v = match_layer(q); !v) return v;
-    if (!q.tail->operands.empty() || q.tail->outputs.size() != 1)
-      return Verdict::no("'", q.name, "' has further operands or results");
-    const Storage stored = q.tail->outputs[0].storage;
-    if (i + 1 == run.size() && stored != Storage::f32())
-      return Verdict::no("the last result is stored as ", stored, ", not float32");
-    if (i + 1 < run.size() &&
-        (stored != run[i + 1]->input_storage || elements_of(q) != run[i + 1]->window.c))
-      return Verdict::no("'", q.name, "' is not what '", run[i + 1]->name, "' takes");
-  }
-  return Verdict::yes();
-}
-
-int64_t dense_run_tile(const jit::Target& target) { return channel_lanes(target); }
-
-std::vector<uint8_t> pack_dense_run(const DenseRun& run, const jit::Target& target) {
-  const Plan plan = plan_of(run, target);
+std::vector<uint8_t> pack_run(const DenseRun& run, const Plan& plan) {
   std::vector<uint8_t> out;
   size_t index = 0;
   for (const auto& query : run) {
@@ -382,10 +301,54 @@ std::vector<uint8_t> pack_dense_run(const DenseRun& run, const jit::Target& targ
   return out;
 }
 
-int64_t dense_run_scratch_bytes(const DenseRun& run, const jit::Target& target) {
-  return plan_of(run, target).scratch;
+class LanesFunction final : public DenseFunction {
+ public:
+  LanesFunction(const DenseRun& run, const jit::Target& target)
+      : run_(run), plan_(plan_of(run, target)) {}
+  [[nodiscard]] int64_t tile() const override { return plan_.lanes; }
+  [[nodiscard]] std::vector<uint8_t> pack() const override { return pack_run(run_, plan_); }
+  [[nodiscard]] int64_t scratch_bytes() const override { return plan_.scratch; }
+  void emit(Emitter& e) const override { RunEmitter(run_, plan_, e).emit(); }
+
+ private:
+  DenseRun run_;
+  Plan plan_;
+};
+
+std::unique_ptr<DenseFunction> prepare(const DenseRun& run, const jit::Target& target) {
+  return std::make_unique<LanesFunction>(run, target);
 }
 
-void emit_dense_run(const DenseRun& run, Emitter& e) { RunEmitter(run, e).emit(); }
+Verdict match(const DenseRun& run, const jit::Target& target) {
+  if (!target.has_dot()) return Verdict::no("the target has no dot products");
+  for (const auto& query : run) {
+    const Query& q = *query;
+    if (is_quantizer(q)) {
+      if (elements_of(q) % kPiece != 0)
+        return Verdict::no(elements_of(q), " inputs are not whole pieces of ", kPiece);
+      if (q.tail->outputs[0].storage.kind != Storage::Kind::bytes)
+        return Verdict::no("'", q.name, "' is stored as ", q.tail->outputs[0].storage);
+      continue;
+    }
+    if (q.input_storage.kind != Storage::Kind::bytes)
+      return Verdict::no("'", q.name, "' takes its input as ", q.input_storage);
+    const CodeRange range = weight_range(q);
+    if (range.lo < -128 || range.hi > 127)
+      return Verdict::no("weight codes of '", q.name, "' reach [", range.lo, ", ", range.hi, "]");
+    if (q.window.c > kMostChannels)
+      return Verdict::no("'", q.name, "' has ", q.window.c, " inputs, registers hold ",
+                         kMostChannels);
+  }
+  return Verdict::yes();
+}
+
+}  // namespace
+
+extern constinit const DenseRunDef dense_lanes{
+    .name = "dense_lanes",
+    .doc = "Dense layers one behind the other by dot products of bytes, a sample in each lane.",
+    .where = "lanes",
+    .match = match,
+    .prepare = prepare};
 
 }  // namespace qloom::kernels

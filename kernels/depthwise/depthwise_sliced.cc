@@ -25,6 +25,7 @@
 
 #include "graph/ops_table.h"
 #include "graph/support/error.h"
+#include "kernels/bit_planes.h"
 #include "kernels/conv/geometry.h"
 #include "kernels/kernel.h"
 #include "kernels/kernels_table.h"
@@ -239,50 +240,6 @@ int64_t scratch_bytes(const Query& q, const Variant& v, const jit::Target& targe
   return plan_of(q, v, target, false).scratch;
 }
 
-/// Sums words bit by bit.
-class Adder {
- public:
-  explicit Adder(Emitter& e) : e_(e) {}
-  /// Adds 2^weight where a bit of `word` is set.
-  void add(size_t weight, Value word) {
-    if (columns_.size() <= weight) columns_.resize(weight + 1);
-    columns_[weight].push_back(word);
-  }
-  /// The lowest `count` planes; sums that the caller promises have no more.
-  std::vector<Value> planes(size_t count) {
-    std::vector<Value> planes;
-    for (size_t k = 0; k < count; ++k) {
-      qloom_assert(k < columns_.size(), "an adder without so many planes");
-      while (columns_[k].size() > 1) {
-        std::vector<Value>& column = columns_[k];
-        const Value a = take(column), b = take(column);
-        const Value half = e_.binary(Binary::bit_xor, a, b);
-        Value carry = e_.binary(Binary::bit_and, a, b);
-        Value sum = half;
-        if (!column.empty()) {
-          const Value c = take(column);
-          sum = e_.binary(Binary::bit_xor, half, c);
-          carry = e_.binary(Binary::bit_or, carry, e_.binary(Binary::bit_and, half, c));
-        }
-        column.insert(column.begin(), sum);
-        add(k + 1, carry);
-      }
-      planes.push_back(columns_[k].front());
-    }
-    return planes;
-  }
-
- private:
-  static Value take(std::vector<Value>& column) {
-    const Value v = column.front();
-    column.erase(column.begin());
-    return v;
-  }
-
-  Emitter& e_;
-  std::vector<std::vector<Value>> columns_;
-};
-
 /// Everything about one call's emission that its steps share.
 class CallEmitter {
  public:
@@ -371,7 +328,7 @@ class CallEmitter {
   /// Planes of one vector's sums.
   std::vector<Value> sums(const Words& part, Value pixel, Value inside) {
     const Window& w = q_.window;
-    Adder adder(e_);
+    PlaneAdder adder(e_);
     for (int64_t t = 0; t < taps_of(w); ++t) {
       const int64_t tap = plan_.geometry.tap_offset(t / w.kernel_w, t % w.kernel_w);
       const Value a = load(pixel, tap, part), flip = load_row(plan_.weights, t, part);
@@ -399,14 +356,9 @@ class CallEmitter {
         e_.store(e_.offset(to, static_cast<int64_t>(k) * plan_.words * kWordBytes), planes[k]);
       return;
     }
-    // From the lowest plane up: greater there, or equal and so far at least as great.
-    Value above = ones(part);
-    for (size_t k = 0; k < planes.size(); ++k) {
-      const Value less = load_row(plan_.limits, static_cast<int64_t>(k), part);
-      const Value either = e_.binary(Binary::bit_or, planes[k], less);
-      const Value both = e_.binary(Binary::bit_and, planes[k], less);
-      above = e_.binary(Binary::bit_or, both, e_.binary(Binary::bit_and, either, above));
-    }
+    const Value above = emit_at_least(e_, planes, [&](size_t k) {
+      return load_row(plan_.limits, static_cast<int64_t>(k), part);
+    });
     const Value flipped = load_row(plan_.limits, plan_.planes, part);
     const Value to = e_.offset(buffers_.outputs[0],
                                e_.multiply(output, run_bytes(Storage::bits(), q_.window.n)));

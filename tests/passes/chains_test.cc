@@ -5,6 +5,7 @@
 #include <functional>
 
 #include "graph/support/error.h"
+#include "jit/target.h"
 #include "passes/compile.h"
 #include "runtime/trace.h"
 #include "tests/passes/networks.h"
@@ -93,6 +94,55 @@ TEST(Chains, DenseLayersWithSamplesInTheLanesGiveTheSameBits) {
   if (target.has_dot()) {
     EXPECT_GE(fused, 8);
   }
+}
+
+/// Functions of runs, `where` their samples lie, in networks of few bits.
+void check_sliced_runs(const jit::Target& target, uint64_t first_seed, uint64_t end_seed) {
+  constexpr int64_t kWidths[] = {1, 3, 5, 8, 15, 16, 17, 24, 32, 33, 64, 100};
+  constexpr const char* kActivations[] = {"binary(alpha=1)",
+                                          "ternary(alpha=1,threshold=0.5)",
+                                          "quantized_relu(1)",
+                                          "quantized_relu(2,1)",
+                                          "quantized_relu(4,2)",
+                                          "quantized_bits(3,1,1,alpha=1)",
+                                          "quantized_bits(2,0,0,alpha=1)"};
+  constexpr const char* kKernels[] = {"binary(alpha=1)", "ternary(alpha=1,threshold=0.33)",
+                                      "quantized_bits(2,0,1,alpha=1)",
+                                      "quantized_bits(3,0,0,alpha=1)", "binary(use_01=1,alpha=1)"};
+  int fused = 0;
+  for (uint64_t seed = first_seed; seed < end_seed; ++seed) {
+    testing::Random r(seed);
+    std::vector<int64_t> widths;
+    for (int64_t i = 0, n = r.integer(3, 5); i < n; ++i) widths.push_back(r.pick(kWidths));
+    widths.back() = r.integer(1, 12);
+    const Graph graph = dense_layers(widths, r.pick(kKernels), r.pick(kActivations), seed);
+    passes::CompileOptions options;
+    options.target = target;
+    options.chain_tile = 256;
+    // With the quantizer of inputs, or from the first or second layer on.
+    const std::string begin = r.pick(std::array<const char*, 3>{"in_q", "fc1/dense", "fc2/dense"});
+    const passes::Compilation plain = passes::compile(graph.clone(), options);
+    ASSERT_EQ(plain.chains.size(), 1U);
+    const auto& names = plain.chains[0].regions;
+    for (const std::string& name : names)
+      if (name.find(begin.substr(0, 3)) == 0) options.pinned = {{name, "dense_sliced"}};
+    const passes::Compilation compiled = passes::compile(graph.clone(), options);
+    const auto& runs = compiled.chains[0].fused;
+    fused += !runs.empty() && runs[0].find("in the bits") != std::string::npos ? 1 : 0;
+    for (const int64_t samples : {255, 256, 530}) {
+      const auto inputs = random_inputs(graph, samples, seed);
+      const auto got = run_model(compiled, inputs, samples, 1, 256);
+      expect_equal(got[0], reference(graph, inputs)[0],
+                   "seed " + std::to_string(seed) + ", " + std::to_string(samples) + " samples");
+    }
+  }
+  EXPECT_GE(fused * 2, static_cast<int>(end_seed - first_seed));
+}
+
+TEST(Chains, DenseLayersWithSamplesInTheBitsGiveTheSameBits) {
+  check_sliced_runs(jit::Target::host(), 1, 17);
+  check_sliced_runs(jit::Target::avx2(), 17, 25);
+  check_sliced_runs(jit::Target::portable(), 25, 30);
 }
 
 TEST(Chains, TimedCallsAreMadeByThemselves) {
