@@ -52,8 +52,12 @@ struct Emitted {
   std::vector<std::vector<uint8_t>> objects;
 };
 
+/// Where the next choice is predicted to take so many times as long as the first, that one is kept
+/// though it uses the stack: transposes of conv_lanes do with 16 registers, which costs less.
+constexpr double kStackCost = 1.2;
+
 /// Compiles the first choice of every call; where registers ran out in an inner loop, the next
-/// choice, until none is left: then the one with the fewest stack accesses.
+/// choice, until none is left that is worth it: then the one with the fewest stack accesses.
 Emitted emit(Selection& selection, const CompileOptions& options, std::vector<std::string>& notes) {
   const size_t n = selection.calls.size();
   Emitted out{
@@ -92,16 +96,18 @@ Emitted emit(Selection& selection, const CompileOptions& options, std::vector<st
       if (accesses == 0) continue;
       const auto& choices = selection.calls[i].choices;
       const size_t next = out.chosen[i] + 1;
-      if (next < choices.size() && choices[next].kernel->emit != nullptr) {
+      const bool is_last = next >= choices.size() || choices[next].kernel->emit == nullptr;
+      if (!is_last && choices[next].predicted_ns <= kStackCost * choices.front().predicted_ns) {
         ++out.chosen[i];
         rejected.push_back(i);
-      } else {
-        out.chosen[i] = best[i].choice;
-        out.symbols[i] = best[i].symbol;
+        continue;
+      }
+      out.chosen[i] = best[i].choice;
+      out.symbols[i] = best[i].symbol;
+      if (is_last)
         notes.push_back(join_text("'", selection.calls[i].name,
                                   "': every variant uses the stack in its inner loop; ",
                                   best[i].accesses, " accesses remain"));
-      }
     }
     std::sort(rejected.begin(), rejected.end());
     open = std::move(rejected);

@@ -86,9 +86,10 @@ TEST(CompileOptions, PortableCodeGivesTheSame) {
 }
 
 /// elementwise_chain behind a loop over `live` sums, which fit into registers or do not; where they
-/// fit, so often that it takes longer.
-void emit_sums(const kernels::Query& q, const kernels::Variant& v, jit::Emitter& e, int live) {
-  const int rounds = live > 32 ? 4 : 1000;
+/// fit, `rounds` times, so that it takes longer.
+void emit_sums(const kernels::Query& q, const kernels::Variant& v, jit::Emitter& e, int live,
+               int rounds) {
+  if (live > 32) rounds = 4;
   const jit::Value input = e.buffer(0);
   const jit::Value scratch =
       e.buffer(static_cast<int>(2 + q.tail->operands.size() + q.tail->outputs.size()));
@@ -105,7 +106,8 @@ void emit_sums(const kernels::Query& q, const kernels::Variant& v, jit::Emitter&
   kernels::find_kernel("elementwise_chain")->emit(q, v, e);
 }
 constexpr int kTooMany = 48, kFew = 4;
-template <int kFirst, int kSecond>
+constexpr int kSomeRounds = 52, kManyRounds = 1000;  // a little slower, much slower
+template <int kFirst, int kSecond, int kRounds = kSomeRounds>
 const kernels::KernelDef& kernel_of_sums(const char* name) {
   static kernels::KernelDef def = *kernels::find_kernel("elementwise_chain");
   def.name = name;
@@ -118,7 +120,7 @@ const kernels::KernelDef& kernel_of_sums(const char* name) {
     return std::vector{first, second};
   };
   def.emit = [](const kernels::Query& q, const kernels::Variant& v, jit::Emitter& e) {
-    emit_sums(q, v, e, v.option == 1 ? kFirst : kSecond);
+    emit_sums(q, v, e, v.option == 1 ? kFirst : kSecond, kRounds);
   };
   def.scratch_bytes = [](const kernels::Query&, const kernels::Variant&, const jit::Target&) {
     return int64_t{1} << 13;
@@ -142,6 +144,13 @@ TEST(CompileOptions, VariantsThatUseTheStackInTheirInnerLoopGiveWay) {
   const auto candidate = std::ranges::find(r.candidates, r.kernel, &passes::Candidate::kernel);
   EXPECT_NE(candidate->variants.front().first, r.variant) << "the other must have looked cheaper";
   EXPECT_TRUE(some.notes.empty());
+  // Not where it is predicted to cost more than the stack does.
+  kernels::register_kernel(kernel_of_sums<kTooMany, kFew, kManyRounds>("test_much_slower"));
+  options.pinned = {{node->name, "test_much_slower"}};
+  const auto slower = passes::compile(graph.clone(), options);
+  EXPECT_NE(report(slower, node->name).variant.find("option 1"), std::string::npos)
+      << report(slower, node->name).variant;
+  EXPECT_TRUE(slower.notes.empty());
   options.pinned = {{node->name, "test_all_spill"}};
   const auto all = passes::compile(graph.clone(), options);
   ASSERT_EQ(all.notes.size(), 1U);
