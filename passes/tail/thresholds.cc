@@ -1,7 +1,6 @@
 #include <algorithm>
 #include <limits>
 #include <map>
-#include <set>
 
 #include "graph/support/error.h"
 #include "passes/tail/code_forms.h"
@@ -17,12 +16,14 @@ namespace {
 using kernels::TailOp;
 
 std::vector<int64_t> levels(const Transitions& t) {
-  std::set<int64_t> codes;
+  std::vector<int64_t> codes;
   for (const auto& channel : t.channels) {
-    codes.insert(channel.first);
-    for (const auto& s : channel.steps) codes.insert(s.code);
+    codes.push_back(channel.first);
+    for (const auto& s : channel.steps) codes.push_back(s.code);
   }
-  return {codes.begin(), codes.end()};
+  std::ranges::sort(codes);
+  codes.erase(std::ranges::unique(codes).begin(), codes.end());
+  return codes;
 }
 
 /// First ordinal whose code is at least `level`. Floats outside of the interval go with its ends.

@@ -46,51 +46,105 @@ struct Segment {
   int64_t lo, hi, at_lo, at_hi;
 };
 
-/// Halves every segment whose ends differ until the ends are neighbours.
-bool bisect(Asker& asker, std::vector<Transitions::Channel>& channels, size_t max_steps) {
+/// Per channel, ascending and apart from each other.
+using Segments = std::vector<std::vector<Segment>>;
+
+/// Cuts segments at points (ascending, inside of segments) and keeps those whose ends differ.
+void cut(Asker& asker, Segments& open, const std::vector<std::vector<int64_t>>& points) {
+  const auto codes = asker.ask(points);
+  for (size_t c = 0; c < open.size(); ++c) {
+    std::vector<Segment> next;
+    size_t i = 0;
+    for (const Segment& s : open[c]) {
+      Segment rest = s;
+      for (; i < points[c].size() && points[c][i] < s.hi; ++i) {
+        const int64_t at = points[c][i], code = codes[c][i];
+        qloom_assert(rest.at_lo <= code && code <= rest.at_hi,
+                     "a code function that was proved monotone falls: ", rest.at_lo, ", ", code,
+                     ", ", rest.at_hi, " in channel ", c);
+        if (code != rest.at_lo) next.push_back({rest.lo, at, rest.at_lo, code});
+        rest = {at, rest.hi, code, rest.at_hi};
+      }
+      if (rest.at_lo != rest.at_hi) next.push_back(rest);
+    }
+    open[c] = std::move(next);
+  }
+}
+
+bool is_open(const Segment& s) { return s.hi - s.lo > 1; }
+int64_t middle(const Segment& s) { return s.lo + (s.hi - s.lo) / 2; }
+
+/// Halves segments that are chosen(channel, index) until their ends are neighbours; false where
+/// there are more than `most` in a channel.
+template <class Chosen>
+bool halve(Asker& asker, Segments& open, size_t most, const Chosen& chosen) {
+  for (;;) {
+    std::vector<std::vector<int64_t>> points(open.size());
+    bool any = false;
+    for (size_t c = 0; c < open.size(); ++c)
+      for (size_t i = 0; i < open[c].size(); ++i)
+        if (is_open(open[c][i]) && chosen(open[c], i)) {
+          points[c].push_back(middle(open[c][i]));
+          any = true;
+        }
+    if (!any) return true;
+    cut(asker, open, points);
+    for (const auto& list : open)
+      if (list.size() > most) return false;
+  }
+}
+
+/// Most code functions are lines between clamps: where the others would change, from the first and
+/// the last change of a channel. A wrong guess costs a few questions.
+std::vector<std::vector<int64_t>> guesses(const Segments& open, bool is_f32) {
+  constexpr int64_t kLeast = 4, kMost = 4096;  // changes of a channel
+  const auto value = [&](int64_t ordinal) {
+    return is_f32 ? static_cast<double>(float_of(ordinal)) : static_cast<double>(ordinal);
+  };
+  std::vector<std::vector<int64_t>> points(open.size());
+  for (size_t c = 0; c < open.size(); ++c) {
+    if (open[c].empty()) continue;
+    const Segment &first = open[c].front(), &last = open[c].back();
+    const int64_t changes = last.at_hi - first.at_hi;
+    if (changes < kLeast || changes > kMost) continue;
+    const double slope = (value(last.hi) - value(first.hi)) / static_cast<double>(changes);
+    for (const Segment& s : open[c]) {
+      if (!is_open(s)) continue;
+      for (int64_t code = s.at_lo + 1; code <= s.at_hi; ++code) {
+        const double x = value(first.hi) + slope * static_cast<double>(code - first.at_hi);
+        const int64_t at = is_f32 ? ordinal_of(static_cast<float>(x)) : std::llround(x);
+        const int64_t around = is_f32 ? 16 : 1;
+        for (const int64_t point : {at - 1 - around, at - 1, at, at + around})
+          if (point > s.lo && point < s.hi && (points[c].empty() || point > points[c].back()))
+            points[c].push_back(point);
+      }
+    }
+  }
+  return points;
+}
+
+bool bisect(Asker& asker, std::vector<Transitions::Channel>& channels, size_t max_steps,
+            bool is_f32) {
   const size_t n = channels.size();
   std::vector<std::vector<int64_t>> ends(n);
   for (size_t c = 0; c < n; ++c) ends[c] = {channels[c].lo, channels[c].hi};
   const auto at_ends = asker.ask(ends);
-  std::vector<std::vector<Segment>> open(n);
+  Segments open(n);
   for (size_t c = 0; c < n; ++c) {
     channels[c].first = at_ends[c][0];
     if (at_ends[c][0] != at_ends[c][1])
       open[c].push_back({channels[c].lo, channels[c].hi, at_ends[c][0], at_ends[c][1]});
   }
-  while (true) {
-    std::vector<std::vector<int64_t>> middles(n);
-    bool any = false;
-    for (size_t c = 0; c < n; ++c)
-      for (const Segment& s : open[c])
-        if (s.hi - s.lo > 1) {
-          middles[c].push_back(s.lo + (s.hi - s.lo) / 2);
-          any = true;
-        }
-    if (!any) break;
-    const auto codes = asker.ask(middles);
-    for (size_t c = 0; c < n; ++c) {
-      std::vector<Segment> next;
-      size_t i = 0;
-      for (const Segment& s : open[c]) {
-        if (s.hi - s.lo <= 1) {
-          next.push_back(s);
-          continue;
-        }
-        const int64_t middle = middles[c][i], code = codes[c][i];
-        ++i;
-        qloom_assert(s.at_lo <= code && code <= s.at_hi,
-                     "a code function that was proved monotone falls: ", s.at_lo, ", ", code, ", ",
-                     s.at_hi, " in channel ", c);
-        if (code != s.at_lo) next.push_back({s.lo, middle, s.at_lo, code});
-        if (code != s.at_hi) next.push_back({middle, s.hi, code, s.at_hi});
-      }
-      if (next.size() > max_steps) return false;
-      open[c] = std::move(next);
-    }
-  }
-  for (size_t c = 0; c < n; ++c)
+  const auto outer = [](const std::vector<Segment>& list, size_t i) {
+    return i == 0 || i + 1 == list.size();
+  };
+  if (!halve(asker, open, max_steps, outer)) return false;
+  cut(asker, open, guesses(open, is_f32));
+  if (!halve(asker, open, max_steps, [](const auto&, size_t) { return true; })) return false;
+  for (size_t c = 0; c < n; ++c) {
+    if (open[c].size() > max_steps) return false;
     for (const Segment& s : open[c]) channels[c].steps.push_back({s.hi, s.at_hi});
+  }
   return true;
 }
 
@@ -166,7 +220,7 @@ std::optional<Transitions> find_transitions(const BodyFunction& function, ValueI
   }
   if (!out.monotone && (out.source_is_f32 || longest > limit)) return std::nullopt;
   Asker asker(function, value, out.channels);
-  const bool found = out.monotone ? bisect(asker, out.channels, max_steps)
+  const bool found = out.monotone ? bisect(asker, out.channels, max_steps, out.source_is_f32)
                                   : enumerate(asker, out.channels, max_steps);
   out.evaluated = asker.evaluated();
   if (!found) return std::nullopt;

@@ -4,7 +4,6 @@
 #include <bit>
 #include <cmath>
 #include <random>
-#include <set>
 
 #include "graph/support/error.h"
 #include "passes/edit.h"
@@ -81,14 +80,14 @@ class Verifier {
   }
 
   std::vector<std::vector<int64_t>> chosen_points() {
-    std::vector<std::set<int64_t>> points(static_cast<size_t>(channels_));
+    std::vector<std::vector<int64_t>> points(static_cast<size_t>(channels_));
     const int64_t random_points = std::clamp<int64_t>(4096 / channels_, 16, 512);
     for (int64_t c = 0; c < channels_; ++c) {
       auto& p = points[static_cast<size_t>(c)];
-      p.insert({lo(c), hi(c)});
+      p = {lo(c), hi(c)};
       for (int64_t x : {int64_t{-1}, int64_t{0}, int64_t{1}})
-        if (x >= lo(c) && x <= hi(c)) p.insert(x);
-      for (int64_t i = 0; i < random_points; ++i) p.insert(random_point(c));
+        if (x >= lo(c) && x <= hi(c)) p.push_back(x);
+      for (int64_t i = 0; i < random_points; ++i) p.push_back(random_point(c));
     }
     for (ValueId value : values_) {
       if (!body_.type(value).has_codes() || !function_.is_function(value)) continue;
@@ -107,13 +106,15 @@ class Verifier {
           for (int64_t x : {s.at - 1, s.at}) {
             const int64_t ordinal = x ^ channel.mask;
             if (ordinal >= lo(c) && ordinal <= hi(c))
-              points[static_cast<size_t>(c)].insert(ordinal);
+              points[static_cast<size_t>(c)].push_back(ordinal);
           }
       }
     }
-    std::vector<std::vector<int64_t>> out;
-    for (const auto& p : points) out.emplace_back(p.begin(), p.end());
-    return out;
+    for (auto& p : points) {
+      std::ranges::sort(p);
+      p.erase(std::ranges::unique(p).begin(), p.end());
+    }
+    return points;
   }
 
   int64_t random_point(int64_t c) {
