@@ -580,6 +580,7 @@ extern constinit const KernelDef conv_lanes{
     .scratch_bytes = scratch_bytes,
     .emit = emit,
     .work_items = work_items,
+    .over_counted = {.avx2 = 1.15},
     .weight_bits = 0};
 
 }  // namespace qloom::kernels
