@@ -157,6 +157,9 @@ struct KernelDef {
   /// Whether it reads nothing around the samples of its first buffer, which may then be a caller's
   /// memory; null: it may read up to kSlackBytes.
   bool (*reads_exactly)(const Query&, const Variant&, const jit::Target&) = nullptr;
+  /// Whether it stores each run of channels where place_at says, and not a byte besides: only then
+  /// may outputs be parts of longer runs (TailOutput::pitch).
+  bool stores_parts = false;
   OverCounted over_counted = {};
   /// Bytes that inner loops read again and again, which decide from what cache they come. Null or
   /// 0: all of a sample's activations, the scratch and the weights.

@@ -1,5 +1,6 @@
 #include "kernels/tail.h"
 
+#include <algorithm>
 #include <bit>
 #include <cmath>
 #include <limits>
@@ -101,6 +102,10 @@ TailScalar table_value(const TailTable& table, int64_t row, int64_t channel) {
 }
 
 }  // namespace
+
+bool has_parts(const Tail& tail) {
+  return std::ranges::any_of(tail.outputs, [](const TailOutput& o) { return o.pitch > 0; });
+}
 
 std::vector<bool> f32_steps(const Tail& tail, bool f32_accumulator) {
   std::vector<bool> is_f32;

@@ -70,6 +70,10 @@ struct TailOutput {
   TensorType type;
   Storage storage;
   int value_index = 0;  ///< which result of the region
+  /// Bytes from one position to the next; 0: they lie next to each other. Else the channels are a
+  /// part of longer runs (those of a concatenation), from byte `offset` of each on; the rest of
+  /// them is not touched. Of packed bits `offset` is a whole byte too.
+  int64_t pitch = 0, offset = 0;
 };
 
 struct Tail {
@@ -82,6 +86,9 @@ struct Tail {
   std::string
       proof;  ///< why it is exact: "bisected, 15 thresholds × 24 channels; verified at 720 points"
 };
+
+/// Whether some output is a part of longer runs.
+[[nodiscard]] bool has_parts(const Tail& tail);
 
 /// A scalar during run_tail.
 struct TailScalar {

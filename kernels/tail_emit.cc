@@ -193,26 +193,41 @@ void store_lanes(Emitter& e, Value pointer, Value v, int valid) {
     e.store_first(pointer, v, valid);
 }
 
-/// `set`: -1 where the bit is.
-void store_bits(Emitter& e, Value pointer, Value channel, Value set, int valid) {
-  const int lanes = set.lanes;
-  qloom_assert(lanes % 8 == 0 && lanes <= 64, "tail: bits of ", lanes, " lanes");
-  const Value mask = e.narrow(set, Element::i8);
-  const Value at = e.offset(pointer, e.binary(Binary::shift_right_logical, channel, e.integer(3)));
-  store_bit_run(e, at, mask, valid);
+/// A step's value as it is stored; of packed bits, where it is given as -1 where the bit is, a mask
+/// of bytes.
+Value as_stored(Emitter& e, const Storage& storage, Value v) {
+  switch (storage.kind) {
+    case Storage::Kind::bits:
+      qloom_assert(v.lanes % 8 == 0 && v.lanes <= 64, "tail: bits of ", v.lanes, " lanes");
+      return e.narrow(v, Element::i8);
+    case Storage::Kind::bytes:
+      // The type promises code + zero in 0..255, so truncation keeps it.
+      if (storage.zero != 0) v = e.add(v, splat_int(e, storage.zero, v.lanes));
+      return e.narrow(v, Element::i8);
+    case Storage::Kind::words:
+      return e.narrow(v, Element::i16);
+    default:
+      return v;
+  }
 }
 
-void store_output(Emitter& e, const TailOutput& output, Value pointer, Value channel, Value v,
+void store_output(Emitter& e, const TailOutput& output, Value pointer, Value channel, Value stored,
                   int valid) {
   const Storage storage = output.storage;
-  if (storage.kind == Storage::Kind::bytes) {
-    // The type promises code + zero in 0..255, so truncation keeps it.
-    if (storage.zero != 0) v = e.add(v, splat_int(e, storage.zero, v.lanes));
-    v = e.narrow(v, Element::i8);
-  } else if (storage.kind == Storage::Kind::words) {
-    v = e.narrow(v, Element::i16);
+  if (storage.kind == Storage::Kind::bits) {
+    const Value byte = e.binary(Binary::shift_right_logical, channel, e.integer(3));
+    return store_bit_run(e, e.offset(pointer, byte), stored, valid);
   }
-  store_lanes(e, e.offset(pointer, e.multiply(channel, element_bytes(storage))), v, valid);
+  store_lanes(e, e.offset(pointer, e.multiply(channel, element_bytes(storage))), stored, valid);
+}
+
+/// The first output that stores the same step in the same way: k where there is none before it.
+size_t first_alike(const Tail& tail, size_t k) {
+  size_t i = 0;
+  while (tail.outputs[i].step != tail.outputs[k].step ||
+         tail.outputs[i].storage != tail.outputs[k].storage)
+    ++i;
+  return i;
 }
 
 /// How the codes of a step become the stored bytes of an output: saturation, then what is left of
@@ -276,18 +291,22 @@ Value concat_all(Emitter& e, std::vector<Value> parts) {
   return parts[0];
 }
 
-/// Stores the bytes of places side by side; those that follow each other at once.
-void store_together(Emitter& e, Value bytes, std::span<const TailPlace> places, size_t output) {
-  const bool one_run =
-      std::all_of(places.begin() + 1, places.end(), [](const TailPlace& p) { return p.follows; });
+/// Stores the bytes of places side by side; those that follow each other at once. `apart`: where
+/// another position's channels lie elsewhere.
+void store_together(Emitter& e, Value bytes, std::span<const TailPlace> places, size_t output,
+                    bool apart) {
+  const auto begin = [&](const TailPlace& p) { return p.outputs[output].id; };
+  const bool one_run = std::all_of(places.begin() + 1, places.end(), [&](const TailPlace& p) {
+    return p.follows && (!apart || begin(p) == begin(places[0]));
+  });
   if (one_run) {
     e.store(e.offset(places[0].outputs[output], places[0].channel), bytes);
     return;
   }
   const int half = bytes.lanes / 2;
   const size_t middle = places.size() / 2;
-  store_together(e, e.slice(bytes, 0, half), places.first(middle), output);
-  store_together(e, e.slice(bytes, half, half), places.subspan(middle), output);
+  store_together(e, e.slice(bytes, 0, half), places.first(middle), output, apart);
+  store_together(e, e.slice(bytes, half, half), places.subspan(middle), output, apart);
 }
 
 /// True when a type's stored bit 0 stands for -1.
@@ -343,6 +362,14 @@ int64_t element_bytes(Storage storage) {
 
 int64_t run_bytes(Storage storage, int64_t n) {
   return storage.kind == Storage::Kind::bits ? (n + 63) / 64 * 8 : n * element_bytes(storage);
+}
+
+int64_t pitch_of(const TailOutput& output, int64_t n) {
+  return output.pitch > 0 ? output.pitch : run_bytes(output.storage, n);
+}
+
+int64_t pitch_of(const TailOperand& operand, int64_t n) {
+  return operand.pitch > 0 ? operand.pitch : run_bytes(operand.storage, n);
 }
 
 TailLayout lay_out_tail(const Tail& tail, int64_t channels, int lanes) {
@@ -430,24 +457,27 @@ void TailBatch::emit() {
     std::vector<Steps> steps;
     for (size_t i = 0; i < together; ++i)
       steps.emplace_back(e_, tail_, layout_, accumulators_[first + i], places[i]);
+    std::vector<std::vector<Value>> stored(tail_.outputs.size());  // of all places, or of each
     for (size_t k = 0; k < tail_.outputs.size(); ++k) {
       const TailOutput& output = tail_.outputs[k];
+      const size_t alike = first_alike(tail_, k);
       if (together > 1 && output.storage.kind == Storage::Kind::bytes) {
-        std::vector<Value> codes;
-        for (Steps& place : steps) codes.push_back(place.at(to_bytes[k].step));
-        const Value bytes = emit_to_bytes(e_, to_bytes[k], concat_all(e_, std::move(codes)));
-        store_together(e_, bytes, places, k);
+        if (alike == k) {
+          std::vector<Value> codes;
+          for (Steps& place : steps) codes.push_back(place.at(to_bytes[k].step));
+          stored[k] = {emit_to_bytes(e_, to_bytes[k], concat_all(e_, std::move(codes)))};
+        }
+        store_together(e_, stored[alike][0], places, k, output.pitch > 0);
         continue;
       }
-      const bool bits = output.storage.kind == Storage::Kind::bits;
       for (size_t i = 0; i < together; ++i) {
-        const TailPlace& place = places[i];
-        if (bits)
-          store_bits(e_, place.outputs[k], place.channel, steps[i].positive(output.step),
-                     place.valid_lanes);
-        else
-          store_output(e_, output, place.outputs[k], place.channel, steps[i].at(output.step),
-                       place.valid_lanes);
+        if (alike == k)
+          stored[k].push_back(as_stored(e_, output.storage,
+                                        output.storage.kind == Storage::Kind::bits
+                                            ? steps[i].positive(output.step)
+                                            : steps[i].at(output.step)));
+        store_output(e_, output, places[i].outputs[k], places[i].channel, stored[alike][i],
+                     places[i].valid_lanes);
       }
     }
     first += together;
@@ -456,18 +486,23 @@ void TailBatch::emit() {
   places_.clear();
 }
 
+namespace {
+
+bool has_bits_behind(const TailOutput& output, int64_t n) {
+  return (n + 7) / 8 % 8 != 0 && output.storage.kind == Storage::Kind::bits && output.pitch == 0;
+}
+
+}  // namespace
+
 bool needs_clear_bits(const Tail& tail, int64_t n) {
-  return (n + 7) / 8 % 8 != 0 &&
-         std::any_of(tail.outputs.begin(), tail.outputs.end(), [](const TailOutput& output) {
-           return output.storage.kind == Storage::Kind::bits;
-         });
+  return std::ranges::any_of(tail.outputs,
+                             [&](const TailOutput& output) { return has_bits_behind(output, n); });
 }
 
 void emit_clear_bits(Emitter& e, const Tail& tail, std::span<const Value> outputs, Value begin,
                      Value end, int64_t n) {
-  if (!needs_clear_bits(tail, n)) return;
   for (size_t i = 0; i < tail.outputs.size(); ++i) {
-    if (tail.outputs[i].storage.kind != Storage::Kind::bits) continue;
+    if (!has_bits_behind(tail.outputs[i], n)) continue;
     const int64_t bytes = run_bytes(Storage::bits(), n);
     e.loop("clear bits", e.multiply(begin, bytes), e.multiply(end, bytes), 8,
            static_cast<double>(bytes) * 2,
@@ -485,13 +520,13 @@ TailPlace place_at(Emitter& e, const Tail& tail, Value tables, std::span<const V
   TailPlace place;
   place.tables = tables;
   for (size_t i = 0; i < tail.operands.size(); ++i)
-    place.operands.push_back(e.offset(
-        operands[i],
-        e.multiply(position, tail.operands[i].pitch > 0 ? tail.operands[i].pitch
-                                                        : run_bytes(tail.operands[i].storage, n))));
-  for (size_t i = 0; i < tail.outputs.size(); ++i)
-    place.outputs.push_back(
-        e.offset(outputs[i], e.multiply(position, run_bytes(tail.outputs[i].storage, n))));
+    place.operands.push_back(
+        e.offset(operands[i], e.multiply(position, pitch_of(tail.operands[i], n))));
+  for (size_t i = 0; i < tail.outputs.size(); ++i) {
+    const TailOutput& output = tail.outputs[i];
+    const Value run = e.offset(outputs[i], e.multiply(position, pitch_of(output, n)));
+    place.outputs.push_back(output.offset > 0 ? e.offset(run, output.offset) : run);
+  }
   return place;
 }
 

@@ -24,6 +24,10 @@ namespace qloom::kernels {
 /// Byte offset of element `channel` (a multiple of 8 for bits) within its run.
 [[nodiscard]] int64_t element_bytes(Storage storage);
 
+/// Bytes from one position of an output, or of an operand, to the next; `n`: their channels.
+[[nodiscard]] int64_t pitch_of(const TailOutput& output, int64_t n);
+[[nodiscard]] int64_t pitch_of(const TailOperand& operand, int64_t n);
+
 /// Where the per-channel tables of a tail lie: rows of `pitch` 32-bit entries, so that a vector
 /// that begins at any channel may be loaded. Tables that are the same for all channels are
 /// immediates in the code and not stored.
@@ -43,7 +47,8 @@ struct TailPlace {
   std::vector<jit::Value> operands;  ///< pointers to channel 0 of this position, per tail operand
   std::vector<jit::Value> outputs;   ///< pointers to channel 0 of this position, per tail output
   int valid_lanes = 0;               ///< lanes that are channels; the others are not written
-  /// Its first channel lies in memory right behind the last one of the place before it.
+  /// Its first channel lies in memory right behind the last one of the place before it; at another
+  /// position: where outputs are no parts of longer runs.
   bool follows = false;
   /// All lanes are outputs of one channel, `channel`; further operands are values already.
   bool one_channel = false;
@@ -86,7 +91,7 @@ void store_bit_run(jit::Emitter& e, jit::Value at, jit::Value mask, int valid);
                                    jit::Value pointer, jit::Value channel, int lanes);
 
 /// Whether an output has bytes of packed bits behind the last of `n` channels, which no vector
-/// writes.
+/// writes. Parts of longer runs have none.
 [[nodiscard]] bool needs_clear_bits(const Tail& tail, int64_t n);
 /// Clears such bytes, once, for the runs of `n` channels [begin, end) of the outputs (i64).
 void emit_clear_bits(jit::Emitter& e, const Tail& tail, std::span<const jit::Value> outputs,

@@ -36,6 +36,8 @@ class Builder {
                                    ? compiled_call(call, choice, symbols[i])
                                    : prepared_call(call, choice));
     }
+    for (const auto& [index, parts] : parts_)
+      program_.buffers[static_cast<size_t>(index)].writers = parts;
     add_loops();
     for (const auto& output : graph_.outputs()) {
       qloom_check(graph_.constant_of(output.value) == nullptr, "output '", output.name,
@@ -266,7 +268,10 @@ class Builder {
         choice.kernel->reads_exactly != nullptr &&
         choice.kernel->reads_exactly(*choice.query, choice.variant, options_.target);
     call.buffers.push_back(-1);
-    for (const Stored& output : selected.outputs) call.buffers.push_back(buffer(output));
+    for (size_t i = 0; i < selected.outputs.size(); ++i) {
+      call.buffers.push_back(buffer(selected.outputs[i]));
+      if (i < selected.parts.size() && selected.parts[i].pitch > 0) ++parts_[call.buffers.back()];
+    }
     const auto& kernel = *choice.kernel;
     if (kernel.pack != nullptr) {
       const std::vector<uint8_t> bytes =
@@ -297,6 +302,7 @@ class Builder {
   const CompileOptions& options_;
   Program program_;
   std::vector<Stored> keys_;  ///< by buffer
+  std::map<int, int> parts_;  ///< by buffer: how many are written to it
 };
 
 }  // namespace

@@ -14,6 +14,7 @@
 #include "passes/form_chains.h"
 #include "passes/loops.h"
 #include "passes/select_kernels.h"
+#include "passes/write_parts.h"
 
 namespace qloom::passes {
 namespace {
@@ -183,6 +184,7 @@ Compilation compile(Graph graph, const CompileOptions& options) {
   Graph flat = loops ? flatten_scans(graph) : Graph();
   Graph& planned = loops ? flat : graph;
   Selection selection = select_kernels(planned, options, out.notes);
+  if (options.concat_in_place != ConcatInPlace::never) write_parts(planned, selection, options);
   Emitted emitted = emit(selection, options, out.notes);
   emit_pipelines(selection, options, emitted, out.notes);
   out.program = build_program(planned, selection, emitted.chosen, emitted.symbols, options);

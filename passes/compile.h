@@ -21,6 +21,13 @@ namespace qloom::passes {
 /// fast: kernels that sum floats in another order may be chosen.
 enum class FloatMode : uint8_t { reproducible, fast };
 
+/// Whether what is concatenated is written straight into the result by whoever computes it.
+enum class ConcatInPlace : uint8_t {
+  never,
+  where_faster,    ///< as predicted
+  where_possible,  ///< for tests
+};
+
 struct CompileOptions {
   /// What code is made for and kernels are chosen for. Any other than this machine's needs
   /// `in_memory` off.
@@ -41,6 +48,7 @@ struct CompileOptions {
   /// Samples that the model is expected to see: Halide is used where it saves more time on so many
   /// than it takes to compile.
   int64_t expected_samples = 10'000;
+  ConcatInPlace concat_in_place = ConcatInPlace::where_faster;
   /// Functions that make several calls, where that is predicted to be faster (form_chains).
   bool chains = true;
   /// Samples per tile of a chain, which is then made of all calls that can be; 0: chosen.
@@ -72,7 +80,8 @@ struct RegionReport {
   std::string tail_form, tail_proof;  ///< "" where there is none
   std::string kernel, variant;
   double predicted_ns = 0;
-  std::string shape;   ///< shape_of the node; "" within a loop and for conversions
+  std::string shape;               ///< shape_of the node; "" within a loop and for conversions
+  std::vector<std::string> parts;  ///< "channels 16..31 of 'cat'", where outputs are written to
   bool tuned = false;  ///< CompileOptions::times has the kernel; predicted_ns is measured
   int64_t macs = 0;
   bool both_quantized = false;  ///< root conv or dense whose two operands have codes

@@ -37,6 +37,13 @@ std::string text_of(const RegionKernels::Outputs& outputs) {
   return text;
 }
 
+std::string outputs_text(const RegionKernels::Layout& layout) {
+  std::string text = text_of(layout.outputs);
+  for (const Part& part : layout.parts)
+    text += join_text("+ ", part.offset, " of ", part.pitch, " ");
+  return text;
+}
+
 const std::string* pin_of(const std::string& node, const CompileOptions& options) {
   for (const auto& [name, pin] : options.pinned)
     // A run of dense layers begins there: what the node's own call would be is open.
@@ -136,7 +143,7 @@ TailRequest RegionKernels::request_for(Storage input, const Layout& layout) cons
 RegionKernels::LoweredOnce& RegionKernels::tail_for(Storage input, const Layout& layout) {
   const TailRequest request = request_for(input, layout);
   const auto [place, is_new] = tails_.try_emplace(
-      Key{request.input_storage.to_string(), text_of(layout.operands), text_of(layout.outputs)});
+      Key{request.input_storage.to_string(), text_of(layout.operands), outputs_text(layout)});
   LoweredOnce& once = place->second;
   if (!is_new) return once;
   LoweredTail lowered = lower_tail(request);
@@ -149,6 +156,10 @@ RegionKernels::LoweredOnce& RegionKernels::tail_for(Storage input, const Layout&
   for (size_t i = 0; i < lowered.tail->operands.size(); ++i)
     lowered.tail->operands[i].pitch =
         view_pitch(graph_, region_.operands[static_cast<size_t>(operands_[i])]);
+  for (size_t i = 0; i < layout.parts.size(); ++i) {
+    lowered.tail->outputs[i].pitch = layout.parts[i].pitch;
+    lowered.tail->outputs[i].offset = layout.parts[i].offset;
+  }
   once.tail = std::make_shared<Tail>(std::move(*lowered.tail));
   return once;
 }
@@ -160,7 +171,8 @@ void RegionKernels::add_choices(const KernelDef& kernel, Storage input, const La
   const auto query = std::make_shared<Query>(base_);
   query->input_storage = input;
   query->tail = lowered.tail.get();
-  if (!kernel.match(*query)) return;
+  const bool parts = kernels::has_parts(*lowered.tail);
+  if (!kernel.match(*query) || (parts && !kernel.stores_parts)) return;
   const auto add = [&](const Variant& variant) {
     const double ns =
         kernels::predicted_ns(kernel, *query, variant, options_.target, options_.batch);
@@ -179,7 +191,7 @@ void RegionKernels::add_choices(const KernelDef& kernel, Storage input, const La
       add(variant);
       found = true;
     }
-    qloom_check(found, "cannot pin node '", region_.name, "' to '", one ? *pin : "",
+    qloom_check(found || parts, "cannot pin node '", region_.name, "' to '", one ? *pin : "",
                 "': the kernel has no such variant there");
     return;
   }
@@ -212,7 +224,7 @@ void RegionKernels::learn(const KernelDef& kernel, const std::vector<Choice>& pr
 }
 
 RegionKernels::Key RegionKernels::key_of(Storage input, const Layout& layout) {
-  return {input.to_string(), text_of(layout.operands), text_of(layout.outputs)};
+  return {input.to_string(), text_of(layout.operands), outputs_text(layout)};
 }
 
 const std::vector<Choice>& RegionKernels::all_choices(const KernelDef& kernel, Storage input,

@@ -34,6 +34,7 @@ class RegionKernels {
   struct Layout {
     std::vector<kernels::Storage> operands;  ///< of tail operands
     Outputs outputs;
+    std::vector<Part> parts = {};  ///< of the outputs; empty: all lie by themselves
   };
 
   /// Asks every kernel. `usual`: results that somebody reads, in their plain storages.

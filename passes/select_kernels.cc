@@ -79,8 +79,8 @@ class Selector {
       for (size_t i = 0; i < node.results.size(); ++i)
         if (read_.contains(node.results[i]))
           usual.emplace_back(static_cast<int>(i), plain(node.results[i]));
-      auto& kernels = regions_[id];
-      kernels = std::make_unique<RegionKernels>(graph_, node, options_, std::move(usual));
+      auto& kernels = selection_.regions[id];
+      kernels = std::make_shared<RegionKernels>(graph_, node, options_, std::move(usual));
       if (!kernels->unfit().empty()) {
         unfit.push_back({id, "runs on reference kernels: " + kernels->unfit()});
         return std::nullopt;
@@ -95,7 +95,7 @@ class Selector {
     if (options_.float_mode == FloatMode::fast) {
       for (size_t n = 0; n < needed_.size(); ++n) {
         const LayoutPlan::Choice& chosen = plan.nodes[n];
-        if (!regions_.contains(needed_[n]) || chosen.option < 0) continue;
+        if (!selection_.regions.contains(needed_[n]) || chosen.option < 0) continue;
         const double ns = cost(n, static_cast<size_t>(chosen.option), chosen.stored);
         std::string reason = faster_apart(graph_, graph_.node(needed_[n]), ns, options_);
         if (reason.empty()) continue;
@@ -231,7 +231,7 @@ class Selector {
 
   std::vector<RegionOption> region_options(const Node& node, LayoutProblem::Node& stated) {
     constexpr size_t kMost = 16;
-    const RegionKernels& kernels = *regions_.at(node.id);
+    const RegionKernels& kernels = *selection_.regions.at(node.id);
     // Operands in their plain storage, or in what others might want them in anyway.
     std::vector<std::vector<Storage>> layouts{{}};
     for (const int position : kernels.operands()) {
@@ -277,8 +277,8 @@ class Selector {
   }
 
   double cost(size_t n, size_t option, const std::vector<StorageSet>& stored) {
-    const auto region = regions_.find(needed_[n]);
-    if (region == regions_.end()) {
+    const auto region = selection_.regions.find(needed_[n]);
+    if (region == selection_.regions.end()) {
       const Node& node = graph_.node(needed_[n]);
       if (node.op == &ops::input || is_loop_op(node)) return 0;
       return alone(n, outputs_of(n, stored)).choices.front().predicted_ns;
@@ -461,7 +461,7 @@ class Selector {
 
   void choose_emitted(size_t n, const LayoutPlan& plan, Selected& call) {
     const Node& node = graph_.node(needed_[n]);
-    RegionKernels& kernels = *regions_.at(node.id);
+    RegionKernels& kernels = *selection_.regions.at(node.id);
     const RegionOption& option = options_of_[n][static_cast<size_t>(plan.nodes[n].option)];
     const RegionKernels::Layout layout{option.operands, call.results};
     call.choices = kernels.choices(option.group, layout);
@@ -480,7 +480,7 @@ class Selector {
   /// What the network would take with other storages of this region's input and result.
   std::vector<LayoutAlternative> alternatives(size_t n, const LayoutPlan& plan) {
     std::vector<LayoutAlternative> out;
-    const RegionKernels& kernels = *regions_.at(needed_[n]);
+    const RegionKernels& kernels = *selection_.regions.at(needed_[n]);
     const std::vector<RegionOption>& options = options_of_[n];
     const LayoutPlan::Choice& chosen = plan.nodes[n];
     const auto option = static_cast<size_t>(chosen.option);
@@ -550,7 +550,6 @@ class Selector {
   std::set<ValueId> read_;
   std::map<ValueId, int> numbers_;
   std::vector<std::pair<ValueId, std::vector<Storage>>> values_;  ///< by number
-  std::map<NodeId, std::unique_ptr<RegionKernels>> regions_;
   LayoutProblem problem_;
   std::vector<std::vector<RegionOption>> options_of_;  ///< by node; regions only
   std::map<std::tuple<int, int, int>, std::vector<Choice>> conversions_;

@@ -29,6 +29,13 @@ struct Stored {
   bool operator==(const Stored&) const = default;
 };
 
+class RegionKernels;
+
+/// Where an output lies in longer runs (TailOutput); pitch 0: it lies by itself.
+struct Part {
+  int64_t pitch = 0, offset = 0;
+};
+
 /// One call to be made: a region or a node that stays alone, or the conversion of a value from one
 /// storage to another (node invalid).
 struct Selected {
@@ -38,7 +45,9 @@ struct Selected {
   std::vector<Choice> choices;  ///< cheapest first
   std::vector<Stored> inputs;   ///< in the kernel's buffer order
   std::vector<Stored> outputs;
-  std::vector<std::pair<int, kernels::Storage>> results;  ///< reference kernels: (result, storage)
+  /// The node's result that each output is, and its storage.
+  std::vector<std::pair<int, kernels::Storage>> results;
+  std::vector<Part> parts;  ///< of the outputs, or none; the Stored is then the whole (write_parts)
   RegionReport report;
 };
 
@@ -46,6 +55,8 @@ struct Selection {
   std::vector<Selected> calls;  ///< in order; those of a loop next to each other
   /// The value whose memory this one shares (reshapes), for storages that keep no padding.
   std::map<ValueId, ValueId> alias;
+  /// What else could run the regions: of the graph that was given.
+  std::map<NodeId, std::shared_ptr<RegionKernels>> regions;
   [[nodiscard]] Stored resolve(Stored s, const Graph& graph) const;
 };
 

@@ -32,7 +32,7 @@ class Verifier {
                  p_.model, "': arena of ", p_.arena_bytes_fixed, " + ", p_.arena_bytes_per_sample,
                  " bytes per sample");
     check_buffers();
-    written_.assign(p_.buffers.size(), false);
+    for (const Buffer& b : p_.buffers) writes_left_.push_back(b.writers);
     for (const Kept& kept : p_.kept)
       qloom_assert(kept.before.shape == kept.after.shape &&
                        elements_per_sample(kept.before.shape) == std::ssize(kept.initial),
@@ -40,9 +40,8 @@ class Verifier {
                    "' has no one shape");
     for (const Port& port : p_.all_inputs()) {
       check_port(port, "input");
-      qloom_assert(!written_[static_cast<size_t>(port.buffer)], "program '", p_.model, "': input '",
-                   port.name, "' shares its buffer with another");
-      written_[static_cast<size_t>(port.buffer)] = true;
+      qloom_assert(count_write(port.buffer) && is_written(port.buffer), "program '", p_.model,
+                   "': input '", port.name, "' shares its buffer with another");
     }
     size_t loop = 0;
     int end = 0;
@@ -64,8 +63,8 @@ class Verifier {
     for (const Port& port : p_.all_outputs()) {
       check_port(port, "output");
       const Buffer& b = buffer(port.buffer);
-      qloom_assert(written_[static_cast<size_t>(port.buffer)], "program '", p_.model, "': output '",
-                   port.name, "' is never written");
+      qloom_assert(is_written(port.buffer), "program '", p_.model, "': output '", port.name,
+                   "' is never written, or not all of it");
       qloom_assert(b.last_use >= static_cast<int>(p_.calls.size()) - 1, "program '", p_.model,
                    "': the buffer of output '", port.name, "' is live until call ", b.last_use,
                    " only");
@@ -77,6 +76,9 @@ class Verifier {
  private:
   static bool in_range(int64_t bytes) { return bytes >= 0 && bytes < kMostBytes; }
   [[nodiscard]] const Buffer& buffer(int i) const { return p_.buffers[static_cast<size_t>(i)]; }
+  [[nodiscard]] bool is_written(int i) const { return writes_left_[static_cast<size_t>(i)] == 0; }
+  /// False where the buffer has all that is written to it.
+  bool count_write(int i) { return --writes_left_[static_cast<size_t>(i)] >= 0; }
   static int64_t slope(const Buffer& b) { return b.is_scratch ? 0 : b.bytes_per_sample; }
   static int64_t fixed(const Buffer& b) { return b.is_scratch ? b.bytes_per_sample : 0; }
 
@@ -90,6 +92,8 @@ class Verifier {
       qloom_assert(b.offset_fixed % 64 == 0 && b.offset_per_sample % 8 == 0, "program '", p_.model,
                    "': buffer '", b.name, "' at ", b.offset_fixed, " + ", b.offset_per_sample,
                    " per sample is not aligned to 64 + 8 per sample");
+      qloom_assert(b.writers >= 1, "program '", p_.model, "': buffer '", b.name, "' has ",
+                   b.writers, " writers");
       qloom_assert(b.first_use >= -1 && b.first_use <= b.last_use, "program '", p_.model,
                    "': buffer '", b.name, "' is live from ", b.first_use, " to ", b.last_use);
       qloom_assert(before(b.offset_fixed + fixed(b), b.offset_per_sample + slope(b),
@@ -205,8 +209,7 @@ class Verifier {
               buffer(b).last_use);
       if (i < r.reads) {
         require(!scratch, call, "reads scratch '", buffer(b).name, "'");
-        require(written_[static_cast<size_t>(b)], call, "reads buffer '", buffer(b).name,
-                "' before it is written");
+        require(is_written(b), call, "reads buffer '", buffer(b).name, "' before it is written");
       }
     }
     const size_t first = r.reads + (r.has_constants ? 1 : 0);
@@ -216,9 +219,8 @@ class Verifier {
       require(scratch == (i >= first + r.writes), call, "has buffer '", buffer(b).name, "' where ",
               scratch ? "an output" : "scratch", " belongs");
       if (scratch) continue;
-      require(!written_[static_cast<size_t>(b)], call, "writes buffer '", buffer(b).name,
+      require(count_write(b), call, "writes buffer '", buffer(b).name,
               "', which is written already");
-      written_[static_cast<size_t>(b)] = true;
     }
   }
 
@@ -238,8 +240,7 @@ class Verifier {
   }
 
   void write(const Loop& loop, int index) {
-    require_loop(!written_[static_cast<size_t>(index)], loop, "writes a buffer twice");
-    written_[static_cast<size_t>(index)] = true;
+    require_loop(count_write(index) && is_written(index), loop, "writes a buffer twice");
   }
 
   void enter(const Loop& loop) {
@@ -249,8 +250,7 @@ class Verifier {
                    "has a state whose buffers differ in size");
       require_loop(!s.exchange || s.before != s.after, loop, "exchanges a buffer with itself");
       if (s.initial >= 0) {
-        require_loop(s.initial < static_cast<int>(p_.buffers.size()) &&
-                         written_[static_cast<size_t>(s.initial)] &&
+        require_loop(s.initial < static_cast<int>(p_.buffers.size()) && is_written(s.initial) &&
                          buffer(s.initial).bytes_per_sample == bytes,
                      loop, "begins with a buffer that is not written or has another size");
       } else {
@@ -265,19 +265,17 @@ class Verifier {
       require_loop(whole.bytes_per_sample == step.bytes_per_sample * loop.steps, loop,
                    "has a sequence that is not as large as its steps");
       if (s.collected) continue;
-      require_loop(written_[static_cast<size_t>(s.whole)], loop,
-                   "reads a sequence before it is written");
+      require_loop(is_written(s.whole), loop, "reads a sequence before it is written");
       write(loop, s.step);
     }
   }
 
   void leave(const Loop& loop) {
     for (const Loop::State& s : loop.states)
-      require_loop(written_[static_cast<size_t>(s.after)], loop, "does not write a state");
+      require_loop(is_written(s.after), loop, "does not write a state");
     for (const Loop::Sequence& s : loop.sequences) {
       if (!s.collected) continue;
-      require_loop(written_[static_cast<size_t>(s.step)] && !s.view, loop,
-                   "collects what is not written");
+      require_loop(is_written(s.step) && !s.view, loop, "collects what is not written");
       write(loop, s.whole);
     }
   }
@@ -348,7 +346,7 @@ class Verifier {
   }
 
   const Program& p_;
-  std::vector<bool> written_;
+  std::vector<int> writes_left_;  ///< per buffer; 0: it may be read
 };
 
 }  // namespace
@@ -389,8 +387,10 @@ std::string Program::to_text() const {
     const Buffer& b = buffers[i];
     out << "%" << i << " " << b.name << ": " << b.bytes_per_sample
         << (b.is_scratch ? " bytes of scratch" : " bytes per sample") << " at " << b.offset_fixed
-        << " + " << b.offset_per_sample << " per sample, live " << b.first_use << ".." << b.last_use
-        << "\n";
+        << " + " << b.offset_per_sample << " per sample, live " << b.first_use << ".."
+        << b.last_use;
+    if (b.writers > 1) out << ", written in " << b.writers << " parts";
+    out << "\n";
   }
   for (size_t i = 0; i < calls.size(); ++i) {
     const Call& c = calls[i];

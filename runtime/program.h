@@ -24,6 +24,9 @@ struct Buffer {
   int64_t offset_per_sample = 0, offset_fixed = 0;
   int first_use = 0, last_use = 0;  ///< calls, inclusive; -1: model input
   bool is_scratch = false;          ///< not per sample: bytes_per_sample is its whole size
+  /// How often it is written, each time another part of it (a concatenation's operands); it may be
+  /// read when all are there.
+  int writers = 1;
 };
 
 /// A model input or output: what the caller hands over, always float32 values, row-major. The batch
@@ -114,12 +117,12 @@ struct Program {
 
   [[nodiscard]] std::vector<Port> all_inputs() const;   ///< the caller's, then what is kept
   [[nodiscard]] std::vector<Port> all_outputs() const;  ///< likewise
-  /// Throws InternalError naming call and rule: indices in range, buffers written once and before
-  /// they are read, buffers of reference calls as large as their types say, constants in range and
-  /// at multiples of 64, buffers of loops as large as their steps, buffers within the arena at
-  /// 64-byte multiples (offset_fixed % 64 == 0, offset_per_sample % 8 == 0: arenas are made for a
-  /// multiple of 8 samples), and kSlackBytes between buffers that are live together. Slack at both
-  /// ends of the arena is the executor's.
+  /// Throws InternalError naming call and rule: indices in range, buffers written as often as
+  /// they say and before they are read, buffers of reference calls as large as their types say,
+  /// constants in range and at multiples of 64, buffers of loops as large as their steps, buffers
+  /// within the arena at 64-byte multiples (offset_fixed % 64 == 0, offset_per_sample % 8 == 0:
+  /// arenas are made for a multiple of 8 samples), and kSlackBytes between buffers that are live
+  /// together. Slack at both ends of the arena is the executor's.
   void verify() const;
   /// Readable listing.
   [[nodiscard]] std::string to_text() const;
@@ -130,7 +133,7 @@ struct Program {
 [[nodiscard]] int64_t samples_per_tile(const Program& program, int64_t cache_bytes);
 
 /// Version of the byte form below; raised whenever a field changes. Part of every cache key.
-inline constexpr uint32_t kProgramVersion = 5;
+inline constexpr uint32_t kProgramVersion = 6;
 /// Byte form for the cache. deserialize throws InternalError on anything it does not expect (the
 /// cache has checked a checksum, so it never should).
 [[nodiscard]] std::vector<uint8_t> serialize(const Program&);

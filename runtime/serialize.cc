@@ -244,7 +244,7 @@ void put(A& a, TensorType& v) {
 template <class A>
 void put(A& a, Buffer& v) {
   a(v.name, v.bytes_per_sample, v.offset_per_sample, v.offset_fixed, v.first_use, v.last_use,
-    v.is_scratch);
+    v.is_scratch, v.writers);
 }
 
 template <class A>

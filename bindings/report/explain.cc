@@ -63,6 +63,7 @@ std::string to_text(const passes::RegionReport& r, size_t width,
   out += line("layers", joined(r.layers, " → "), width);
   out += line("inputs", joined(r.inputs, "; "), width);
   out += line("output", r.output, width);
+  if (!r.parts.empty()) out += line("writes", joined(r.parts, "; "), width);
   if (r.accumulator)
     out +=
         line("accumulator", join_text(r.accumulator->first, " .. ", r.accumulator->second), width);

@@ -217,6 +217,7 @@ extern constinit const KernelDef conv_float{
     .scratch_bytes = scratch_bytes,
     .emit = emit,
     .work_items = work_items,
+    .stores_parts = true,
     .over_counted = {.zen4 = 1.15, .zen5 = 3}};
 
 }  // namespace qloom::kernels

@@ -368,7 +368,7 @@ class CallEmitter {
           buffers_.input, e_.multiply(sample, w.h * w.w * run_bytes(q_.input_storage, w.c)));
       emit_planes_of_input(e_, q_, layout_, buffers_.scratch, from, slot, rows_);
       for (size_t i = 0; i < tail_.operands.size(); ++i) {
-        const int64_t bytes = positions * operand_pixel(tail_.operands[i], w.n);
+        const int64_t bytes = positions * pitch_of(tail_.operands[i], w.n);
         emit_planes_of_operand(e_, q_, layout_, i, operand_planes_[i],
                                e_.offset(buffers_.operands[i], e_.multiply(sample, bytes)), slot,
                                rows_);
@@ -382,9 +382,10 @@ class CallEmitter {
     }
     each_sample(first, used, [&](Value sample, Value slot) {
       for (size_t i = 0; i < tail_.outputs.size(); ++i) {
-        const int64_t bytes = positions * run_bytes(tail_.outputs[i].storage, w.n);
+        const TailOutput& output = tail_.outputs[i];
+        const Value at = e_.multiply(sample, positions * pitch_of(output, w.n));
         emit_output_of_planes(e_, q_, layout_, i, output_planes_[i],
-                              e_.offset(buffers_.outputs[i], e_.multiply(sample, bytes)), slot,
+                              e_.offset(e_.offset(buffers_.outputs[i], output.offset), at), slot,
                               rows_);
       }
     });
@@ -580,6 +581,7 @@ extern constinit const KernelDef conv_lanes{
     .scratch_bytes = scratch_bytes,
     .emit = emit,
     .work_items = work_items,
+    .stores_parts = true,
     .over_counted = {.avx2 = 1.15},
     .weight_bits = 0};
 

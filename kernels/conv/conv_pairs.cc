@@ -557,6 +557,7 @@ extern constinit const KernelDef conv_pairs{.name = "conv_pairs",
                                             .pack = pack,
                                             .scratch_bytes = scratch_bytes,
                                             .emit = emit,
-                                            .work_items = work_items};
+                                            .work_items = work_items,
+                                            .stores_parts = true};
 
 }  // namespace qloom::kernels

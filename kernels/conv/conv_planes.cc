@@ -337,6 +337,7 @@ extern constinit const KernelDef conv_planes{
     .scratch_bytes = scratch_bytes,
     .emit = emit,
     .work_items = work_items,
+    .stores_parts = true,
     .weight_bits = 2};
 
 }  // namespace qloom::kernels

@@ -188,6 +188,7 @@ extern constinit const KernelDef conv_table_binary{
     .scratch_bytes = scratch_bytes,
     .emit = binary_tables_emit,
     .work_items = work_items,
+    .stores_parts = true,
     .over_counted = {.zen4 = 1.05, .zen5 = 1.15, .avx2 = 1.22},
     .weight_bits = 2};
 

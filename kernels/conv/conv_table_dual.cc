@@ -55,6 +55,7 @@ extern constinit const KernelDef conv_table_dual{
     .scratch_bytes = scratch_bytes,
     .emit = emit,
     .work_items = work_items,
+    .stores_parts = true,
     .over_counted = {.zen4 = 1.1, .zen5 = 1.2, .avx2 = 1.18},
     .swept_bytes = swept_bytes,
     .weight_bits = 4};

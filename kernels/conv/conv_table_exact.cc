@@ -46,6 +46,7 @@ extern constinit const KernelDef conv_table_exact{
     .scratch_bytes = scratch_bytes,
     .emit = emit,
     .work_items = work_items,
+    .stores_parts = true,
     .over_counted = {.zen4 = 1.08, .zen5 = 1.25, .avx2 = 1.15},
     .swept_bytes = swept_bytes,
     .weight_bits = 4};

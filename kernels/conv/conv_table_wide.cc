@@ -457,6 +457,7 @@ extern constinit const KernelDef conv_table_wide{
     .scratch_bytes = scratch_bytes,
     .emit = emit,
     .work_items = work_items,
+    .stores_parts = true,
     .weight_bits = 3};
 
 }  // namespace qloom::kernels

@@ -465,6 +465,7 @@ extern constinit const KernelDef conv_winograd{
     .scratch_bytes = scratch_bytes,
     .emit = emit,
     .work_items = work_items,
+    .stores_parts = true,
     .over_counted = {.zen4 = 1.25, .zen5 = 1.25},
     .swept_bytes = swept_bytes};
 

@@ -521,6 +521,7 @@ extern constinit const KernelDef conv_winograd_4x4{
     .scratch_bytes = scratch_bytes,
     .emit = emit,
     .work_items = work_items,
+    .stores_parts = true,
     .over_counted = {.zen4 = 1.2, .zen5 = 1.2},
     .swept_bytes = swept_bytes};
 

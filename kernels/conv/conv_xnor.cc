@@ -338,6 +338,7 @@ extern constinit const KernelDef conv_xnor{
     .scratch_bytes = scratch_bytes,
     .emit = emit,
     .work_items = work_items,
+    .stores_parts = true,
     .weight_bits = 1};
 
 }  // namespace qloom::kernels

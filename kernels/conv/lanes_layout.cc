@@ -173,10 +173,6 @@ int plane_element(Storage storage) {
   return storage.kind == Storage::Kind::bytes || storage.kind == Storage::Kind::bits ? 1 : 4;
 }
 
-int64_t operand_pixel(const TailOperand& operand, int64_t n) {
-  return operand.pitch > 0 ? operand.pitch : run_bytes(operand.storage, n);
-}
-
 int operand_zero(Storage storage) { return storage.kind == Storage::Kind::bits ? 1 : storage.zero; }
 
 LanesLayout lanes_layout(const Query& q, int group, const jit::Target& target) {
@@ -281,7 +277,7 @@ void emit_planes_of_operand(Emitter& e, const Query& q, const LanesLayout& layou
   const TailOperand& operand = q.tail->operands[index];
   const int64_t element = plane_element(operand.storage), pitch = layout.result_pitch() * element;
   const Value grid = e.offset(planes, e.multiply(slot, layout.grid() * element));
-  const int64_t pixel = operand_pixel(operand, w.n);
+  const int64_t pixel = pitch_of(operand, w.n);
   if (element == 1) {
     const auto load = [&](Value at, Value c) {
       if (operand.storage.kind == Storage::Kind::bytes)
@@ -322,7 +318,7 @@ void emit_output_of_planes(Emitter& e, const Query& q, const LanesLayout& layout
   const Storage storage = q.tail->outputs[index].storage;
   const int64_t element = plane_element(storage), pitch = layout.result_pitch() * element;
   const int block = element == 1 ? kBlock : 4;
-  const int64_t pixel = run_bytes(storage, w.n);
+  const int64_t pixel = pitch_of(q.tail->outputs[index], w.n);
   const Value grid = e.offset(planes, e.multiply(slot, layout.grid() * element));
   const auto store = [&](Value to, Value v, Value c, int valid) {
     if (storage.kind == Storage::Kind::bits) {

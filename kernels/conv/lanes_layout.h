@@ -66,8 +66,6 @@ struct LanesLayout {
 
 /// Bytes of an element in the planes of an operand or output: 1 or 4.
 [[nodiscard]] int plane_element(Storage storage);
-/// Bytes from one position of an operand with `n` channels to the next.
-[[nodiscard]] int64_t operand_pixel(const TailOperand& operand, int64_t n);
 /// What the bytes of an operand's planes are above its codes.
 [[nodiscard]] int operand_zero(Storage storage);
 /// `group`: channels that are summed at the same time. As many samples as waste few lanes.

@@ -430,6 +430,7 @@ extern constinit const KernelDef dense_packed{
     .scratch_bytes = scratch_bytes,
     .emit = emit,
     .work_items = work_items,
+    .stores_parts = true,
     .over_counted = {.zen4 = 1.15},
     .weight_bits = 4};
 

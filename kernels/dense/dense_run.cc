@@ -48,6 +48,7 @@ Verdict check_dense_run(const DenseRun& run) {
     }
     if (!q.tail->operands.empty() || q.tail->outputs.size() != 1)
       return Verdict::no("'", q.name, "' has further operands or results");
+    if (has_parts(*q.tail)) return Verdict::no("'", q.name, "' is written into a concatenation");
     const Storage stored = q.tail->outputs[0].storage;
     if (i + 1 == run.size() && stored != Storage::f32())
       return Verdict::no("the last result is stored as ", stored, ", not float32");

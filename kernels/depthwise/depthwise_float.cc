@@ -175,6 +175,7 @@ extern constinit const KernelDef depthwise_float{
     .pack = pack,
     .scratch_bytes = scratch_bytes,
     .emit = emit,
-    .work_items = work_items};
+    .work_items = work_items,
+    .stores_parts = true};
 
 }  // namespace qloom::kernels

@@ -171,7 +171,8 @@ int pixels_together(const Query& q, const jit::Target& target) {
     return std::ranges::any_of(list,
                                [](const auto& x) { return x.storage.kind == Storage::Kind::bits; });
   };
-  if (w.n != w.c || w.stride_w != 1 || has_bits(q.tail->outputs) || has_bits(q.tail->operands))
+  if (w.n != w.c || w.stride_w != 1 || has_bits(q.tail->outputs) || has_bits(q.tail->operands) ||
+      has_parts(*q.tail))
     return 1;
   const int64_t bytes = w.n * (q.input_storage.kind == Storage::Kind::words ? 2 : 1);
   if (bytes < 8 || target.vector_bytes % bytes != 0) return 1;
@@ -418,6 +419,7 @@ extern constinit const KernelDef depthwise_pairs{
     .scratch_bytes = scratch_bytes,
     .emit = emit,
     .work_items = work_items,
+    .stores_parts = true,
     .over_counted = {.zen4 = 0.95, .zen5 = 1.2}};
 
 }  // namespace qloom::kernels

@@ -141,7 +141,7 @@ Plan plan_of(const Query& q, const Variant& v, const jit::Target& target, bool w
     }
   }
   for (const Chunk& chunk : plan.chunks) plan.words += chunk.words * chunk.vectors;
-  if (with_thresholds) plan.thresholds = thresholds_of(q, plan);
+  if (with_thresholds && !has_parts(*q.tail)) plan.thresholds = thresholds_of(q, plan);
   Places scratch;
   scratch.next(g.scratch_bytes + kSlackBytes);
   plan.sums = scratch.next(plan.planes * plan.words * kWordBytes + kSlackBytes);
@@ -415,6 +415,7 @@ extern constinit const KernelDef depthwise_sliced{
     .scratch_bytes = scratch_bytes,
     .emit = emit,
     .work_items = work_items,
+    .stores_parts = true,
     .over_counted = {.zen4 = 0.7, .zen5 = 0.7},
     .weight_bits = 2};
 

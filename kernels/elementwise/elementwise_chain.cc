@@ -5,8 +5,8 @@
 // stored as f32 (then the chain begins, for instance, with a model's input quantizer). Further
 // operands have the shape of the output. Per-channel tables go along the last axis.
 //
-// Without per-channel tables and packed bits a sample is one run of elements; else each run of the
-// last axis is walked by itself.
+// Without per-channel tables, packed bits and parts of longer runs a sample is one run of elements;
+// else each run of the last axis is walked by itself.
 
 #include <algorithm>
 #include <bit>
@@ -49,7 +49,7 @@ Runs runs_of(const Query& q) {
   const bool by_channel =
       std::ranges::any_of(tail.tables, [](const TailTable& t) { return t.per_channel; }) ||
       std::ranges::any_of(tail.operands, is_bits) || std::ranges::any_of(tail.outputs, is_bits) ||
-      q.input_storage.kind == Storage::Kind::bits;
+      has_parts(tail) || q.input_storage.kind == Storage::Kind::bits;
   const int64_t positions = q.window.out_h * q.window.out_w;
   if (by_channel) return {positions, q.window.n, false};
   return {1, positions * q.window.n, true};
@@ -141,6 +141,7 @@ extern constinit const KernelDef elementwise_chain{
     .pack = pack,
     .emit = emit,
     .work_items = work_items,
-    .reads_exactly = reads_exactly};
+    .reads_exactly = reads_exactly,
+    .stores_parts = true};
 
 }  // namespace qloom::kernels

@@ -141,6 +141,7 @@ extern constinit const KernelDef gather_rows{
     .variants = variants,
     .pack = pack,
     .emit = emit,
-    .work_items = work_items};
+    .work_items = work_items,
+    .stores_parts = true};
 
 }  // namespace qloom::kernels

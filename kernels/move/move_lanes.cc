@@ -50,11 +50,12 @@ bool is_direct(const Query& q) {
   });
 }
 
-/// Runs of any length will do: no table goes along the channels, no bits are packed in runs.
+/// Runs of any length will do: no table goes along the channels, no bits are packed in runs, each
+/// run of the outputs begins where the one before it ends.
 bool is_flat(const Tail& tail) {
   const auto in_bits = [](const auto& x) { return x.storage.kind == Storage::Kind::bits; };
   return std::ranges::none_of(tail.tables, &TailTable::per_channel) &&
-         std::ranges::none_of(tail.outputs, in_bits) &&
+         std::ranges::none_of(tail.outputs, in_bits) && !has_parts(tail) &&
          std::ranges::none_of(tail.operands,
                               [&](const TailOperand& o) { return in_bits(o) || o.pitch > 0; });
 }
@@ -290,6 +291,7 @@ extern constinit const KernelDef move_lanes{
     .pack = pack,
     .scratch_bytes = scratch_bytes,
     .emit = emit,
-    .work_items = work_items};
+    .work_items = work_items,
+    .stores_parts = true};
 
 }  // namespace qloom::kernels

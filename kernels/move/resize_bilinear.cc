@@ -152,6 +152,7 @@ extern constinit const KernelDef resize_bilinear{
     .variants = variants,
     .pack = pack,
     .emit = emit,
-    .work_items = work_items};
+    .work_items = work_items,
+    .stores_parts = true};
 
 }  // namespace qloom::kernels

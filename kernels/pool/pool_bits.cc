@@ -67,7 +67,7 @@ Plan plan_of(const Query& q, const Variant& v) {
   plan.geometry = geometry_of(q.window, Storage::bits());
   plan.split = split_of(q, plan.geometry, v.rows, 1);
   plan.direct = std::ranges::all_of(q.tail->outputs, [&](const TailOutput& output) {
-    return output.storage == Storage::bits() &&
+    return output.storage == Storage::bits() && output.pitch == 0 &&
            q.tail->steps[static_cast<size_t>(output.step)].op == TailOp::accumulator;
   });
   plan.run_bytes = plan.geometry.pixel_bytes;
@@ -157,6 +157,7 @@ extern constinit const KernelDef pool_bits{
     .pack = pack,
     .scratch_bytes = scratch_bytes,
     .emit = emit,
-    .work_items = work_items};
+    .work_items = work_items,
+    .stores_parts = true};
 
 }  // namespace qloom::kernels

@@ -298,6 +298,7 @@ extern constinit const KernelDef pool_lanes{
     .scratch_bytes = scratch_bytes,
     .emit = emit,
     .work_items = work_items,
+    .stores_parts = true,
     .over_counted = {.zen4 = 1.15, .zen5 = 1.45}};
 
 }  // namespace qloom::kernels

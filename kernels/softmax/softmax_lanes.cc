@@ -179,6 +179,7 @@ extern constinit const KernelDef softmax_lanes{
     .scratch_bytes = scratch_bytes,
     .emit = emit,
     .work_items = work_items,
+    .stores_parts = true,
     .over_counted = {.zen4 = 0.75, .zen5 = 0.75}};
 
 }  // namespace qloom::kernels

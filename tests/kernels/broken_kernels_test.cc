@@ -82,6 +82,20 @@ std::vector<uint8_t> pack_padding_as_minus_one(const Query& q, const Variant& v,
   return constants;
 }
 
+/// Writes where outputs would begin that are no parts of longer runs, which lie apart.
+void emit_without_offsets(const Query& q, const Variant& v, jit::Emitter& e) {
+  Changed changed(q);
+  for (kernels::TailOutput& output : changed.tail.outputs) output.offset = 0;
+  kernels::conv_pairs.emit(changed.query, v, e);
+}
+
+/// Takes neighbouring positions' channels for neighbours in memory.
+void emit_without_pitches(const Query& q, const Variant& v, jit::Emitter& e) {
+  Changed changed(q);
+  for (kernels::TailOutput& output : changed.tail.outputs) output.pitch = 0;
+  kernels::conv_pairs.emit(changed.query, v, e);
+}
+
 /// `without_dots`: what is broken is not part of targets with dot products.
 void expect_caught(const KernelDef& good, const KernelDef& broken, const ProblemSpec& spec,
                    bool without_dots = false) {
@@ -129,6 +143,19 @@ TEST(BrokenKernels, TablesOffByOneChannel) {
   broken.pack = pack_shifted_tables;
   expect_caught(kernels::conv_pairs, broken,
                 spec(TailKind::bits, Numeric::fixed(4, 0, true), Numeric::ternary()));
+}
+
+TEST(BrokenKernels, PartsOfLongerRunsMisplaced) {
+  for (const TailKind tail : {TailKind::thresholds, TailKind::packed}) {
+    ProblemSpec parts = spec(tail, Numeric::fixed(4, 0, true), Numeric::ternary());
+    parts.parts = true;
+    while (Problem(parts).query().tail->outputs[0].offset == 0) ++parts.seed;
+    KernelDef broken = kernels::conv_pairs;
+    broken.emit = emit_without_offsets;
+    expect_caught(kernels::conv_pairs, broken, parts);
+    broken.emit = emit_without_pitches;
+    expect_caught(kernels::conv_pairs, broken, parts);
+  }
 }
 
 TEST(BrokenKernels, PaddingTakenForMinusOne) {

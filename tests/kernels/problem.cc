@@ -113,6 +113,7 @@ Problem::Problem(const ProblemSpec& spec) : spec_(spec) {
     make_weights(rng);
   compute_accumulators();
   make_tail(rng);
+  if (spec_.parts) make_parts(rng);
   query_.tail = &tail_;
   kernels::check_tail(tail_, w.n, spec_.f32_input);
   compute_outputs();
@@ -365,8 +366,8 @@ std::string Problem::walk(const Query& query, const std::vector<uint8_t>& consta
   if (!constants.empty()) std::memcpy(c, constants.data(), constants.size());
   add(c, static_cast<int64_t>(constants.size()), false);
   std::vector<uint8_t*> out;
-  for (const TailOutput& output : tail_.outputs) {
-    const int64_t bytes = count * positions * kernels::run_bytes(output.storage, w.n);
+  for (size_t k = 0; k < tail_.outputs.size(); ++k) {
+    const int64_t bytes = output_bytes(k, count);
     out.push_back(block(bytes));
     add(out.back(), bytes, true, count);
   }
@@ -379,9 +380,7 @@ std::string Problem::walk(const Query& query, const std::vector<uint8_t>& consta
 
   constexpr int64_t kParts = 3;
   for (size_t k = 0; k < out.size(); ++k)
-    std::memset(
-        out[k], kCanary,
-        static_cast<size_t>(count * positions * kernels::run_bytes(tail_.outputs[k].storage, w.n)));
+    std::memset(out[k], kCanary, static_cast<size_t>(output_bytes(k, count)));
   const int64_t parts = std::min(kParts, items);
   for (int64_t s = count - 1; s >= 0; --s)
     for (int64_t part = parts - 1; part >= 0; --part) {
@@ -395,11 +394,39 @@ std::string Problem::walk(const Query& query, const std::vector<uint8_t>& consta
   return text.empty() ? "" : "computed in parts: " + text;
 }
 
+int64_t Problem::output_bytes(size_t k, int64_t count) const {
+  const Window& w = spec_.window;
+  return count * w.out_h * w.out_w * kernels::pitch_of(tail_.outputs[k], w.n);
+}
+
+std::vector<uint8_t> Problem::runs_of(size_t k, const uint8_t* out, int64_t count,
+                                      bool& touched) const {
+  const TailOutput& output = tail_.outputs[k];
+  const int64_t n = spec_.window.n, run = kernels::run_bytes(output.storage, n);
+  const int64_t used = output.storage.kind == Storage::Kind::bits ? (n + 7) / 8 : run;
+  const int64_t bytes = output_bytes(k, count);
+  std::vector<uint8_t> runs(static_cast<size_t>(bytes / output.pitch * run), 0);
+  for (int64_t i = 0; i < bytes + kernels::kSlackBytes; ++i) {
+    const int64_t at = i % output.pitch - output.offset;
+    if (i < bytes && at >= 0 && at < used)
+      runs[static_cast<size_t>(i / output.pitch * run + at)] = out[i];
+    else
+      touched = touched || out[i] != kCanary;
+  }
+  return runs;
+}
+
 std::string Problem::compare(const std::vector<uint8_t*>& out, int64_t count) const {
   const Window& w = spec_.window;
   const int64_t positions = w.out_h * w.out_w, slack = kernels::kSlackBytes;
   for (size_t k = 0; k < tail_.outputs.size(); ++k) {
     const Storage storage = tail_.outputs[k].storage;
+    bool touched = false;
+    std::vector<uint8_t> runs;
+    if (tail_.outputs[k].pitch > 0) runs = runs_of(k, out[k], count, touched);
+    if (touched)
+      return "output " + std::to_string(k) + ": something beside its channels was written";
+    const uint8_t* const result = runs.empty() ? out[k] : runs.data();
     const int64_t bytes = count * positions * kernels::run_bytes(storage, w.n);
     std::vector<uint8_t> expected(static_cast<size_t>(bytes), 0);
     const int64_t total = count * positions * w.n;
@@ -408,15 +435,15 @@ std::string Problem::compare(const std::vector<uint8_t*>& out, int64_t count) co
       if (v.is_f32) {
         // Which NaN an operation makes is the processor's choice: any stands for any.
         float got;
-        std::memcpy(&got, out[k] + i * 4, 4);
+        std::memcpy(&got, result + i * 4, 4);
         const float wanted = std::isnan(v.f) && std::isnan(got) ? got : v.f;
         std::memcpy(expected.data() + i * 4, &wanted, 4);
       } else
         kernels::write_code(expected.data(), storage, i, w.n, v.i);
     }
-    if (std::memcmp(expected.data(), out[k], expected.size()) != 0) {
+    if (std::memcmp(expected.data(), result, expected.size()) != 0) {
       int64_t at = 0;
-      while (expected[static_cast<size_t>(at)] == out[k][at]) ++at;
+      while (expected[static_cast<size_t>(at)] == result[at]) ++at;
       if (storage.kind == Storage::Kind::bits)
         return "output " + std::to_string(k) + " (bits) differs at byte " + std::to_string(at);
       const int64_t i = at / kernels::element_bytes(storage);
@@ -427,11 +454,11 @@ std::string Problem::compare(const std::vector<uint8_t*>& out, int64_t count) co
                          std::to_string(i % w.n) + ": expected ";
       if (v.is_f32) {
         float got;
-        std::memcpy(&got, out[k] + i * 4, 4);
+        std::memcpy(&got, result + i * 4, 4);
         return text + std::to_string(v.f) + ", got " + std::to_string(got);
       }
       return text + std::to_string(v.i) + ", got " +
-             std::to_string(kernels::read_code(out[k], storage, i, w.n));
+             std::to_string(kernels::read_code(result, storage, i, w.n));
     }
     // Nothing may be written before an output (after it: slack).
     for (int64_t i = 1; i <= slack; ++i)

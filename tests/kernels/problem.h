@@ -45,6 +45,7 @@ struct ProblemSpec {
   kernels::Pooling pooling = kernels::Pooling::none;  ///< root pool
   bool softmax = false;                               ///< root softmax, of f32_input
   Motion motion = Motion::none;                       ///< its extents are drawn; window: those of x
+  bool parts = false;  ///< outputs are drawn to be parts of longer runs
   int64_t count = 2;
   uint64_t seed = 1;
   /// What the query is for, where that decides what a kernel takes.
@@ -117,10 +118,16 @@ class Problem {
   void for_each_term(const Begin& begin, const Term& term) const;
   void compute_accumulators();
   void make_tail(std::mt19937_64& rng);
+  void make_parts(std::mt19937_64& rng);
   void compute_outputs();
   [[nodiscard]] std::string walk(const kernels::Query& query, const std::vector<uint8_t>& constants,
                                  int64_t scratch_bytes, const Run& run, int64_t count,
                                  int64_t items, bool compares);
+  [[nodiscard]] int64_t output_bytes(size_t k, int64_t count) const;
+  /// An output's runs next to each other, where they are parts of longer ones. `touched`: whether
+  /// anything else was written, up to the end of what the buffer has behind it.
+  [[nodiscard]] std::vector<uint8_t> runs_of(size_t k, const uint8_t* out, int64_t count,
+                                             bool& touched) const;
   [[nodiscard]] std::string compare(const std::vector<uint8_t*>& out, int64_t count) const;
 
   ProblemSpec spec_;

@@ -243,4 +243,15 @@ void Problem::make_tail(std::mt19937_64& rng) {
   }
 }
 
+void Problem::make_parts(std::mt19937_64& rng) {
+  for (TailOutput& output : tail_.outputs) {
+    if (uniform(rng, 0, 4) == 0) continue;
+    const bool bits = output.storage.kind == Storage::Kind::bits;
+    const int64_t element = bits ? 1 : kernels::element_bytes(output.storage);
+    const int64_t used = bits ? (spec_.window.n + 7) / 8 : spec_.window.n * element;
+    output.offset = uniform(rng, 0, 20) * element;
+    output.pitch = output.offset + used + uniform(rng, 0, 20) * element;
+  }
+}
+
 }  // namespace qloom::testing

@@ -112,6 +112,7 @@ ProblemSpec random_spec(std::mt19937_64& rng) {
     spec.f32_input = true;
   else if (form != 1)
     spec.f32_input = rng() % (form == 2 ? 2 : 5) == 0;
+  spec.parts = rng() % 3 == 0;
   const Window& w = spec.window;
   spec.name =
       "h" + std::to_string(w.h) + "w" + std::to_string(w.w) + "c" + std::to_string(w.c) + "n" +
@@ -124,9 +125,9 @@ ProblemSpec random_spec(std::mt19937_64& rng) {
       (spec.pooling == kernels::Pooling::none      ? ""
        : spec.pooling == kernels::Pooling::maximum ? "max"
                                                    : "sum") +
-      (spec.f32_input ? "f" : "") + " " + spec.input.to_string() + "·" + spec.weights.to_string() +
-      " tail " + std::to_string(static_cast<int>(spec.tail)) + " count " +
-      std::to_string(spec.count) + " seed " + std::to_string(spec.seed);
+      (spec.f32_input ? "f" : "") + (spec.parts ? " parts " : " ") + spec.input.to_string() + "·" +
+      spec.weights.to_string() + " tail " + std::to_string(static_cast<int>(spec.tail)) +
+      " count " + std::to_string(spec.count) + " seed " + std::to_string(spec.seed);
   return spec;
 }
 
@@ -170,6 +171,7 @@ Sweep make_sweep(uint64_t seed, int per_kernel, int variants, int64_t limit_macs
     bool used = false;
     for (const KernelDef* kernel : list) {
       if (sweep.matched[kernel->name] >= per_kernel || !kernel->match(problem->query())) continue;
+      if (kernels::has_parts(*problem->query().tail) && !kernel->stores_parts) continue;
       ++sweep.matched[kernel->name];
       used = true;
       auto candidates = kernel->variants(problem->query_for(*kernel), variants_for);

@@ -84,6 +84,43 @@ TEST(Program, OutputsLiveToTheEnd) {
   EXPECT_NE(text.find("is live until call 0 only"), std::string::npos) << text;
 }
 
+/// The first call twice, each for a part of what the second reads.
+Program program_of_parts() {
+  Program p = small_program();
+  p.calls.insert(p.calls.begin(), p.calls[0]);
+  p.buffers[0].last_use = p.buffers[1].last_use = 1;
+  p.buffers[2].last_use = p.buffers[3].first_use = 2;
+  p.buffers[3].last_use = 2;
+  p.buffers[4].first_use = p.buffers[4].last_use = 2;
+  p.buffers[2].writers = 2;
+  return p;
+}
+
+TEST(Program, PartsOfABufferAreAllWrittenBeforeItIsRead) {
+  const Program good = program_of_parts();
+  EXPECT_NO_THROW(good.verify());
+  EXPECT_NE(good.to_text().find("live 0..2, written in 2 parts"), std::string::npos);
+  EXPECT_EQ(deserialize(serialize(good)).buffers[2].writers, 2);
+  const auto refused = [](const char* text, const std::function<void(Program&)>& change) {
+    Program program = program_of_parts();
+    change(program);
+    try {
+      program.verify();
+      ADD_FAILURE() << "nothing thrown, expected '" << text << "'";
+    } catch (const InternalError& error) {
+      EXPECT_NE(std::string(error.what()).find(text), std::string::npos) << error.what();
+    }
+  };
+  refused("writes buffer 'scaled', which is written already",
+          [](Program& p) { p.buffers[2].writers = 1; });
+  refused("reads buffer 'scaled' before it is written",
+          [](Program& p) { p.buffers[2].writers = 3; });
+  refused("buffer 'scaled' has 0 writers", [](Program& p) { p.buffers[2].writers = 0; });
+  refused("output 'mixed' is never written, or not all of it",
+          [](Program& p) { p.buffers[3].writers = 2; });
+  refused("input 'x' shares its buffer", [](Program& p) { p.buffers[0].writers = 2; });
+}
+
 TEST(Program, ListsItsCalls) {
   const std::string text = small_program().to_text();
   for (const char* part :

@@ -227,6 +227,30 @@ class Maker {
                             {.axis = static_cast<int64_t>(axis), .begin = begin, .count = count});
   }
 
+  // Convolutions of one value with one activation, concatenated with each other and perhaps it.
+  void branches() {
+    const ValueId from = value_;
+    const char* activation = random_.pick(kExactActivations);
+    std::vector<ValueId> parts;
+    for (int64_t i = 0, n = random_.integer(2, 3); i < n; ++i) {
+      value_ = from;
+      Extents kernel(spatial(), random_.integer(1, 3));
+      kernel.push_back(channels());
+      kernel.push_back(random_.chance(20) ? 8 * random_.integer(1, 3) : random_.integer(1, 7));
+      const std::vector<int64_t> ones(spatial(), 1);
+      weights(kernel, [&](ValueId w) {
+        return builder_.conv(from, w,
+                             {.strides = ones, .dilations = ones, .padding = ops::Padding::same});
+      });
+      if (random_.chance(30)) bias();
+      value_ = builder_.apply(parse_quantizer(activation), value_);
+      keep();
+      parts.push_back(value_);
+    }
+    if (random_.chance(20)) parts.push_back(random_.pick(parts));
+    value_ = builder_.concat(std::move(parts), static_cast<int64_t>(shape().size()) - 1);
+  }
+
   // An earlier value that has the shape of this one, if there is any.
   std::optional<ValueId> partner(bool ignore_channels) {
     std::vector<ValueId> fit;
@@ -240,7 +264,7 @@ class Maker {
   }
 
   void layer() {
-    switch (random_.integer(0, 12)) {
+    switch (random_.integer(0, 13)) {
       default:
         conv();
         break;
@@ -292,6 +316,9 @@ class Maker {
         break;
       case 12:
         slice();
+        break;
+      case 13:
+        branches();
         break;
     }
     keep();

@@ -25,7 +25,7 @@ struct Arguments {
   ModelArguments model;
   measure::SpeedOptions speed;
   passes::FloatMode float_mode = passes::FloatMode::reproducible;
-  bool tune = false, no_chains = false;
+  bool tune = false, no_chains = false, no_concat_in_place = false;
   std::string trace;
 };
 
@@ -66,6 +66,7 @@ int run(const Arguments& a) {
   options.import.evaluation = a.model.evaluation;
   options.compile.float_mode = a.float_mode;
   options.compile.chains = !a.no_chains;
+  if (a.no_concat_in_place) options.compile.concat_in_place = passes::ConcatInPlace::never;
   options.tune = a.tune;
   // Kernels are chosen and predicted for calls of the size that is measured.
   options.compile.batch = std::min(options.compile.batch, a.speed.batch);
@@ -154,6 +155,8 @@ extern const CommandDef bench{
       add_float_mode(app, a->float_mode);
       add_tune_flag(app, a->tune);
       app.add_flag("--no-chains", a->no_chains, "make each call by itself, none by one function");
+      app.add_flag("--no-concat-in-place", a->no_concat_in_place,
+                   "make concatenations calls of their own");
       app.add_option("--trace", a->trace,
                      "write one run for chrome://tracing to this file, an event per region");
       return [a] { return run(*a); };

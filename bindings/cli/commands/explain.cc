@@ -48,6 +48,7 @@ Json to_json(const passes::RegionReport& r, const measure::NodeChoice* choice) {
            {"op", r.op},
            {"inputs", r.inputs},
            {"output", r.output},
+           {"writes", r.parts},
            {"accumulator", accumulator},
            {"tail", r.tail_form},
            {"proof", r.tail_proof},
