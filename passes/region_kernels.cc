@@ -4,6 +4,7 @@
 #include <limits>
 
 #include "graph/support/error.h"
+#include "kernels/dense/dense_run.h"
 #include "kernels/kernels_table.h"
 #include "passes/edit.h"
 #include "passes/loops.h"
@@ -11,6 +12,7 @@
 #include "passes/tail/verify_tail.h"
 
 namespace qloom::passes {
+
 std::string_view pinned_kernel(std::string_view pin) { return pin.substr(0, pin.find(' ')); }
 
 namespace {
@@ -24,6 +26,15 @@ using kernels::Variant;
 // Another set of outputs changes what a variant takes by a few stores: those that were so much
 // slower than the best are not counted again.
 constexpr double kInQuestion = 1.25;
+
+std::string kernel_names() {
+  std::string names;
+  for (const KernelDef* kernel : kernels::all_kernels())
+    names += (names.empty() ? "" : ", ") + std::string(kernel->name);
+  for (const kernels::DenseRunDef* run : kernels::all_dense_runs())
+    names += ", " + std::string(run->name);
+  return names;
+}
 
 std::string text_of(const std::vector<Storage>& storages) {
   std::string text;
@@ -54,6 +65,18 @@ const std::string* pin_of(const std::string& node, const CompileOptions& options
 bool cheaper(const Choice& a, const Choice& b) { return a.predicted_ns < b.predicted_ns; }
 
 }  // namespace
+
+void check_names(const CompileOptions& options) {
+  const auto known = [](std::string_view name) {
+    return kernels::find_kernel(name) != nullptr || kernels::find_dense_run(name) != nullptr;
+  };
+  for (const std::string& name : options.disabled_kernels)
+    qloom_check(known(name), "cannot disable kernel '", name, "': the kernels are ",
+                kernel_names());
+  for (const auto& [node, name] : options.pinned)
+    qloom_check(known(pinned_kernel(name)), "cannot pin node '", node, "' to kernel '", name,
+                "': the kernels are ", kernel_names());
+}
 
 std::string ruled_out(const KernelDef& kernel, const std::string& node,
                       const CompileOptions& options) {

@@ -15,6 +15,8 @@ namespace qloom::passes {
 
 /// "KERNEL VARIANT" → KERNEL (CompileOptions::pinned).
 [[nodiscard]] std::string_view pinned_kernel(std::string_view pin);
+/// Throws UserError for unknown names in `pinned` and `disabled_kernels`.
+void check_names(const CompileOptions& options);
 /// Why an option rules the kernel out for a node; empty if none does.
 [[nodiscard]] std::string ruled_out(const kernels::KernelDef& kernel, const std::string& node,
                                     const CompileOptions& options);

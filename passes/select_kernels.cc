@@ -7,7 +7,6 @@
 
 #include "graph/ops_table.h"
 #include "graph/support/error.h"
-#include "kernels/dense/dense_run.h"
 #include "kernels/kernels_table.h"
 #include "passes/choose_layouts.h"
 #include "passes/convert.h"
@@ -24,27 +23,6 @@ namespace {
 using kernels::KernelDef;
 using kernels::Query;
 using kernels::Storage;
-
-std::string kernel_names() {
-  std::string names;
-  for (const KernelDef* kernel : kernels::all_kernels())
-    names += (names.empty() ? "" : ", ") + std::string(kernel->name);
-  for (const kernels::DenseRunDef* run : kernels::all_dense_runs())
-    names += ", " + std::string(run->name);
-  return names;
-}
-
-void check_names(const CompileOptions& options) {
-  const auto known = [](std::string_view name) {
-    return kernels::find_kernel(name) != nullptr || kernels::find_dense_run(name) != nullptr;
-  };
-  for (const std::string& name : options.disabled_kernels)
-    qloom_check(known(name), "cannot disable kernel '", name, "': the kernels are ",
-                kernel_names());
-  for (const auto& [node, name] : options.pinned)
-    qloom_check(known(pinned_kernel(name)), "cannot pin node '", node, "' to kernel '", name,
-                "': the kernels are ", kernel_names());
-}
 
 /// A region that no emitted kernel can run, or that is faster in parts; and why.
 struct Unfit {
