@@ -70,7 +70,8 @@ std::string options_text(const LoadOptions& o) {
       << "\nweights " << !o.weights.empty() << "\nfloat_mode " << static_cast<int>(c.float_mode)
       << "\nstop_after " << c.passes.stop_after << "\nexhaustive_limit " << c.exhaustive_limit
       << "\nexpected_samples " << c.expected_samples << "\nbatch " << c.batch << "\nchains "
-      << c.chains << ' ' << c.chain_tile << "\nconcat_in_place " << static_cast<int>(c.concat_in_place);
+      << c.chains << ' ' << c.chain_tile << "\nconcat_in_place "
+      << static_cast<int>(c.concat_in_place);
   for (const std::string& name : c.passes.disabled) out << "\ndisabled_pass " << name;
   for (const auto& [node, kernel] : c.pinned) out << "\npinned " << node << '\n' << kernel;
   for (const std::string& name : c.disabled_kernels) out << "\ndisabled_kernel " << name;
