@@ -211,16 +211,6 @@ Value as_stored(Emitter& e, const Storage& storage, Value v) {
   }
 }
 
-void store_output(Emitter& e, const TailOutput& output, Value pointer, Value channel, Value stored,
-                  int valid) {
-  const Storage storage = output.storage;
-  if (storage.kind == Storage::Kind::bits) {
-    const Value byte = e.binary(Binary::shift_right_logical, channel, e.integer(3));
-    return store_bit_run(e, e.offset(pointer, byte), stored, valid);
-  }
-  store_lanes(e, e.offset(pointer, e.multiply(channel, element_bytes(storage))), stored, valid);
-}
-
 /// The first output that stores the same step in the same way: k where there is none before it.
 size_t first_alike(const Tail& tail, size_t k) {
   size_t i = 0;
@@ -313,6 +303,16 @@ void store_together(Emitter& e, Value bytes, std::span<const TailPlace> places, 
 bool bit_is_sign(const TensorType& type) { return type.numeric.is_binary(); }
 
 }  // namespace
+
+void store_output(Emitter& e, const TailOutput& output, Value pointer, Value channel, Value stored,
+                  int valid) {
+  const Storage storage = output.storage;
+  if (storage.kind == Storage::Kind::bits) {
+    const Value byte = e.binary(Binary::shift_right_logical, channel, e.integer(3));
+    return store_bit_run(e, e.offset(pointer, byte), stored, valid);
+  }
+  store_lanes(e, e.offset(pointer, e.multiply(channel, element_bytes(storage))), stored, valid);
+}
 
 void store_bit_run(Emitter& e, Value at, Value mask, int valid) {
   Value bits = e.sign_bits(mask);

@@ -83,6 +83,9 @@ class TailBatch {
                                                        const TailLayout& layout,
                                                        jit::Value accumulators,
                                                        const TailPlace& place);
+/// Stores `valid` lanes of what an output holds: elements, or a mask of bytes where they are bits.
+void store_output(jit::Emitter& e, const TailOutput& output, jit::Value pointer, jit::Value channel,
+                  jit::Value stored, int valid);
 /// Packed bits at the whole byte `at`: of the first `valid` lanes of a mask (i8, -1 or 0).
 void store_bit_run(jit::Emitter& e, jit::Value at, jit::Value mask, int valid);
 

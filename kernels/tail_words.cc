@@ -309,22 +309,9 @@ std::vector<Value> WordTail::emit(Emitter& e, Value even, Value odd, Value rows,
 }
 
 void WordTail::store(Emitter& e, std::span<const Value> bytes, const TailPlace& place) const {
-  for (size_t k = 0; k < bytes.size(); ++k) {
-    const TailOutput& output = tail_->outputs[k];
-    const Value v = bytes[k];
-    if (output.storage.kind == Storage::Kind::bits) {
-      store_bit_run(e,
-                    e.offset(place.outputs[k],
-                             e.binary(Binary::shift_right_logical, place.channel, e.integer(3))),
-                    v, place.valid_lanes);
-      continue;
-    }
-    const Value at = e.offset(place.outputs[k], place.channel);
-    if (place.valid_lanes == v.lanes)
-      e.store(at, v);
-    else
-      e.store_first(at, v, place.valid_lanes);
-  }
+  for (size_t k = 0; k < bytes.size(); ++k)
+    store_output(e, tail_->outputs[k], place.outputs[k], place.channel, bytes[k],
+                 place.valid_lanes);
 }
 
 }  // namespace qloom::kernels

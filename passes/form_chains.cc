@@ -281,7 +281,7 @@ class Former {
     p_.chains.push_back(std::move(chain));
   }
 
-  // --- layers with samples in the lanes ---------------------------------------------------------
+  // --- layers with samples in the lanes or bits -------------------------------------------------
 
   struct Fusion {
     double ns = 0, apart_ns = 0;  ///< per sample
@@ -329,6 +329,7 @@ class Former {
   struct Candidate {
     const kernels::DenseRunDef* def = nullptr;
     std::shared_ptr<const kernels::DenseFunction> function;
+    std::vector<uint8_t> constants;
     double ns = 0;
   };
 
@@ -348,11 +349,13 @@ class Former {
       if (function == nullptr || function->tile() > tile) continue;
       const int64_t samples = std::max<int64_t>(64, function->tile());
       const jit::FunctionSource source{"run", [&](jit::Emitter& e) { function->emit(e); }};
-      const auto swept = static_cast<int64_t>(function->pack().size()) + function->scratch_bytes();
+      std::vector<uint8_t> constants = function->pack();
+      const auto swept = static_cast<int64_t>(constants.size()) + function->scratch_bytes();
       const double ns =
           jit::predicted_ns(jit::count_operations(source, target, samples), target, swept) *
           def->over_counted.on(target);
-      all.push_back({def, std::move(function), ns / static_cast<double>(samples)});
+      all.push_back(
+          {def, std::move(function), std::move(constants), ns / static_cast<double>(samples)});
     }
     if (pinned != nullptr) return all;
     std::ranges::sort(all, {}, [](const Candidate& c) { return c.function->tile(); });
@@ -416,7 +419,7 @@ class Former {
     fusion.ns = fusion.apart_ns;
     for (const Candidate& form : forms) {
       const kernels::DenseFunction& function = *form.function;
-      const std::vector<uint8_t> constants = function.pack();
+      const std::vector<uint8_t>& constants = form.constants;
       fusion.scratch_bytes = std::max(fusion.scratch_bytes, function.scratch_bytes());
       // What calls of as many samples as are expected take.
       if (function.tile() <= options_.batch) fusion.ns = std::min(fusion.ns, form.ns);

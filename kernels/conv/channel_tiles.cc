@@ -29,24 +29,30 @@ void ChannelTiles::for_each(const std::function<void(int64_t, int64_t, int)>& vi
   }
 }
 
+void emit_group_tiles(Emitter& e, const Split& split, const ChannelTiles& tiles, Value packed,
+                      Value first, const std::function<void(const ChannelTile&)>& body) {
+  const int64_t width = int64_t{tiles.columns} * tiles.lanes;
+  auto at = [&](Value channel) { return first.valid() ? e.add(first, channel) : channel; };
+  emit_channel_tiles(
+      e, split, tiles.full,
+      [&](Value t) {
+        body({tiles.columns, tiles.lanes, at(e.multiply(t, width)),
+              e.offset(packed, e.multiply(t, tiles.tile_bytes(tiles.columns)))});
+      },
+      tiles.rest_columns > 0,
+      [&] {
+        body({tiles.rest_columns, tiles.rest_lanes, at(e.integer(tiles.full * width)),
+              e.offset(packed, tiles.full * tiles.tile_bytes(tiles.columns))});
+      });
+}
+
 void emit_walk_channels(Emitter& e, const Geometry& g, int rows, const KernelBuffers& buffers,
                         Value pixel_table, Value weights, const ChannelTiles& tiles,
                         const Split& split,
                         const std::function<void(const EmitTiles&, const ChannelTile&)>& body) {
-  const int64_t width = int64_t{tiles.columns} * tiles.lanes;
   auto group_tiles = [&](const EmitTiles& emit_tiles, Value packed, Value first) {
-    auto at = [&](Value channel) { return first.valid() ? e.add(first, channel) : channel; };
-    emit_channel_tiles(
-        e, split, tiles.full,
-        [&](Value t) {
-          body(emit_tiles, {tiles.columns, tiles.lanes, at(e.multiply(t, width)),
-                            e.offset(packed, e.multiply(t, tiles.tile_bytes(tiles.columns)))});
-        },
-        tiles.rest_columns > 0,
-        [&] {
-          body(emit_tiles, {tiles.rest_columns, tiles.rest_lanes, at(e.integer(tiles.full * width)),
-                            e.offset(packed, tiles.full * tiles.tile_bytes(tiles.columns))});
-        });
+    emit_group_tiles(e, split, tiles, packed, first,
+                     [&](const ChannelTile& tile) { body(emit_tiles, tile); });
   };
   auto all = [&](const EmitTiles& emit_tiles) {
     if (tiles.groups == 1) return group_tiles(emit_tiles, weights, Value{});

@@ -41,6 +41,11 @@ struct ChannelTile {
   jit::Value channel;               ///< the first, over all groups
   jit::Value weights;               ///< where its packed weights begin
 };
+/// Emits body(tile of channels) for all tiles of a group: `packed` are its weights, `first` its
+/// first channel (invalid: 0).
+void emit_group_tiles(jit::Emitter& e, const Split& split, const ChannelTiles& tiles,
+                      jit::Value packed, jit::Value first,
+                      const std::function<void(const ChannelTile&)>& body);
 /// Emits emit_walk with the loops over groups and channel tiles inside: body(tiles of outputs, tile
 /// of channels). Pixels point to the group's first input channel.
 void emit_walk_channels(jit::Emitter& e, const Geometry& g, int rows, const KernelBuffers& buffers,

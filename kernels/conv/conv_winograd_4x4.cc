@@ -486,20 +486,8 @@ void emit(const Query& q, const Variant& v, Emitter& e) {
                e.loop("groups", e.integer(0), all, plan.rows, groups_of_band,
                       [&](Value first) { group(tile, first, all, before); });
              };
-             const ChannelTiles& t = plan.tiles;
-             const Value weights = e.offset(b.constants, plan.weights);
-             const int64_t channels_of_tile = int64_t{t.columns} * t.lanes;
-             emit_channel_tiles(
-                 e, {}, t.full,
-                 [&](Value i) {
-                   channels({t.columns, t.lanes, e.multiply(i, channels_of_tile),
-                             e.offset(weights, e.multiply(i, t.tile_bytes(t.columns)))});
-                 },
-                 t.rest_columns > 0,
-                 [&] {
-                   channels({t.rest_columns, t.rest_lanes, e.integer(t.full * channels_of_tile),
-                             e.offset(weights, t.full * t.tile_bytes(t.columns))});
-                 });
+             emit_group_tiles(e, {}, plan.tiles, e.offset(b.constants, plan.weights), Value{},
+                              channels);
            });
   });
 }
