@@ -28,6 +28,14 @@ std::shared_ptr<const passes::KernelTimes> stored_times(jit::Cache& cache,
   }
 }
 
+bool store_times(jit::Cache& cache, const jit::Target& target, const passes::KernelTimes& times) {
+  if (!cache.enabled()) return false;
+  const std::string text = times.to_text();
+  return cache
+      .store(key_of(target), {}, {reinterpret_cast<const uint8_t*>(text.data()), text.size()})
+      .has_value();
+}
+
 std::shared_ptr<const passes::KernelTimes> tune_and_store(const Graph& graph,
                                                           const passes::CompileOptions& options,
                                                           jit::Cache* cache, double seconds,
@@ -38,18 +46,12 @@ std::shared_ptr<const passes::KernelTimes> tune_and_store(const Graph& graph,
     if (const auto before = stored_times(*cache, options.target)) *times = *before;
   for (const std::string& shape : tuned.dropped) times->erase(shape);
   times->merge(tuned.times);
-  bool stored = false;
-  if (cache != nullptr && cache->enabled()) {
-    const std::string text = times->to_text();
-    stored = cache
-                 ->store(key_of(options.target), {},
-                         {reinterpret_cast<const uint8_t*>(text.data()), text.size()})
-                 .has_value();
-  }
+  const bool stored = cache != nullptr && store_times(*cache, options.target, *times);
   const auto us = [](double ns) { return std::round(ns) / 1e3; };
-  summary = join_text("tuned: ", tuned.times.size(), " shapes timed, ", tuned.changed,
-                      " calls changed, ", us(tuned.before_ns), " µs a sample before and ",
-                      us(tuned.after_ns), " after", stored ? "" : " (not stored)");
+  summary =
+      join_text("tuned: ", tuned.timed, " shapes timed, times of ", tuned.times.size(), " kept, ",
+                tuned.changed, " calls changed, ", us(tuned.before_ns), " µs a sample before and ",
+                us(tuned.after_ns), " after", stored ? "" : " (not stored)");
   return times;
 }
 

@@ -16,6 +16,9 @@ namespace qloom {
 [[nodiscard]] std::shared_ptr<const passes::KernelTimes> stored_times(jit::Cache& cache,
                                                                       const jit::Target& target);
 
+/// Keeps `times` for stored_times, in place of what there was. False where the cache takes nothing.
+bool store_times(jit::Cache& cache, const jit::Target& target, const passes::KernelTimes& times);
+
 /// measure::tune on the graph with these options; adds what it finds to what is stored. Returns all
 /// times; `summary` says in a sentence what was gained. `cache`: null to store nothing.
 [[nodiscard]] std::shared_ptr<const passes::KernelTimes> tune_and_store(

@@ -86,6 +86,7 @@ Tuned tune(const Graph& graph, const TuneOptions& options, const passes::Compile
                                         .variants = options.variants,
                                         .equal_shapes_once = true},
                                        compile));
+  out.timed = out.times.size();
   Comparison c = compare(graph, out.times, half / 2, options.rounds, compile);
   // A node may gain less than another loses by its storage, and times scatter: the second look
   // decides.

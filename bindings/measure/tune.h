@@ -17,7 +17,8 @@ struct TuneOptions {
 };
 
 struct Tuned {
-  passes::KernelTimes times;  ///< of each distinct shape of the graph
+  passes::KernelTimes times;  ///< of the distinct shapes of the graph, but for those dropped
+  size_t timed = 0;           ///< distinct shapes, also those dropped
   /// Shapes that were measured and did not gain: what was known of them is no longer true.
   std::vector<std::string> dropped;
   int changed = 0;  ///< calls that run on another kernel or variant with these times
