@@ -2,7 +2,6 @@
 // a million parameters under 100 ms, of small models under 20 ms beyond the time to read the file.
 // Measured in processor time of this thread, so that other processes hardly count.
 #include <gtest/gtest.h>
-#include <time.h>
 
 #include <algorithm>
 #include <nlohmann/json.hpp>
@@ -10,6 +9,7 @@
 
 #include "bindings/cpp/stats.h"
 #include "bindings/import/read.h"
+#include "tests/support/limits.h"
 #include "tests/support/paths.h"
 
 namespace qloom {
@@ -47,30 +47,24 @@ KerasModel a_million_parameters(const std::string& kernel_quantizer) {
   return model;
 }
 
-double milliseconds_of_this_thread() {
-  timespec now{};
-  clock_gettime(CLOCK_THREAD_CPUTIME_ID, &now);
-  return static_cast<double>(now.tv_sec) * 1e3 + static_cast<double>(now.tv_nsec) * 1e-6;
-}
-
 /// Of the best of a few tries.
 template <class Run>
 double best_milliseconds(double limit, const Run& run) {
   constexpr int kTries = 5;
   double best = 1e9;
   for (int k = 0; k < kTries && best > limit / 2; ++k) {
-    const double start = milliseconds_of_this_thread();
+    const double start = testing::milliseconds_of_this_thread();
     run();
-    best = std::min(best, milliseconds_of_this_thread() - start);
+    best = std::min(best, testing::milliseconds_of_this_thread() - start);
   }
   return best;
 }
 
 bool is_slow_build() {
-#if defined(__SANITIZE_ADDRESS__) || defined(__SANITIZE_THREAD__) || !defined(NDEBUG)
-  return true;
+#ifdef NDEBUG
+  return testing::kSanitized;
 #else
-  return false;
+  return true;
 #endif
 }
 

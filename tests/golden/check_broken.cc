@@ -3,7 +3,6 @@
 // a second and 100 MB.
 #include <algorithm>
 #include <cctype>
-#include <chrono>
 #include <fstream>
 #include <optional>
 
@@ -12,19 +11,13 @@
 #include "bindings/import/read.h"
 #include "graph/support/error.h"
 #include "tests/golden/model_case.h"
+#include "tests/support/limits.h"
 
 namespace qloom::golden {
 namespace {
 
-constexpr double kSeconds = 1;
+constexpr double kMilliseconds = 1000;
 constexpr int64_t kMegabytes = 100;
-
-/// Sanitizers multiply time and memory: limits say nothing there.
-#if defined(__SANITIZE_ADDRESS__) || defined(__SANITIZE_THREAD__)
-constexpr bool kMeasured = false;
-#else
-constexpr bool kMeasured = true;
-#endif
 
 /// A figure of /proc/self/status in MB; 0 where there is none.
 int64_t megabytes(const std::string& key) {
@@ -67,9 +60,9 @@ Outcome check_file(const Bundle& bundle, const Json& c, const RunOptions& option
   // An architecture alone must fail while it is read.
   const bool architecture = file.ends_with(".json") && weights.empty();
 
-  if (kMeasured) std::ofstream("/proc/self/clear_refs") << 5;  // the peak starts anew
+  if (!testing::kSanitized) std::ofstream("/proc/self/clear_refs") << 5;  // the peak starts anew
   const int64_t before = megabytes("VmRSS:");
-  const auto start = std::chrono::steady_clock::now();
+  const double start = testing::milliseconds_of_this_thread();
   std::optional<Graph> graph;
   std::string message;
   try {
@@ -80,12 +73,12 @@ Outcome check_file(const Bundle& bundle, const Json& c, const RunOptions& option
   } catch (const UserError& error) {
     message = error.what();
   }
-  const double seconds =
-      std::chrono::duration<double>(std::chrono::steady_clock::now() - start).count();
+  const double milliseconds = testing::milliseconds_of_this_thread() - start;
   const int64_t grown = megabytes("VmHWM:") - before;
-  if (kMeasured && seconds > kSeconds)
-    return Outcome::fail(name, join_text("took ", seconds, " s"));
-  if (kMeasured && grown > kMegabytes) return Outcome::fail(name, join_text("took ", grown, " MB"));
+  if (!testing::kSanitized && milliseconds > kMilliseconds)
+    return Outcome::fail(name, join_text("took ", milliseconds, " ms"));
+  if (!testing::kSanitized && grown > kMegabytes)
+    return Outcome::fail(name, join_text("took ", grown, " MB"));
 
   if (!message.empty()) {
     if (expect == "accept") return Outcome::fail(name, join_text("refused: ", message));

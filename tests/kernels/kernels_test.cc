@@ -9,6 +9,7 @@
 
 #include "kernels/kernels_table.h"
 #include "tests/kernels/sweep.h"
+#include "tests/support/limits.h"
 
 namespace qloom::testing {
 namespace {
@@ -22,15 +23,18 @@ void expect_no_differences(const Sweep& sweep, Lowering lowering) {
   EXPECT_EQ(differences.size(), 0U) << "of " << sweep.jobs.size() << " jobs";
 }
 
+/// Problems of each kernel. Emitters that interpret take ten times as long under sanitizers.
+constexpr int kProblems = kSanitized ? 12 : 40;
+
 TEST(Kernels, SampleAgreesWithPlainLoops) {
-  const Sweep sweep = make_sweep(sweep_seed(), 40, 1, 200000);
+  const Sweep sweep = make_sweep(sweep_seed(), kProblems, 1, 200000);
   for (const Lowering lowering : lowerings()) expect_no_differences(sweep, lowering);
 }
 
 /// Other variants, and kernels that need not prove what such targets do exactly.
 TEST(Kernels, SampleForDotProductsAgreesWithPlainLoops) {
   const Sweep sweep =
-      make_sweep(sweep_seed() + 100, 40, 1, 200000, target_of(Lowering::interpreted_dot));
+      make_sweep(sweep_seed() + 100, kProblems, 1, 200000, target_of(Lowering::interpreted_dot));
   for (const Lowering lowering : lowerings(true)) expect_no_differences(sweep, lowering);
 }
 

@@ -11,6 +11,7 @@
 #include "jit/compiler.h"
 #include "kernels/kernels_table.h"
 #include "tests/kernels/problem.h"
+#include "tests/support/limits.h"
 
 namespace qloom::testing {
 namespace {
@@ -154,7 +155,10 @@ TEST(Layers, EachKernelHasAVariantWithoutStackTraffic) {
   const bool verbose = std::getenv("QLOOM_TEST_VERBOSE") != nullptr;
   const jit::Target target = jit::Target::host();
   int selected = 0;
-  for (const ProblemSpec& spec : layers()) {
+  const std::vector<ProblemSpec> all = layers();
+  constexpr size_t kStep = kSanitized ? 5 : 1;  // emitted code has no checks that they could add
+  for (size_t at = 0; at < all.size(); at += kStep) {
+    const ProblemSpec& spec = all[at];
     if (std::getenv("QLOOM_ONLY") && spec.name != std::getenv("QLOOM_ONLY")) continue;
     Problem problem(spec);
     for (const KernelDef* kernel : kernels::all_kernels()) {
@@ -207,7 +211,7 @@ TEST(Layers, EachKernelHasAVariantWithoutStackTraffic) {
       ++selected;
     }
   }
-  EXPECT_GE(selected, 30);
+  EXPECT_GE(selected, 30 / static_cast<int>(kStep));
 }
 
 }  // namespace
