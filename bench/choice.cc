@@ -22,7 +22,8 @@ using Json = nlohmann::ordered_json;
 struct Arguments : ModelArguments {
   std::string json;
   measure::ChoiceOptions choice;
-  double ratio = 1.25, within = 30, share = 80;
+  double ratio = measure::kNearFastest, within = measure::kNearMeasured;
+  double share = measure::kShareOfNodes;
 };
 
 Json to_json(const measure::Alternative& a) {

@@ -18,6 +18,11 @@ struct ChoiceOptions {
   bool equal_shapes_once = false;
 };
 
+/// What a good choice is, where nothing else is said: 80 % of the picks, and of the predictions.
+inline constexpr double kNearFastest = 1.15;  ///< times as long as the fastest
+inline constexpr double kNearMeasured = 25;   ///< percent off
+inline constexpr double kShareOfNodes = 80;   ///< percent
+
 /// A kernel in one variant that could do a node's work.
 struct Alternative {
   std::string kernel, variant;

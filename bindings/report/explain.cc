@@ -112,10 +112,11 @@ std::string to_text(const passes::Compilation& c, size_t width,
     out += to_text(region, width, choice_of(region, measured));
   for (const passes::ChainReport& chain : c.chains) out += to_text(chain, width);
   if (measured != nullptr)
-    out += join_text(std::lround(100 * measured->share_predicted(30)),
-                     " % of the nodes predicted within 30 % of measured\n",
-                     std::lround(100 * measured->share_chosen(1.25)),
-                     " % of the picks within 1.25 × the fastest\n\n");
+    out +=
+        join_text(std::lround(100 * measured->share_predicted(measure::kNearMeasured)),
+                  " % of the nodes predicted within ", measure::kNearMeasured, " % of measured\n",
+                  std::lround(100 * measured->share_chosen(measure::kNearFastest)),
+                  " % of the picks within ", measure::kNearFastest, " × the fastest\n\n");
   for (const passes::Certificate& certificate : c.certificates)
     out += lines(certificate.to_string(), width);
   for (const std::string& note : c.notes) out += lines("note: " + note, width);
