@@ -5,7 +5,7 @@
 #include "graph/support/error.h"
 #include "jit/count_emit.h"
 #include "kernels/kernels_table.h"
-#include "kernels/tail_emit.h"
+#include "kernels/tail/tail_emit.h"
 
 namespace qloom::kernels {
 

@@ -16,7 +16,7 @@
 #include "jit/emitter.h"
 #include "jit/halide_emit.h"
 #include "kernels/storage.h"
-#include "kernels/tail.h"
+#include "kernels/tail/tail.h"
 
 namespace qloom::kernels {
 

@@ -8,7 +8,7 @@
 #include "graph/ops_table.h"
 #include "graph/support/error.h"
 #include "graph/support/fields.h"
-#include "kernels/tail_emit.h"
+#include "kernels/tail/tail_emit.h"
 #include "passes/loops.h"
 #include "passes/region_kernels.h"
 

@@ -40,7 +40,7 @@
 #include "kernels/conv/pair_layout.h"
 #include "kernels/kernel.h"
 #include "kernels/kernels_table.h"
-#include "kernels/tail_emit.h"
+#include "kernels/tail/tail_emit.h"
 
 namespace qloom::kernels {
 namespace {

@@ -12,7 +12,7 @@
 
 #include "jit/emitter.h"
 #include "kernels/kernel.h"
-#include "kernels/tail_emit.h"
+#include "kernels/tail/tail_emit.h"
 
 namespace qloom::kernels {
 

@@ -7,7 +7,7 @@
 
 #include "graph/support/error.h"
 #include "kernels/conv/geometry.h"
-#include "kernels/tail_emit.h"
+#include "kernels/tail/tail_emit.h"
 
 namespace qloom::kernels {
 namespace {

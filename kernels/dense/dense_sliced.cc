@@ -16,7 +16,7 @@
 
 #include "kernels/bit_planes.h"
 #include "kernels/dense/sliced_layout.h"
-#include "kernels/tail_emit.h"
+#include "kernels/tail/tail_emit.h"
 
 namespace qloom::kernels {
 namespace {

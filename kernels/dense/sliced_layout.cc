@@ -6,8 +6,8 @@
 
 #include "graph/support/error.h"
 #include "kernels/conv/geometry.h"
-#include "kernels/tail_direction.h"
-#include "kernels/tail_emit.h"
+#include "kernels/tail/tail_direction.h"
+#include "kernels/tail/tail_emit.h"
 
 namespace qloom::kernels {
 namespace {

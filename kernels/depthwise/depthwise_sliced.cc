@@ -29,8 +29,8 @@
 #include "kernels/conv/geometry.h"
 #include "kernels/kernel.h"
 #include "kernels/kernels_table.h"
-#include "kernels/node_tail.h"
-#include "kernels/tail_emit.h"
+#include "kernels/tail/node_tail.h"
+#include "kernels/tail/tail_emit.h"
 
 namespace qloom::kernels {
 namespace {

@@ -14,7 +14,7 @@
 #include "graph/support/error.h"
 #include "kernels/kernel.h"
 #include "kernels/kernels_table.h"
-#include "kernels/tail_emit.h"
+#include "kernels/tail/tail_emit.h"
 
 namespace qloom::kernels {
 namespace {

@@ -9,8 +9,8 @@
 #include "graph/ops_table.h"
 #include "graph/support/fields.h"
 #include "kernels/kernels_table.h"
-#include "kernels/node_tail.h"
-#include "kernels/tail_emit.h"
+#include "kernels/tail/node_tail.h"
+#include "kernels/tail/tail_emit.h"
 
 namespace qloom::kernels {
 namespace {

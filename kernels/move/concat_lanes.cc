@@ -16,8 +16,8 @@
 #include "graph/support/fields.h"
 #include "kernels/kernels_table.h"
 #include "kernels/move/blocks.h"
-#include "kernels/node_tail.h"
-#include "kernels/tail_emit.h"
+#include "kernels/tail/node_tail.h"
+#include "kernels/tail/tail_emit.h"
 
 namespace qloom::kernels {
 namespace {

@@ -17,7 +17,7 @@
 #include "kernels/kernel.h"
 #include "kernels/kernels_table.h"
 #include "kernels/move/blocks.h"
-#include "kernels/tail_emit.h"
+#include "kernels/tail/tail_emit.h"
 
 namespace qloom::kernels {
 namespace {

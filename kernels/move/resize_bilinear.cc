@@ -14,7 +14,7 @@
 #include "kernels/kernel.h"
 #include "kernels/kernels_table.h"
 #include "kernels/move/interpolation.h"
-#include "kernels/tail_emit.h"
+#include "kernels/tail/tail_emit.h"
 
 namespace qloom::kernels {
 namespace {

@@ -1,6 +1,6 @@
 #pragma once
 
-#include "kernels/tail.h"
+#include "kernels/tail/tail.h"
 
 namespace qloom::passes {
 

@@ -9,7 +9,7 @@
 #include "graph/graph.h"
 #include "graph/interpret.h"
 #include "graph/support/error.h"
-#include "kernels/tail.h"
+#include "kernels/tail/tail.h"
 #include "passes/tail/transitions.h"
 
 namespace qloom::passes {

@@ -3,7 +3,7 @@
 #include <cstdint>
 #include <vector>
 
-#include "kernels/tail.h"
+#include "kernels/tail/tail.h"
 
 namespace qloom::passes {
 

@@ -2,7 +2,7 @@
 
 #include <string>
 
-#include "kernels/tail.h"
+#include "kernels/tail/tail.h"
 #include "passes/tail/lower_tail.h"
 
 namespace qloom::passes {

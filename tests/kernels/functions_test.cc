@@ -13,7 +13,7 @@
 #include "jit/compiler.h"
 #include "jit/count_emit.h"
 #include "kernels/functions/float_function.h"
-#include "kernels/tail_emit.h"
+#include "kernels/tail/tail_emit.h"
 #include "tests/kernels/problem.h"
 #include "tests/support/interpreting_emitter.h"
 

@@ -9,7 +9,7 @@
 #include <stdexcept>
 
 #include "graph/ops_table.h"
-#include "kernels/tail_emit.h"
+#include "kernels/tail/tail_emit.h"
 
 namespace qloom::testing {
 

@@ -3,7 +3,7 @@
 #include <cstdlib>
 
 #include "kernels/functions/float_function.h"
-#include "kernels/tail_emit.h"
+#include "kernels/tail/tail_emit.h"
 #include "tests/kernels/problem.h"
 
 namespace qloom::testing {

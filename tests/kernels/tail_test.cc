@@ -1,6 +1,6 @@
 // Tails on scalars: run_tail and check_tail. Their emission is compared with run_tail by every
 // kernel test.
-#include "kernels/tail.h"
+#include "kernels/tail/tail.h"
 
 #include <gtest/gtest.h>
 
@@ -8,7 +8,7 @@
 #include <string>
 
 #include "graph/support/error.h"
-#include "kernels/tail_emit.h"
+#include "kernels/tail/tail_emit.h"
 
 namespace qloom::kernels {
 namespace {

@@ -1,10 +1,10 @@
-#include "kernels/conv/binary_tables.h"
+#include "kernels/conv/tables/binary_tables.h"
 
 #include <algorithm>
 #include <array>
 #include <bit>
 
-#include "kernels/tail_emit.h"
+#include "kernels/tail/tail_emit.h"
 
 namespace qloom::kernels {
 namespace {

@@ -1,4 +1,4 @@
-// kernels/conv/table_build.cc: tables of a sample's pixels (table_layout.h).
+// kernels/conv/tables/table_build.cc: tables of a sample's pixels (table_layout.h).
 //
 // 1. Sixteen channels of the pixels of a vector's outputs stand in its 16-byte parts, as bytes x;
 //    bits are spread first.
@@ -10,8 +10,8 @@
 #include <algorithm>
 #include <map>
 
-#include "kernels/conv/table_layout.h"
-#include "kernels/tail_emit.h"
+#include "kernels/conv/tables/table_layout.h"
+#include "kernels/tail/tail_emit.h"
 
 namespace qloom::kernels {
 namespace {

@@ -1,5 +1,5 @@
-// kernels/conv/conv_table_exact.cc: convolution, weights of up to four values × inputs of few bits,
-// by lookups in exact tables made from the input.
+// kernels/conv/tables/conv_table_exact.cc: convolution, weights of up to four values × inputs of
+// few bits, by lookups in exact tables made from the input.
 //
 // The arithmetic is that of table_layout.h with one output a byte: the tables of a pixel are made
 // once a sample, used by each tap and channel, entries are added in bytes and split into words
@@ -8,7 +8,7 @@
 // Source: low-bit kernel survey, K3 (exact tables, in-register widening), K4 (pair index for 2-bit
 // weights), with entries of terms that are >= 0, so that signed weights need no more room.
 
-#include "kernels/conv/table_layout.h"
+#include "kernels/conv/tables/table_layout.h"
 #include "kernels/kernels_table.h"
 
 namespace qloom::kernels {

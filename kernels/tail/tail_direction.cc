@@ -1,4 +1,4 @@
-#include "kernels/tail_direction.h"
+#include "kernels/tail/tail_direction.h"
 
 #include <optional>
 #include <vector>

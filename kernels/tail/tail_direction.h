@@ -1,10 +1,10 @@
-// kernels/tail_direction.h: where the results of a tail only rise, or only fall, with the sum.
+// kernels/tail/tail_direction.h: where the results of a tail only rise, or only fall, with the sum.
 #pragma once
 
 #include <cstdint>
 #include <functional>
 
-#include "kernels/tail.h"
+#include "kernels/tail/tail.h"
 
 namespace qloom::kernels {
 

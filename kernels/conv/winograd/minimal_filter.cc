@@ -1,4 +1,4 @@
-// kernels/conv/minimal_filter.cc
+// kernels/conv/winograd/minimal_filter.cc
 //
 // Stride 1, F(4, 3) of Lavin and Gray at the points 0, 1, -1, 2, -2, ∞: 6 products instead of 12.
 //   Bᵀ d = (4 d0 - 5 d2 + d4,           -4 d1 - 4 d2 + d3 + d4,   4 d1 - 4 d2 - d3 + d4,
@@ -18,7 +18,7 @@
 //
 // Source: Lavin, Gray, Fast Algorithms for Convolutional Neural Networks (2015), 4.3; in integers
 // and with stride 2: own.
-#include "kernels/conv/minimal_filter.h"
+#include "kernels/conv/winograd/minimal_filter.h"
 
 #include <algorithm>
 

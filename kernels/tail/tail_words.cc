@@ -1,4 +1,4 @@
-#include "kernels/tail_words.h"
+#include "kernels/tail/tail_words.h"
 
 #include <algorithm>
 

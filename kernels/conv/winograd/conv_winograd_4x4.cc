@@ -1,6 +1,6 @@
-// kernels/conv/conv_winograd_4x4.cc: 3×3 convolution with stride 1 or 2 by Winograd's minimal
-// filtering in integers, on tiles of 4×4 outputs: 36 products instead of 144 (with stride 2: 81),
-// of 16-bit words.
+// kernels/conv/winograd/conv_winograd_4x4.cc: 3×3 convolution with stride 1 or 2 by Winograd's
+// minimal filtering in integers, on tiles of 4×4 outputs: 36 products instead of 144 (with stride
+// 2: 81), of 16-bit words.
 //
 // Y = Aᵀ [(G g Gᵀ) ⊙ (Bᵀ d B)] A with the matrices of minimal_filter.h along both axes. Sums are
 // modulo 2^32. Outputs come multiplied by 9·2^k: the 9 goes by multiplication with its inverse
@@ -25,10 +25,10 @@
 #include "graph/ops_table.h"
 #include "graph/support/error.h"
 #include "kernels/conv/channel_tiles.h"
-#include "kernels/conv/minimal_filter.h"
+#include "kernels/conv/winograd/minimal_filter.h"
 #include "kernels/kernel.h"
 #include "kernels/kernels_table.h"
-#include "kernels/tail_emit.h"
+#include "kernels/tail/tail_emit.h"
 
 namespace qloom::kernels {
 namespace {

@@ -1,5 +1,5 @@
-// kernels/conv/conv_table_dual.cc: convolution, binary or ternary weights × binary, ternary or
-// 2-bit inputs, by lookups in tables of two outputs at once.
+// kernels/conv/tables/conv_table_dual.cc: convolution, binary or ternary weights × binary, ternary
+// or 2-bit inputs, by lookups in tables of two outputs at once.
 //
 // The arithmetic is that of table_layout.h with two outputs in the nibbles of a byte: for binary
 // weights and inputs three lookups of 2 · 4 products fill a nibble, for ternary weights and binary
@@ -8,7 +8,7 @@
 // Source: low-bit kernel survey, K1 and K2 (dual-row tables), with the tables of neighbouring
 // outputs side by side, so that a vector needs no more than 16 output channels.
 
-#include "kernels/conv/table_layout.h"
+#include "kernels/conv/tables/table_layout.h"
 #include "kernels/kernels_table.h"
 
 namespace qloom::kernels {

@@ -1,4 +1,4 @@
-#include "kernels/tail_emit.h"
+#include "kernels/tail/tail_emit.h"
 
 #include <algorithm>
 #include <bit>

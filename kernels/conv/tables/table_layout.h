@@ -1,5 +1,5 @@
-// kernels/conv/table_layout.h: convolutions by lookups in tables that are made from the input: what
-// pack and emit agree on.
+// kernels/conv/tables/table_layout.h: convolutions by lookups in tables that are made from the
+// input: what pack and emit agree on.
 //
 // 1. Activations are a = scale·x - zero with x = 0..top: bytes as stored, or bits (scale 2, zero 1
 //    for -1 and 1).
@@ -28,7 +28,7 @@
 
 #include "kernels/conv/geometry.h"
 #include "kernels/kernel.h"
-#include "kernels/tail_words.h"
+#include "kernels/tail/tail_words.h"
 
 namespace qloom::kernels {
 

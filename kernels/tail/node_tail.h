@@ -1,8 +1,8 @@
-// kernels/node_tail.h: what emitted kernels of single nodes store their result with.
+// kernels/tail/node_tail.h: what emitted kernels of single nodes store their result with.
 #pragma once
 
 #include "kernels/kernel.h"
-#include "kernels/tail.h"
+#include "kernels/tail/tail.h"
 
 namespace qloom::kernels {
 

@@ -1,9 +1,9 @@
-// kernels/conv/table_emit.cc: sums of lookups (table_layout.h) and the walk over outputs.
+// kernels/conv/tables/table_emit.cc: sums of lookups (table_layout.h) and the walk over outputs.
 
 #include <algorithm>
 
-#include "kernels/conv/table_layout.h"
-#include "kernels/tail_emit.h"
+#include "kernels/conv/tables/table_layout.h"
+#include "kernels/tail/tail_emit.h"
 
 namespace qloom::kernels {
 namespace {

@@ -1,5 +1,5 @@
-// kernels/conv/minimal_filter.h: Winograd's minimal filtering along one axis, four outputs of a
-// filter of three taps, in integers. See minimal_filter.cc for the formulas.
+// kernels/conv/winograd/minimal_filter.h: Winograd's minimal filtering along one axis, four outputs
+// of a filter of three taps, in integers. See minimal_filter.cc for the formulas.
 #pragma once
 
 #include <array>

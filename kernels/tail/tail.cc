@@ -1,4 +1,4 @@
-#include "kernels/tail.h"
+#include "kernels/tail/tail.h"
 
 #include <algorithm>
 #include <bit>

@@ -1,5 +1,6 @@
-// kernels/conv/conv_table_binary.cc: convolution, binary and ternary weights × binary inputs, by
-// lookups in constant tables: two outputs at once. The arithmetic is that of binary_tables.h.
+// kernels/conv/tables/conv_table_binary.cc: convolution, binary and ternary weights × binary
+// inputs, by lookups in constant tables: two outputs at once. The arithmetic is that of
+// binary_tables.h.
 //
 // Source: low-bit kernel survey, K1 (dual-row constant tables) and K2 (one of a for weights 1, one
 // of not a for weights -1), without the mask when nibbles are split.
@@ -9,7 +10,7 @@
 #include <bit>
 
 #include "graph/support/error.h"
-#include "kernels/conv/binary_tables.h"
+#include "kernels/conv/tables/binary_tables.h"
 #include "kernels/kernel.h"
 #include "kernels/kernels_table.h"
 

@@ -1,4 +1,4 @@
-#include "kernels/node_tail.h"
+#include "kernels/tail/node_tail.h"
 
 #include <algorithm>
 

@@ -1,5 +1,5 @@
-// kernels/conv/conv_table_wide.cc: convolution, weights -1, 0, 1 (or two of them), by lookups in
-// tables of a whole vector that are made from the input.
+// kernels/conv/tables/conv_table_wide.cc: convolution, weights -1, 0, 1 (or two of them), by
+// lookups in tables of a whole vector that are made from the input.
 //
 //   sum_k a_k·w_k,   a = x - zero,  x = 0..top
 //
@@ -24,7 +24,7 @@
 #include "kernels/conv/channel_tiles.h"
 #include "kernels/kernel.h"
 #include "kernels/kernels_table.h"
-#include "kernels/tail_emit.h"
+#include "kernels/tail/tail_emit.h"
 
 namespace qloom::kernels {
 namespace {

@@ -1,4 +1,4 @@
-// kernels/tail_words.h: tails that compare sums with thresholds, on sums of 16 bits.
+// kernels/tail/tail_words.h: tails that compare sums with thresholds, on sums of 16 bits.
 //
 // A kernel that counts in words has sums u = 0..most, of which  scale·u + constant(channel)  is
 // what the tail is asked about. A threshold T of the tail is then one of u:
@@ -15,7 +15,7 @@
 #include <span>
 #include <vector>
 
-#include "kernels/tail_emit.h"
+#include "kernels/tail/tail_emit.h"
 
 namespace qloom::kernels {
 

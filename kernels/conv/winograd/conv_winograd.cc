@@ -1,5 +1,5 @@
-// kernels/conv/conv_winograd.cc: 3×3 convolution with stride 1 by Winograd's minimal filtering in
-// integers: 16 products for four outputs instead of 36.
+// kernels/conv/winograd/conv_winograd.cc: 3×3 convolution with stride 1 by Winograd's minimal
+// filtering in integers: 16 products for four outputs instead of 36.
 //
 // For outputs 2×2, F(2×2, 3×3) of Lavin and Gray, Y = Aᵀ [(G g Gᵀ) ⊙ (Bᵀ d B)] A, where
 //   Bᵀ d = (d0 - d2, d1 + d2, d2 - d1, d1 - d3)
@@ -29,7 +29,7 @@
 #include "kernels/conv/channel_tiles.h"
 #include "kernels/kernel.h"
 #include "kernels/kernels_table.h"
-#include "kernels/tail_emit.h"
+#include "kernels/tail/tail_emit.h"
 
 namespace qloom::kernels {
 namespace {

@@ -1,12 +1,12 @@
-#include "kernels/conv/table_layout.h"
+#include "kernels/conv/tables/table_layout.h"
 
 #include <algorithm>
 #include <numeric>
 
 #include "graph/ops_table.h"
 #include "graph/support/error.h"
-#include "kernels/conv/border_classes.h"
-#include "kernels/tail_emit.h"
+#include "kernels/conv/tables/border_classes.h"
+#include "kernels/tail/tail_emit.h"
 
 namespace qloom::kernels {
 namespace {

@@ -1,5 +1,5 @@
-// kernels/conv/binary_tables.h: convolutions of binary inputs by lookups in constant tables, two
-// outputs at once: what pack and emit agree on.
+// kernels/conv/tables/binary_tables.h: convolutions of binary inputs by lookups in constant tables,
+// two outputs at once: what pack and emit agree on.
 //
 // 1. Four channels of one pixel are a *state*, a nibble. Weights are one or two *planes* of
 // nibbles:
@@ -39,9 +39,9 @@
 #include <optional>
 #include <vector>
 
-#include "kernels/conv/border_classes.h"
 #include "kernels/conv/geometry.h"
-#include "kernels/tail_words.h"
+#include "kernels/conv/tables/border_classes.h"
+#include "kernels/tail/tail_words.h"
 
 namespace qloom::kernels {
 

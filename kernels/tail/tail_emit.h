@@ -1,4 +1,4 @@
-// kernels/tail_emit.h: a region's tail on vectors of channels, for every kernel that has one.
+// kernels/tail/tail_emit.h: a region's tail on vectors of channels, for every kernel that has one.
 //
 //   const TailLayout layout = lay_out_tail(*query.tail, query.window.n, lanes);
 //   pack:  append_tail(constants, *query.tail, query.window.n, lanes);
@@ -11,7 +11,7 @@
 
 #include "jit/emitter.h"
 #include "kernels/kernel.h"
-#include "kernels/tail.h"
+#include "kernels/tail/tail.h"
 
 namespace qloom::kernels {
 
