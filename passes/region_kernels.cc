@@ -150,7 +150,7 @@ RegionKernels::RegionKernels(const Graph& graph, const Node& region, const Compi
   unfit_ = "no emitted kernel takes it: " + all;
 }
 
-TailRequest RegionKernels::request_for(Storage input, const Layout& layout) const {
+TailRequest RegionKernels::request_for(Storage input, const Layout& layout) {
   TailRequest request;
   request.region = &region_;
   request.input_storage = rooted_ ? Storage::dwords() : input;
@@ -160,6 +160,7 @@ TailRequest RegionKernels::request_for(Storage input, const Layout& layout) cons
   request.options = graph_.options();
   request.fused_multiply_add = options_.target.lowering != jit::Lowering::portable;
   request.exhaustive_limit = options_.exhaustive_limit;
+  request.known = &transitions_;
   return request;
 }
 

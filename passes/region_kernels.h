@@ -63,7 +63,7 @@ class RegionKernels {
     bool verified = false;
   };
   using Key = std::tuple<std::string, std::string, std::string>;  ///< input, operands, outputs
-  [[nodiscard]] TailRequest request_for(kernels::Storage input, const Layout& layout) const;
+  [[nodiscard]] TailRequest request_for(kernels::Storage input, const Layout& layout);
   [[nodiscard]] LoweredOnce& tail_for(kernels::Storage input, const Layout& layout);
   [[nodiscard]] double kernel_cost(const kernels::KernelDef& kernel, kernels::Storage input,
                                    const Layout& layout);
@@ -90,6 +90,7 @@ class RegionKernels {
   std::vector<Candidate> verdicts_;
   std::string unfit_;
   std::map<Key, LoweredOnce> tails_;
+  KnownTransitions transitions_;
   const std::vector<KernelTime>* times_ = nullptr;  ///< of this shape; null: not measured
   std::map<std::pair<const kernels::KernelDef*, std::string>, double> corrections_;
   double worst_correction_ = 0;  ///< of those measured so far; 0: none

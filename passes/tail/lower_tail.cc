@@ -384,16 +384,11 @@ class Lowering {
   /// Transitions of `value` as a function of `source`; none where it is no such function or they
   /// cannot be found.
   const std::optional<Transitions>& transitions(ValueId source, ValueId value) {
-    const auto key = std::pair{source, value};
-    if (const auto it = transitions_.find(key); it != transitions_.end()) return it->second;
-    std::optional<Transitions> found;
     const BodyFunction function(body_, source, request_.options);
-    if (function.is_function(value)) {
-      const Interval interval =
-          source == source_ ? source_interval(request_) : value_interval(function, value);
-      found = find_transitions(function, value, interval, request_.exhaustive_limit);
-    }
-    return transitions_.emplace(key, std::move(found)).first->second;
+    KnownTransitions& known = request_.known != nullptr ? *request_.known : known_;
+    return known.find(function, value, request_.exhaustive_limit, [&] {
+      return source == source_ ? source_interval(request_) : value_interval(function, value);
+    });
   }
 
   [[nodiscard]] Interval value_interval(const BodyFunction& function, ValueId value) const {
@@ -442,7 +437,7 @@ class Lowering {
   std::vector<int> operands_;
   TailBuilder builder_;
   std::map<ValueId, int> codes_, floats_;
-  std::map<std::pair<ValueId, ValueId>, std::optional<Transitions>> transitions_;
+  KnownTransitions known_;  ///< where the request has none
   std::vector<std::string> forms_, proofs_;
 };
 

@@ -34,6 +34,8 @@ struct TailRequest {
   /// Code is made for a processor with fused multiply-add: integer forms may use it.
   bool fused_multiply_add = false;
   int64_t exhaustive_limit = int64_t{1} << 20;
+  /// Of this region; null: nothing is known yet.
+  KnownTransitions* known = nullptr;
 };
 
 /// The tail, or why there is none.

@@ -1,7 +1,9 @@
 #pragma once
 
 #include <cstdint>
+#include <map>
 #include <optional>
+#include <utility>
 #include <vector>
 
 #include "graph/graph.h"
@@ -48,5 +50,24 @@ struct Interval {
                                                           ValueId value, const Interval& interval,
                                                           int64_t limit,
                                                           size_t max_steps = 1 << 12);
+
+/// Transitions of the values of one body: a tail is lowered for each storage that is considered,
+/// and verified for one, with the same questions to the interpreter.
+class KnownTransitions {
+ public:
+  /// find_transitions of `value` as a function of `source`, asked once: `interval()` must be the
+  /// same at every call. None also where it is no function of the source alone.
+  template <class IntervalOf>
+  const std::optional<Transitions>& find(const BodyFunction& function, ValueId value, int64_t limit,
+                                         const IntervalOf& interval) {
+    const auto [place, is_new] = found_.try_emplace({function.source(), value});
+    if (is_new && function.is_function(value))
+      place->second = find_transitions(function, value, interval(), limit);
+    return place->second;
+  }
+
+ private:
+  std::map<std::pair<ValueId, ValueId>, std::optional<Transitions>> found_;
+};
 
 }  // namespace qloom::passes

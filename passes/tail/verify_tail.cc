@@ -17,6 +17,7 @@ using kernels::Tail;
 using kernels::TailScalar;
 
 constexpr int64_t kMostFloatThresholds = 4096;
+constexpr size_t kMostChanges = 1 << 10;             ///< of a channel, to be tried on both sides
 constexpr int64_t kMostUnproved = int64_t{1} << 20;  ///< points of a layer, some tenths of a second
 
 class Verifier {
@@ -88,33 +89,61 @@ class Verifier {
       for (int64_t x : {int64_t{-1}, int64_t{0}, int64_t{1}})
         if (x >= lo(c) && x <= hi(c)) p.push_back(x);
       for (int64_t i = 0; i < random_points; ++i) p.push_back(random_point(c));
+      std::ranges::sort(p);
     }
-    for (ValueId value : values_) {
+    KnownTransitions& known = request_.known != nullptr ? *request_.known : known_;
+    for (size_t k = 0; k < values_.size(); ++k) {
+      const ValueId value = values_[k];
       if (!body_.type(value).has_codes() || !function_.is_function(value)) continue;
       // In 2^32 floats each threshold takes 32 questions: only where there are few.
       const auto grid = *body_.type(value).numeric.grid();
       if (function_.source_is_f32() && !function_.is_uniform(value) &&
           (grid.hi - grid.lo) * channels_ > kMostFloatThresholds)
         continue;
-      const auto found =
-          find_transitions(function_, value, interval_, request_.exhaustive_limit, 1 << 10);
-      if (!found) continue;
+      const auto& found =
+          known.find(function_, value, request_.exhaustive_limit, [&] { return interval_; });
+      if (!found || std::ranges::any_of(found->channels, [](const Transitions::Channel& channel) {
+            return channel.steps.size() > kMostChanges;
+          }))
+        continue;
       thresholds_ = true;
-      for (int64_t c = 0; c < channels_; ++c) {
-        const auto& channel = found->channels[found->uniform ? 0 : static_cast<size_t>(c)];
-        for (const auto& s : channel.steps)
-          for (int64_t x : {s.at - 1, s.at}) {
-            const int64_t ordinal = x ^ channel.mask;
-            if (ordinal >= lo(c) && ordinal <= hi(c))
-              points[static_cast<size_t>(c)].push_back(ordinal);
-          }
-      }
+      if (found->monotone) monotone_.push_back(k);
+      for (int64_t c = 0; c < channels_; ++c)
+        add_sides(found->channels[found->uniform ? 0 : static_cast<size_t>(c)], c,
+                  points[static_cast<size_t>(c)]);
     }
-    for (auto& p : points) {
-      std::ranges::sort(p);
-      p.erase(std::ranges::unique(p).begin(), p.end());
-    }
+    for (auto& p : points) p.erase(std::ranges::unique(p).begin(), p.end());
     return points;
+  }
+
+  /// Merges both sides of every threshold of channel `c` into ascending points.
+  void add_sides(const Transitions::Channel& channel, int64_t c, std::vector<int64_t>& points) {
+    std::vector<int64_t> sides;
+    sides.reserve(2 * channel.steps.size());
+    for (const auto& s : channel.steps)
+      for (const int64_t x : {s.at - 1, s.at}) {
+        const int64_t ordinal = x ^ channel.mask;
+        if (ordinal >= lo(c) && ordinal <= hi(c)) sides.push_back(ordinal);
+      }
+    if (channel.mask != 0) std::ranges::reverse(sides);
+    std::vector<int64_t> merged(points.size() + sides.size());
+    std::ranges::merge(points, sides, merged.begin());
+    points = std::move(merged);
+  }
+
+  /// What monotone codes do between points follows where they change between neighbours alone.
+  void check_gaps(const std::vector<std::vector<int64_t>>& points,
+                  const std::vector<RuntimeValue>& expected) const {
+    const auto n = static_cast<size_t>(channels_);
+    for (const size_t k : monotone_) {
+      const auto codes = expected[k].data.i64();
+      for (size_t c = 0; c < n; ++c)
+        for (size_t r = 1; r < points[c].size(); ++r)
+          qloom_assert(
+              points[c][r] - points[c][r - 1] == 1 || codes[r * n + c] == codes[(r - 1) * n + c],
+              "tail of '", request_.region->name, "': channel ", c, " has a threshold between ",
+              points[c][r - 1], " and ", points[c][r], " that was not found");
+    }
   }
 
   int64_t random_point(int64_t c) {
@@ -161,6 +190,7 @@ class Verifier {
       for (size_t k = 0; k < ordinals.size(); ++k) f.ordinals.push_back(random_operand(i));
     }
     const auto expected = function_.evaluate(values_, ordinals, channels_, further);
+    check_gaps(points, expected);
     for (size_t c = 0; c < n; ++c)
       for (size_t r = 0; r < points[c].size(); ++r)
         check_point(r * n + c, static_cast<int64_t>(c), ordinals, further, expected);
@@ -236,7 +266,9 @@ class Verifier {
   std::mt19937_64 random_;
   std::vector<ValueId> values_;
   int64_t checked_ = 0;
-  bool thresholds_ = false;  ///< some were found
+  bool thresholds_ = false;       ///< some were found
+  std::vector<size_t> monotone_;  ///< those of values_ whose thresholds are among the points
+  KnownTransitions known_;        ///< where the request has none
 };
 
 }  // namespace
