@@ -94,11 +94,13 @@ int64_t table_columns(const TailTable& table, int64_t channels) {
 }
 
 TailScalar table_value(const TailTable& table, int64_t row, int64_t channel) {
-  // rows × channels; the number of channels follows from the size.
-  const int64_t size = static_cast<int64_t>(table.is_f32 ? table.f32.size() : table.i32.size());
-  const int64_t columns = size / table.rows;
-  const auto at = static_cast<size_t>(row * columns + (table.per_channel ? channel : 0));
-  return table.is_f32 ? TailScalar::real(table.f32[at]) : TailScalar::integer(table.i32[at]);
+  int64_t at = table.per_channel ? channel : 0;
+  if (row > 0) {  // rows × channels; the number of channels follows from the size
+    const auto size = static_cast<int64_t>(table.is_f32 ? table.f32.size() : table.i32.size());
+    at += row * (size / table.rows);
+  }
+  const auto i = static_cast<size_t>(at);
+  return table.is_f32 ? TailScalar::real(table.f32[i]) : TailScalar::integer(table.i32[i]);
 }
 
 }  // namespace
@@ -202,10 +204,9 @@ std::vector<bool> f32_steps(const Tail& tail, bool f32_accumulator) {
   return is_f32;
 }
 
-std::vector<TailScalar> run_tail(const Tail& tail, TailScalar accumulator, int64_t channel,
-                                 std::span<const TailScalar> operands) {
-  std::vector<TailScalar> values;
-  values.reserve(tail.steps.size());
+void run_tail(const Tail& tail, TailScalar accumulator, int64_t channel,
+              std::span<const TailScalar> operands, std::vector<TailScalar>& values) {
+  values.clear();
   for (const TailStep& step : tail.steps) {
     auto at = [&](int ref) -> const TailScalar& { return values[static_cast<size_t>(ref)]; };
     TailScalar r;
@@ -260,6 +261,13 @@ std::vector<TailScalar> run_tail(const Tail& tail, TailScalar accumulator, int64
     }
     values.push_back(r);
   }
+}
+
+std::vector<TailScalar> run_tail(const Tail& tail, TailScalar accumulator, int64_t channel,
+                                 std::span<const TailScalar> operands) {
+  std::vector<TailScalar> values;
+  values.reserve(tail.steps.size());
+  run_tail(tail, accumulator, channel, operands, values);
   return values;
 }
 

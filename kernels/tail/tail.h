@@ -107,6 +107,9 @@ struct TailScalar {
 [[nodiscard]] std::vector<TailScalar> run_tail(const Tail& tail, TailScalar accumulator,
                                                int64_t channel,
                                                std::span<const TailScalar> operands);
+/// The same into `values`, whose memory is used again: for many elements in turn.
+void run_tail(const Tail& tail, TailScalar accumulator, int64_t channel,
+              std::span<const TailScalar> operands, std::vector<TailScalar>& values);
 /// Per step: true where it yields f32. Throws InternalError where types do not agree or steps do
 /// not refer backwards. `f32_accumulator`: elementwise root with f32 storage.
 [[nodiscard]] std::vector<bool> f32_steps(const Tail& tail, bool f32_accumulator = false);

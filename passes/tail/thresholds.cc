@@ -1,4 +1,5 @@
 #include <algorithm>
+#include <iterator>
 #include <limits>
 #include <map>
 
@@ -16,12 +17,16 @@ namespace {
 using kernels::TailOp;
 
 std::vector<int64_t> levels(const Transitions& t) {
-  std::vector<int64_t> codes;
-  for (const auto& channel : t.channels) {
-    codes.push_back(channel.first);
-    for (const auto& s : channel.steps) codes.push_back(s.code);
+  std::vector<int64_t> codes, own, all;
+  for (const auto& channel : t.channels) {  // most have the same ones
+    own.assign(1, channel.first);
+    for (const auto& s : channel.steps) own.push_back(s.code);
+    if (!t.monotone) std::ranges::sort(own);
+    if (std::ranges::includes(codes, own)) continue;
+    all.clear();
+    std::ranges::set_union(codes, own, std::back_inserter(all));
+    codes.swap(all);
   }
-  std::ranges::sort(codes);
   codes.erase(std::ranges::unique(codes).begin(), codes.end());
   return codes;
 }

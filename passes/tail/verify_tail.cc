@@ -212,11 +212,13 @@ class Verifier {
                    const std::vector<RuntimeValue>& expected) {
     const Storage storage = rooted_ ? Storage::dwords() : request_.input_storage;
     const TailScalar x = scalar(body_.type(source_), storage, ordinals[at], channel);
-    std::vector<TailScalar> operands;
+    std::vector<TailScalar>& operands = operands_at_;
+    operands.clear();
     for (size_t i = 0; i < further.size(); ++i)
       operands.push_back(
           scalar(operand_type(i), request_.operand_storages[i], further[i].ordinals[at], channel));
-    const auto steps = kernels::run_tail(tail_, x, channel, operands);
+    std::vector<TailScalar>& steps = steps_at_;
+    kernels::run_tail(tail_, x, channel, operands, steps);
     ++checked_;
     for (size_t k = 0; k < tail_.outputs.size(); ++k) {
       const TailScalar got = steps[static_cast<size_t>(tail_.outputs[k].step)];
@@ -266,7 +268,8 @@ class Verifier {
   std::mt19937_64 random_;
   std::vector<ValueId> values_;
   int64_t checked_ = 0;
-  bool thresholds_ = false;       ///< some were found
+  std::vector<TailScalar> operands_at_, steps_at_;  ///< of one point, used again
+  bool thresholds_ = false;                         ///< some were found
   std::vector<size_t> monotone_;  ///< those of values_ whose thresholds are among the points
   KnownTransitions known_;        ///< where the request has none
 };
