@@ -50,34 +50,49 @@ class Tile {
         run_call(call++);
         continue;
       }
-      run_fused(*fused);
+      run_fused(*fused, e_.integer(0));
       call = fused->last;
     }
   }
 
-  /// From form `form` on; moved_ says where what is left begins.
-  void run_fused(const ChainPlan::Fused& fused, size_t form = 0) {
+  /// From form `form` on; moved_ says where what is left begins, behind `done` samples.
+  void run_fused(const ChainPlan::Fused& fused, Value done, size_t form = 0) {
     if (form == fused.forms.size()) {
       for (int call = fused.first; call < fused.last; ++call) run_call(call);
       return;
     }
     const ChainPlan::Form& f = fused.forms[form];
     const Value all = count_, whole = e_.binary(Binary::bit_and, all, e_.integer(-f.tile));
-    e_.if_less(e_.integer(0), whole, [&] {
-      const Value pointers[] = {pointer(fused.input), constants(f.constants_offset),
-                                pointer(fused.output),
-                                e_.offset(e_.buffer(plan_.scratch), fused.scratch)};
-      e_.call(f.symbol, pointers, whole, e_.integer(0), e_.integer(1));
+    const jit::Variable left = e_.variable(e_.subtract(all, whole));
+    e_.if_less(e_.integer(0), whole, [&] { call_form(fused, f, e_.integer(0), whole); });
+    e_.if_less(e_.integer(f.worth - 1), e_.get(left), [&] {
+      e_.if_less(e_.integer(f.tile - 1), e_.add(done, all), [&] {
+        call_form(fused, f, e_.subtract(all, e_.integer(f.tile)), e_.integer(f.tile));
+        e_.set(left, e_.integer(0));
+      });
     });
-    e_.if_less(whole, all, [&] {
+    e_.if_less(e_.integer(0), e_.get(left), [&] {
       const auto moved = moved_;
       count_ = e_.subtract(all, whole);
-      for (const int b : {fused.input, fused.output})
-        moved_[b] = e_.offset(pointer(b), e_.multiply(whole, bytes(b)));
-      run_fused(fused, form + 1);
+      for (const int b : {fused.input, fused.output}) moved_[b] = behind(b, whole);
+      run_fused(fused, e_.add(done, whole), form + 1);
       moved_ = moved;
     });
     count_ = all;
+  }
+
+  /// A buffer's part behind as many samples.
+  Value behind(int b, Value samples) {
+    return e_.offset(pointer(b), e_.multiply(samples, bytes(b)));
+  }
+
+  /// `count` samples from `first` on, whole tiles.
+  void call_form(const ChainPlan::Fused& fused, const ChainPlan::Form& f, Value first,
+                 Value count) {
+    const Value pointers[] = {behind(fused.input, first), constants(f.constants_offset),
+                              behind(fused.output, first),
+                              e_.offset(e_.buffer(plan_.scratch), fused.scratch)};
+    e_.call(f.symbol, pointers, count, e_.integer(0), e_.integer(1));
   }
 
   Value constants(int64_t offset) { return e_.offset(e_.buffer(plan_.constants), offset); }

@@ -26,6 +26,9 @@ struct ChainPlan {
     std::string symbol;
     int64_t tile = 1;
     int64_t constants_offset = 0;
+    /// Samples left over behind whole tiles from which on one more tile, of which the other samples
+    /// have been computed already, is faster than other ways.
+    int64_t worth = 1;
   };
   /// Calls [first, last) that other functions do: the first as many tiles as there are, the next
   /// what is left, and so on; what is left by the last goes through the calls.

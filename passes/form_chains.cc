@@ -22,6 +22,8 @@ using runtime::Loop;
 using runtime::Program;
 
 constexpr std::array<int64_t, 3> kTiles{8, 32, 128};  // tried besides the executor's
+constexpr int64_t kLongestTile =
+    512;  // of a chain with functions that take as many samples at once
 // Measured on Zen 4. Any call: until its loops run as predicted (kws_w4a4 and digits_w4a4 in tiles
 // of 1 to 64 samples). More, where the executor makes it; for each step of a loop.
 constexpr double kCallNs = 55, kExecutorCallNs = 8, kExecutorStepNs = 60;
@@ -50,6 +52,7 @@ class Former {
     if (p_.whole_batch || p_.calls.empty()) return {};
     plan_memory(p_);
     executor_tile_ = runtime::samples_per_tile(p_, options_.target.l2_bytes);
+    longest_tile_ = runtime::samples_that_fit(p_, options_.target.l2_bytes, kLongestTile);
     for (const int64_t tile : kTiles)
       if (tile < executor_tile_) tiles_.push_back(tile);
     tiles_.push_back(executor_tile_);
@@ -242,12 +245,12 @@ class Former {
     Chain chain;
     chain.first = plan->first;
     chain.last = plan->last;
-    chain.tile = tile;
     Call& call = chain.call;
     call.kernel = "chain";
     call.node = join_text(plan->calls.front().node, " … ", plan->calls.back().node);
     call.symbol = join_text("chain", p_.chains.size(), "_", plan->calls.front().symbol);
     fuse(first, last, *plan);
+    tile = chain.tile = plan->tile;
     std::vector<int> inside;
     place_outside(first, last, *plan, call, inside);
     const int64_t bytes = place_inside(*plan, inside);
@@ -339,29 +342,31 @@ class Former {
                                     const kernels::DenseRunDef* pinned, int64_t tile,
                                     double apart_ns) const {
     const jit::Target& target = options_.target;
+    const int64_t most = options_.chain_tile == 0 && tile == executor_tile_ ? longest_tile_ : tile;
     std::vector<Candidate> all;
     for (const kernels::DenseRunDef* def : kernels::all_dense_runs()) {
       const auto& disabled = options_.disabled_kernels;
       if (std::ranges::find(disabled, def->name) != disabled.end()) continue;
       if (pinned != nullptr && pinned != def) continue;
       if (!def->match(run, target)) continue;
-      std::shared_ptr<const kernels::DenseFunction> function = def->prepare(run, target);
-      if (function == nullptr || function->tile() > tile) continue;
-      const int64_t samples = std::max<int64_t>(64, function->tile());
-      const jit::FunctionSource source{"run", [&](jit::Emitter& e) { function->emit(e); }};
-      std::vector<uint8_t> constants = function->pack();
-      const auto swept = static_cast<int64_t>(constants.size()) + function->scratch_bytes();
-      const double ns =
-          jit::predicted_ns(jit::count_operations(source, target, samples), target, swept) *
-          def->over_counted.on(target);
-      all.push_back(
-          {def, std::move(function), std::move(constants), ns / static_cast<double>(samples)});
+      for (auto& prepared : def->prepare(run, target)) {
+        std::shared_ptr<const kernels::DenseFunction> function = std::move(prepared);
+        if (function->tile() > most) continue;
+        const int64_t samples = std::max<int64_t>(64, function->tile());
+        const jit::FunctionSource source{"run", [&](jit::Emitter& e) { function->emit(e); }};
+        std::vector<uint8_t> constants = function->pack();
+        const auto swept = static_cast<int64_t>(constants.size()) + function->scratch_bytes();
+        const double ns =
+            jit::predicted_ns(jit::count_operations(source, target, samples), target, swept) *
+            function->over_counted().on(target);
+        all.push_back(
+            {def, std::move(function), std::move(constants), ns / static_cast<double>(samples)});
+      }
     }
-    if (pinned != nullptr) return all;
     std::ranges::sort(all, {}, [](const Candidate& c) { return c.function->tile(); });
     double best = apart_ns;
     std::erase_if(all, [&](const Candidate& c) {
-      const bool slower = c.ns >= best;
+      const bool slower = c.ns >= best && pinned == nullptr;
       best = std::min(best, c.ns);
       return slower;
     });
@@ -417,18 +422,25 @@ class Former {
     fusion.text = join_text(calls[static_cast<size_t>(front.first)].node, " … ",
                             calls[static_cast<size_t>(back.first)].node, ":");
     fusion.ns = fusion.apart_ns;
-    for (const Candidate& form : forms) {
+    for (size_t i = 0; i < forms.size(); ++i) {
+      const Candidate& form = forms[i];
       const kernels::DenseFunction& function = *form.function;
       const std::vector<uint8_t>& constants = form.constants;
       fusion.scratch_bytes = std::max(fusion.scratch_bytes, function.scratch_bytes());
       // What calls of as many samples as are expected take.
       if (function.tile() <= options_.batch) fusion.ns = std::min(fusion.ns, form.ns);
       p_.constants.resize(static_cast<size_t>(aligned(static_cast<int64_t>(p_.constants.size()))));
-      const jit::FunctionSource source{join_text(form.def->where, plan.fused.size(), "_",
-                                                 calls[static_cast<size_t>(front.first)].symbol),
-                                       [f = form.function](jit::Emitter& e) { f->emit(e); }};
-      fused.forms.push_back(
-          {source.name, function.tile(), static_cast<int64_t>(p_.constants.size())});
+      const jit::FunctionSource source{
+          join_text(form.def->where, plan.fused.size(), "_", function.tile(), "_",
+                    calls[static_cast<size_t>(front.first)].symbol),
+          [f = form.function](jit::Emitter& e) { f->emit(e); }};
+      // What is left goes through the next form, if only for the most part.
+      const double next_ns = i + 1 < forms.size() ? forms[i + 1].ns : fusion.apart_ns;
+      const double worth = static_cast<double>(function.tile()) * form.ns / next_ns;
+      fused.forms.push_back({source.name, function.tile(),
+                             static_cast<int64_t>(p_.constants.size()),
+                             static_cast<int64_t>(worth) + 1});
+      plan.tile = std::max(plan.tile, function.tile());
       p_.constants.insert(p_.constants.end(), constants.begin(), constants.end());
       fusion.text += join_text(fused.forms.size() == 1 ? " " : ", then ", function.tile(),
                                " samples in the ", form.def->where, " of each vector");
@@ -519,7 +531,7 @@ class Former {
   const Selection& selection_;
   const std::vector<size_t>& chosen_;
   const CompileOptions& options_;
-  int64_t executor_tile_ = 1;
+  int64_t executor_tile_ = 1, longest_tile_ = 1;
   std::vector<int64_t> tiles_;  ///< that are tried
   std::vector<Unit> units_;     ///< of the run at hand
   std::map<int, Span> spans_;

@@ -363,11 +363,16 @@ std::vector<Port> Program::all_outputs() const {
   return all;
 }
 
-int64_t samples_per_tile(const Program& program, int64_t cache_bytes) {
-  constexpr int64_t kLargestTile = 256;  // longer tiles amortise nothing more and split worse
+int64_t samples_that_fit(const Program& program, int64_t cache_bytes, int64_t most) {
   const int64_t per_sample = std::max<int64_t>(1, program.arena_bytes_per_sample);
-  const int64_t fit = std::min(kLargestTile, cache_bytes / 2 / per_sample);
+  const int64_t fit = std::min(most, cache_bytes / 2 / per_sample);
   return fit >= 8 ? fit / 8 * 8 : std::max<int64_t>(fit, 1);
+}
+
+int64_t samples_per_tile(const Program& program, int64_t cache_bytes) {
+  int64_t most = 256;  // longer tiles amortise nothing more and split worse
+  for (const Chain& chain : program.chains) most = std::max(most, chain.tile);
+  return samples_that_fit(program, cache_bytes, most);
 }
 
 void Program::verify() const { Verifier(*this).run(); }

@@ -128,8 +128,10 @@ struct Program {
   [[nodiscard]] std::string to_text() const;
 };
 
-/// Samples per tile of a program that a cache of `cache_bytes` holds beside what else it needs:
-/// half of it, in eights, at most 256.
+/// Samples, in eights, at most `most`, that half of a cache of `cache_bytes` holds; the other half
+/// is for what else the program needs.
+[[nodiscard]] int64_t samples_that_fit(const Program& program, int64_t cache_bytes, int64_t most);
+/// Samples of a tile: of those that fit 256, or as many as the program's chains take at once.
 [[nodiscard]] int64_t samples_per_tile(const Program& program, int64_t cache_bytes);
 
 /// Version of the byte form below; raised whenever a field changes. Part of every cache key.

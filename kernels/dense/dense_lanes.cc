@@ -315,8 +315,11 @@ class LanesFunction final : public DenseFunction {
   Plan plan_;
 };
 
-std::unique_ptr<DenseFunction> prepare(const DenseRun& run, const jit::Target& target) {
-  return std::make_unique<LanesFunction>(run, target);
+std::vector<std::unique_ptr<DenseFunction>> prepare(const DenseRun& run,
+                                                    const jit::Target& target) {
+  std::vector<std::unique_ptr<DenseFunction>> functions;
+  functions.push_back(std::make_unique<LanesFunction>(run, target));
+  return functions;
 }
 
 Verdict match(const DenseRun& run, const jit::Target& target) {

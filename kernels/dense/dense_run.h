@@ -29,18 +29,19 @@ class DenseFunction {
   [[nodiscard]] virtual int64_t scratch_bytes() const = 0;
   /// Buffers: input, constants, output, scratch.
   virtual void emit(jit::Emitter& e) const = 0;
+  [[nodiscard]] virtual OverCounted over_counted() const { return {}; }
 };
 
 /// A way to compute runs. One constant per file, one line in dense_run.cc.
 struct DenseRunDef {
   std::string_view name, doc;
   std::string_view where;  ///< samples lie, for explain: "lanes"
-  OverCounted over_counted = {};
   /// Yes, or no with the reason. Of a run that check_dense_run takes.
   Verdict (*match)(const DenseRun& run, const jit::Target& target) = nullptr;
-  /// Null where only the work itself shows that it cannot be done (match was yes).
-  std::unique_ptr<DenseFunction> (*prepare)(const DenseRun& run,
-                                            const jit::Target& target) = nullptr;
+  /// A function for each size of tile; none where only the work itself shows that it cannot be
+  /// done (match was yes).
+  std::vector<std::unique_ptr<DenseFunction>> (*prepare)(const DenseRun& run,
+                                                         const jit::Target& target) = nullptr;
 };
 [[nodiscard]] std::span<const DenseRunDef* const> all_dense_runs();
 /// Null where there is none of that name.

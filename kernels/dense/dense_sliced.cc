@@ -64,6 +64,10 @@ class RunEmitter {
  private:
   Value region(size_t i) { return e_.offset(scratch_, plan_.regions[i % 2]); }
   Value load_plane(Value at) { return e_.load(at, Element::i64, words_); }
+  /// A bit of each of a vector's samples.
+  [[nodiscard]] Element part() const {
+    return plan_.vector == 64 ? Element::i64 : plan_.vector == 32 ? Element::i32 : Element::i16;
+  }
   Value ones() { return e_.splat(e_.integer(-1), words_); }
 
   // --- inputs -----------------------------------------------------------------------------------
@@ -132,15 +136,19 @@ class RunEmitter {
     return 2 * layer.in.bits * plan_.vector;
   }
 
+  /// `kPiece` bytes of every `kPiece`th sample, `bytes` in all.
+  Value rows(Value from, int64_t pitch, int bytes) {
+    if (bytes == kPiece) return e_.load(from, Element::i8, kPiece);
+    const Value low = rows(from, pitch, bytes / 2);
+    return e_.concat(low, rows(e_.offset(from, bytes / 2 * pitch), pitch, bytes / 2));
+  }
+
   /// As many bytes of each of a vector's samples: their bits go to planes from `to` on.
   void take_piece(Value from, int64_t pitch, bool packed, Value to, int columns) {
     const SlicedLayer& layer = plan_.layers[0];
     std::array<Value, kPiece> x;
     for (int64_t s = 0; s < kPiece; ++s) {
-      Value row = e_.load(e_.offset(from, s * pitch), Element::i8, kPiece);
-      if (plan_.vector > kPiece)
-        row = e_.concat(row, e_.load(e_.offset(from, (s + kPiece) * pitch), Element::i8, kPiece));
-      x[static_cast<size_t>(s)] = row;
+      x[static_cast<size_t>(s)] = rows(e_.offset(from, s * pitch), pitch, plan_.vector);
     }
     for (int round = 0; round < 4; ++round) {
       std::array<Value, kPiece> y;
@@ -161,7 +169,7 @@ class RunEmitter {
                                e_.splat(e_.integer(7 - b, Element::i16), words.lanes));
         const Value top = e_.sign_bits(e_.bitcast(shifted, Element::i8));
         e_.store(e_.offset(to, c * (packed ? 8 : 1) * channel_bytes(layer) + b * step),
-                 e_.narrow(top, plan_.vector == 32 ? Element::i32 : Element::i16));
+                 plan_.vector == 64 ? top : e_.narrow(top, part()));
       }
   }
 
@@ -228,11 +236,9 @@ class RunEmitter {
     }
     const Value index = e_.vector_constant(Element::i8, from);
     const Value place = e_.vector_constant(Element::i8, bit);
-    const Element part = plan_.vector == 32 ? Element::i32 : Element::i16;
     Value sum = e_.zeros(Element::i8, plan_.vector);
     for (int64_t k = end - 1; k >= first; --k) {
-      const Value bits = e_.load_splat(e_.offset(sums, k * plan_.vector), part,
-                                       plan_.vector / jit::bytes_of(part));
+      const Value bits = e_.load_splat(e_.offset(sums, k * plan_.vector), part(), 8);
       const Value spread = e_.table_lookup(e_.bitcast(bits, Element::i8), index);
       const Value set =
           e_.compare(Compare::equal, e_.binary(Binary::bit_and, spread, place), place);
@@ -304,6 +310,10 @@ class SlicedFunction final : public DenseFunction {
   [[nodiscard]] std::vector<uint8_t> pack() const override { return pack_sliced(plan_); }
   [[nodiscard]] int64_t scratch_bytes() const override { return plan_.scratch; }
   void emit(Emitter& e) const override { RunEmitter(run_, plan_, e).emit(); }
+  [[nodiscard]] OverCounted over_counted() const override {
+    // Of vectors of 32 bytes Zen 4 does two in the time of one of 64.
+    return {.zen4 = plan_.vector == 32 ? 0.75 : 1, .avx2 = 1};
+  }
 
  private:
   DenseRun run_;
@@ -312,10 +322,14 @@ class SlicedFunction final : public DenseFunction {
 
 Verdict match(const DenseRun& run, const jit::Target&) { return match_sliced(run); }
 
-std::unique_ptr<DenseFunction> prepare(const DenseRun& run, const jit::Target& target) {
-  std::optional<SlicedPlan> plan = sliced_plan(run, target);
-  if (!plan) return nullptr;
-  return std::make_unique<SlicedFunction>(run, *std::move(plan));
+/// Planes of whole vectors; where those take 512 samples, of half as many too.
+std::vector<std::unique_ptr<DenseFunction>> prepare(const DenseRun& run,
+                                                    const jit::Target& target) {
+  std::vector<std::unique_ptr<DenseFunction>> functions;
+  for (int vector = std::min(target.vector_bytes, 32); vector <= target.vector_bytes; vector *= 2)
+    if (std::optional<SlicedPlan> plan = sliced_plan(run, target, vector))
+      functions.push_back(std::make_unique<SlicedFunction>(run, *std::move(plan)));
+  return functions;
 }
 
 }  // namespace
@@ -324,8 +338,6 @@ extern constinit const DenseRunDef dense_sliced{
     .name = "dense_sliced",
     .doc = "Dense layers of few bits one behind the other by full adders, a sample in each bit.",
     .where = "bits",
-    // Vectors of 32 bytes, of which Zen 4 does two in the time of one of 64.
-    .over_counted = {.zen4 = 0.75, .avx2 = 1},
     .match = match,
     .prepare = prepare};
 

@@ -193,9 +193,10 @@ Verdict match_sliced(const DenseRun& run) {
   return Verdict::yes();
 }
 
-std::optional<SlicedPlan> sliced_plan(const DenseRun& run, const jit::Target& target) {
+std::optional<SlicedPlan> sliced_plan(const DenseRun& run, const jit::Target& target,
+                                      int plane_bytes) {
   SlicedPlan plan;
-  plan.vector = std::min(target.vector_bytes, 32);
+  plan.vector = plane_bytes;
   plan.lanes = channel_lanes(target);
   plan.quantizes = is_quantizer(*run[0]);
   Places constants;

@@ -89,8 +89,9 @@ struct SlicedPlan {
 };
 
 [[nodiscard]] Verdict match_sliced(const DenseRun& run);
-/// Nothing where results change too often.
-[[nodiscard]] std::optional<SlicedPlan> sliced_plan(const DenseRun& run, const jit::Target& target);
+/// For planes of 16, 32 or 64 bytes. Nothing where results change too often.
+[[nodiscard]] std::optional<SlicedPlan> sliced_plan(const DenseRun& run, const jit::Target& target,
+                                                    int plane_bytes);
 [[nodiscard]] std::vector<uint8_t> pack_sliced(const SlicedPlan& plan);
 
 }  // namespace qloom::kernels

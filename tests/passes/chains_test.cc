@@ -118,7 +118,7 @@ void check_sliced_runs(const jit::Target& target, uint64_t first_seed, uint64_t 
     const Graph graph = dense_layers(widths, r.pick(kKernels), r.pick(kActivations), seed);
     passes::CompileOptions options;
     options.target = target;
-    options.chain_tile = 256;
+    options.chain_tile = r.pick(std::array<int64_t, 3>{256, 600, 1000});
     // With the quantizer of inputs, or from the first or second layer on.
     const std::string begin = r.pick(std::array<const char*, 3>{"in_q", "fc1/dense", "fc2/dense"});
     const passes::Compilation plain = passes::compile(graph.clone(), options);
@@ -129,9 +129,9 @@ void check_sliced_runs(const jit::Target& target, uint64_t first_seed, uint64_t 
     const passes::Compilation compiled = passes::compile(graph.clone(), options);
     const auto& runs = compiled.chains[0].fused;
     fused += !runs.empty() && runs[0].find("in the bits") != std::string::npos ? 1 : 0;
-    for (const int64_t samples : {255, 256, 530}) {
+    for (const int64_t samples : {1, 255, 256, 300, 511, 530, 1000}) {
       const auto inputs = random_inputs(graph, samples, seed);
-      const auto got = run_model(compiled, inputs, samples, 1, 256);
+      const auto got = run_model(compiled, inputs, samples, 1, 1000);
       expect_equal(got[0], reference(graph, inputs)[0],
                    "seed " + std::to_string(seed) + ", " + std::to_string(samples) + " samples");
     }
