@@ -2,6 +2,10 @@
 // byte. What runs here says nothing of speed.
 #include <gtest/gtest.h>
 
+#include <memory>
+#include <utility>
+#include <vector>
+
 #include "jit/compiler.h"
 #include "tests/emulation/guest_run.h"
 #include "tests/jit/word_cases.h"
@@ -63,6 +67,19 @@ TEST_P(OnGuest, SampleOfWordsEqualsPlainCode) {
 TEST_P(OnGuest, SampleOfKernelsAgreesWithPlainLoops) {
   QLOOM_NEEDS_GUEST(GetParam());
   check_kernels(GetParam(), sweep_seed() + 300, 6, 30000);
+}
+
+TEST_P(OnGuest, RunsOfDenseLayersAgreeWithPlainLoops) {
+  QLOOM_NEEDS_GUEST(GetParam());
+  std::vector<std::unique_ptr<DenseRunProblem>> problems;
+  std::vector<DenseRunJob> jobs;
+  for (uint64_t i = 0; i < 6; ++i) {
+    problems.push_back(std::make_unique<DenseRunProblem>(random_run(sweep_seed() + 400 + i, 512)));
+    for (DenseRunJob& job : jobs_of(*problems.back(), GetParam().target))
+      jobs.push_back(std::move(job));
+  }
+  EXPECT_GE(jobs.size(), 3U);
+  for (const std::string& difference : run_jobs(jobs, GetParam())) ADD_FAILURE() << difference;
 }
 
 /// Calls write their own results and nothing else, and a guest that ends otherwise is an error.

@@ -28,11 +28,10 @@ struct Prepared {
 };
 
 /// The call with copies of the memory that it may use.
-GuestCall record(const Problem& problem, std::string symbol, void* const* buffers, int64_t count,
-                 int64_t begin, int64_t end) {
+GuestCall record(const std::vector<Problem::Memory>& memory, std::string symbol,
+                 void* const* buffers, int64_t count, int64_t begin, int64_t end) {
   GuestCall call{
       .symbol = std::move(symbol), .buffers = {}, .count = count, .begin = begin, .end = end};
-  const std::vector<Problem::Memory>& memory = problem.memory();
   for (size_t i = 0; i < memory.size(); ++i) {
     const Problem::Memory& m = memory[i];
     using Use = GuestBuffer::Use;
@@ -71,7 +70,8 @@ std::vector<std::string> run_jobs(std::span<const Job> jobs, const Guest& guest)
         problem.query_for(*jobs[i].kernel), p.constants, p.scratch_bytes,
         [&](void* const* buffers, int64_t count, int64_t begin, int64_t end) {
           p.calls.push_back(calls.size());
-          calls.push_back(record(problem, sources.back().name, buffers, count, begin, end));
+          calls.push_back(
+              record(problem.memory(), sources.back().name, buffers, count, begin, end));
         },
         problem.spec().count, p.items);
   }
@@ -102,6 +102,32 @@ std::vector<std::string> run_jobs(std::span<const Job> jobs, const Guest& guest)
         problem.spec().count, p.items);
     if (!text.empty())
       differences.push_back(p.job->name() + " " + std::string(guest.name) + ": " + text);
+  }
+  return differences;
+}
+
+std::vector<std::string> run_jobs(const std::vector<DenseRunJob>& jobs, const Guest& guest) {
+  const std::vector<jit::FunctionSource> sources = sources_of(jobs);
+  std::vector<GuestCall> calls;
+  for (size_t i = 0; i < jobs.size(); ++i) {
+    DenseRunProblem& problem = *jobs[i].problem;
+    static_cast<void>(problem.difference(
+        *jobs[i].function, [&](void* const* buffers, int64_t count, int64_t begin, int64_t end) {
+          calls.push_back(record(problem.memory(), sources[i].name, buffers, count, begin, end));
+        }));
+  }
+  const auto unfit =
+      run_in_guest(guest, jit::compiler().compile(sources, guest.target, {}).elf, calls);
+  std::vector<std::string> differences;
+  if (unfit.size() * 2 > jobs.size())
+    differences.push_back("the emulator runs all but " + std::to_string(unfit.size()) + " of " +
+                          std::to_string(jobs.size()) + " functions of dense layers");
+  for (size_t i = 0; i < jobs.size(); ++i) {
+    if (unfit.contains(sources[i].name)) continue;
+    const std::string text = jobs[i].problem->difference(
+        *jobs[i].function,
+        [&](void* const* buffers, int64_t, int64_t, int64_t) { play(calls[i], buffers); });
+    if (!text.empty()) differences.push_back(jobs[i].name + " " + guest.name + ": " + text);
   }
   return differences;
 }
