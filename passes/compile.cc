@@ -10,11 +10,11 @@
 #include "graph/support/fields.h"
 #include "graph/support/float_environment.h"
 #include "passes/boundary.h"
-#include "passes/build_program.h"
-#include "passes/form_chains.h"
+#include "passes/choose/select_kernels.h"
+#include "passes/choose/write_parts.h"
 #include "passes/loops.h"
-#include "passes/select_kernels.h"
-#include "passes/write_parts.h"
+#include "passes/program/build_program.h"
+#include "passes/program/form_chains.h"
 
 namespace qloom::passes {
 namespace {

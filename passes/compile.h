@@ -12,7 +12,7 @@
 #include "jit/compiler.h"
 #include "jit/target.h"
 #include "passes/certificate.h"
-#include "passes/kernel_times.h"
+#include "passes/choose/kernel_times.h"
 #include "passes/pass.h"
 #include "runtime/model.h"
 

@@ -7,7 +7,7 @@
 
 #include "bindings/measure/tune.h"
 #include "jit/cache.h"
-#include "passes/kernel_times.h"
+#include "passes/choose/kernel_times.h"
 
 namespace qloom {
 

@@ -5,8 +5,8 @@
 #include <vector>
 
 #include "graph/graph.h"
+#include "passes/choose/kernel_times.h"
 #include "passes/compile.h"
-#include "passes/kernel_times.h"
 
 namespace qloom::measure {
 

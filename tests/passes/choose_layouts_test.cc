@@ -1,6 +1,6 @@
 // Storages of edges: against every way there is, on random graphs; and where each node's own best
 // is not the best of all.
-#include "passes/choose_layouts.h"
+#include "passes/choose/choose_layouts.h"
 
 #include <gtest/gtest.h>
 

@@ -1,5 +1,5 @@
 // Measured times in place of predictions: which kernel runs, never what comes out.
-#include "passes/kernel_times.h"
+#include "passes/choose/kernel_times.h"
 
 #include <gtest/gtest.h>
 

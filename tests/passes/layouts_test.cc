@@ -7,8 +7,8 @@
 
 #include "graph/builder.h"
 #include "graph/quantizer.h"
+#include "passes/choose/select_kernels.h"
 #include "passes/compile.h"
-#include "passes/select_kernels.h"
 #include "tests/passes/networks.h"
 #include "tests/passes/run_model.h"
 

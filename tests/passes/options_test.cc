@@ -7,8 +7,8 @@
 #include "graph/quantizer.h"
 #include "graph/support/error.h"
 #include "kernels/kernel.h"
-#include "passes/build_program.h"
 #include "passes/compile.h"
+#include "passes/program/build_program.h"
 #include "tests/passes/networks.h"
 #include "tests/passes/run_model.h"
 

@@ -1,11 +1,11 @@
-// passes/form_chains.h: which calls become one function.
+// passes/program/form_chains.h: which calls become one function.
 #pragma once
 
 #include <vector>
 
 #include "jit/emitter.h"
+#include "passes/choose/select_kernels.h"
 #include "passes/compile.h"
-#include "passes/select_kernels.h"
 #include "runtime/program.h"
 
 namespace qloom::passes {

@@ -4,7 +4,7 @@
 #include <string>
 #include <vector>
 
-#include "passes/select_kernels.h"
+#include "passes/choose/select_kernels.h"
 #include "runtime/program.h"
 
 namespace qloom::passes {

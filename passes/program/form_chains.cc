@@ -1,4 +1,4 @@
-#include "passes/form_chains.h"
+#include "passes/program/form_chains.h"
 
 #include <algorithm>
 #include <array>
@@ -9,8 +9,8 @@
 #include "graph/support/error.h"
 #include "jit/count_emit.h"
 #include "kernels/dense/dense_run.h"
-#include "passes/build_program.h"
-#include "passes/emit_chain.h"
+#include "passes/program/build_program.h"
+#include "passes/program/emit_chain.h"
 
 namespace qloom::passes {
 namespace {

@@ -1,5 +1,5 @@
-// passes/kernel_times.h: what kernels were measured to take on this machine, in place of what is
-// predicted.
+// passes/choose/kernel_times.h: what kernels were measured to take on this machine, in place of
+// what is predicted.
 #pragma once
 
 #include <map>

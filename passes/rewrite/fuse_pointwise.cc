@@ -1,5 +1,5 @@
-#include "passes/fusible.h"
 #include "passes/pass.h"
+#include "passes/rewrite/fusible.h"
 
 namespace qloom::passes {
 namespace {

@@ -1,5 +1,5 @@
-// passes/node_choices.h: kernels for a node that stays alone: reference kernels, Halide pipelines,
-// primitives of oneDNN.
+// passes/choose/node_choices.h: kernels for a node that stays alone: reference kernels, Halide
+// pipelines, primitives of oneDNN.
 #pragma once
 
 #include <functional>
@@ -7,7 +7,7 @@
 #include <utility>
 #include <vector>
 
-#include "passes/select_kernels.h"
+#include "passes/choose/select_kernels.h"
 
 namespace qloom::passes {
 

@@ -8,7 +8,7 @@
 #include <utility>
 #include <vector>
 
-#include "passes/select_kernels.h"
+#include "passes/choose/select_kernels.h"
 #include "passes/tail/lower_tail.h"
 
 namespace qloom::passes {

@@ -1,5 +1,5 @@
-// passes/emit_chain.h: the function of a chain (runtime::Chain): calls and loops of a program, tile
-// by tile of samples.
+// passes/program/emit_chain.h: the function of a chain (runtime::Chain): calls and loops of a
+// program, tile by tile of samples.
 #pragma once
 
 #include <cstdint>

@@ -1,4 +1,4 @@
-// passes/choose_layouts.h: in which storages values go between calls, for least total cost.
+// passes/choose/choose_layouts.h: in which storages values go between calls, for least total cost.
 //
 // Every node has options (kernels that want their inputs in this or that storage), every value may
 // be stored in several storages at once, and what is needed otherwise is converted by a call of its

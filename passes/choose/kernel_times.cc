@@ -1,4 +1,4 @@
-#include "passes/kernel_times.h"
+#include "passes/choose/kernel_times.h"
 
 #include <algorithm>
 #include <array>

@@ -1,4 +1,4 @@
-#include "passes/choose_layouts.h"
+#include "passes/choose/choose_layouts.h"
 
 #include <algorithm>
 #include <bit>

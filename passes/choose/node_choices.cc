@@ -1,4 +1,4 @@
-#include "passes/node_choices.h"
+#include "passes/choose/node_choices.h"
 
 #include <algorithm>
 #include <cmath>

@@ -1,4 +1,4 @@
-#include "passes/fusible.h"
+#include "passes/rewrite/fusible.h"
 
 #include <algorithm>
 #include <optional>

@@ -1,7 +1,7 @@
 #include "graph/ops_table.h"
 #include "passes/edit.h"
-#include "passes/fusible.h"
 #include "passes/pass.h"
+#include "passes/rewrite/fusible.h"
 
 namespace qloom::passes {
 namespace {

@@ -1,7 +1,7 @@
 #include <algorithm>
 #include <numeric>
 
-#include "passes/build_program.h"
+#include "passes/program/build_program.h"
 
 // A buffer lies at  offset_per_sample · tile + offset_fixed.  The per-sample parts are packed as if
 // tile were 1; the fixed parts grow by more than the slack from one per-sample offset to the next,

@@ -1,4 +1,4 @@
-#include "passes/write_parts.h"
+#include "passes/choose/write_parts.h"
 
 #include <algorithm>
 #include <map>
@@ -9,8 +9,8 @@
 #include "graph/support/error.h"
 #include "graph/support/fields.h"
 #include "kernels/tail/tail_emit.h"
+#include "passes/choose/region_kernels.h"
 #include "passes/loops.h"
-#include "passes/region_kernels.h"
 
 namespace qloom::passes {
 namespace {

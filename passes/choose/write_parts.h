@@ -1,7 +1,7 @@
-// passes/write_parts.h: what is concatenated is written where it is wanted.
+// passes/choose/write_parts.h: what is concatenated is written where it is wanted.
 #pragma once
 
-#include "passes/select_kernels.h"
+#include "passes/choose/select_kernels.h"
 
 namespace qloom::passes {
 

@@ -1,4 +1,4 @@
-#include "passes/select_kernels.h"
+#include "passes/choose/select_kernels.h"
 
 #include <algorithm>
 #include <optional>
@@ -8,14 +8,14 @@
 #include "graph/ops_table.h"
 #include "graph/support/error.h"
 #include "kernels/kernels_table.h"
-#include "passes/choose_layouts.h"
-#include "passes/convert.h"
+#include "passes/choose/choose_layouts.h"
+#include "passes/choose/convert.h"
+#include "passes/choose/node_choices.h"
+#include "passes/choose/region_kernels.h"
 #include "passes/edit.h"
 #include "passes/inference_table.h"
 #include "passes/loops.h"
-#include "passes/node_choices.h"
 #include "passes/query.h"
-#include "passes/region_kernels.h"
 
 namespace qloom::passes {
 namespace {

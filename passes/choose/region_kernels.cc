@@ -1,4 +1,4 @@
-#include "passes/region_kernels.h"
+#include "passes/choose/region_kernels.h"
 
 #include <algorithm>
 #include <limits>

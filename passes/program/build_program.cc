@@ -1,4 +1,4 @@
-#include "passes/build_program.h"
+#include "passes/program/build_program.h"
 
 #include <algorithm>
 #include <cstring>

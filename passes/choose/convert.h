@@ -3,7 +3,7 @@
 #include <string>
 #include <vector>
 
-#include "passes/select_kernels.h"
+#include "passes/choose/select_kernels.h"
 
 namespace qloom::passes {
 

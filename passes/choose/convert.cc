@@ -1,4 +1,4 @@
-#include "passes/convert.h"
+#include "passes/choose/convert.h"
 
 #include <algorithm>
 

@@ -1,4 +1,4 @@
-#include "passes/emit_chain.h"
+#include "passes/program/emit_chain.h"
 
 #include <algorithm>
 
