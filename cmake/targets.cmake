@@ -70,14 +70,12 @@ function(qloom_test)
   endif()
   foreach(length fast long)
     set(filter "*Long*.*")
-    set(timeout 3600)
     if(length STREQUAL fast)
       set(filter "-*Long*.*")
-      set(timeout 600)
     endif()
     gtest_discover_tests(${target}
       TEST_PREFIX ${arg_FOLDER}/ TEST_FILTER ${filter} TEST_LIST ${target}_${length}
       DISCOVERY_MODE PRE_TEST DISCOVERY_TIMEOUT 60
-      PROPERTIES LABELS "${length};${arg_FOLDER}" TIMEOUT ${timeout})
+      PROPERTIES LABELS "${length};${arg_FOLDER}" TIMEOUT 3600)  # only for what hangs: no machine is that slow
   endforeach()
 endfunction()

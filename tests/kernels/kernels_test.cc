@@ -23,25 +23,29 @@ void expect_no_differences(const Sweep& sweep, Lowering lowering) {
   EXPECT_EQ(differences.size(), 0U) << "of " << sweep.jobs.size() << " jobs";
 }
 
-/// Problems of each kernel. Emitters that interpret take ten times as long under sanitizers.
-constexpr int kProblems = kSanitized ? 12 : 40;
+/// Parts, since tests run side by side; each draws its own problems.
+class KernelsSample : public ::testing::TestWithParam<uint64_t> {};
+INSTANTIATE_TEST_SUITE_P(Part, KernelsSample, ::testing::Range<uint64_t>(0, 4));
 
-TEST(Kernels, SampleAgreesWithPlainLoops) {
-  const Sweep sweep = make_sweep(sweep_seed(), kProblems, 1, 200000);
+/// Problems of each kernel. Emitters that interpret take ten times as long under sanitizers.
+constexpr int kProblems = kSanitized ? 3 : 10;
+
+TEST_P(KernelsSample, AgreesWithPlainLoops) {
+  const Sweep sweep = make_sweep(sweep_seed() + GetParam(), kProblems, 1, 200000);
   for (const Lowering lowering : lowerings()) expect_no_differences(sweep, lowering);
 }
 
 /// Other variants, and kernels that need not prove what such targets do exactly.
-TEST(Kernels, SampleForDotProductsAgreesWithPlainLoops) {
-  const Sweep sweep =
-      make_sweep(sweep_seed() + 100, kProblems, 1, 200000, target_of(Lowering::interpreted_dot));
+TEST_P(KernelsSample, ForDotProductsAgreesWithPlainLoops) {
+  const Sweep sweep = make_sweep(sweep_seed() + 100 + GetParam(), kProblems, 1, 200000,
+                                 target_of(Lowering::interpreted_dot));
   for (const Lowering lowering : lowerings(true)) expect_no_differences(sweep, lowering);
 }
 
 /// Vectors of 16 bytes with dot products; tests/emulation runs the code that is made of it.
-TEST(Kernels, SampleForNeonAgreesWithPlainLoops) {
-  const Sweep sweep =
-      make_sweep(sweep_seed() + 200, 20, 1, 100000, target_of(Lowering::interpreted_neon));
+TEST_P(KernelsSample, ForNeonAgreesWithPlainLoops) {
+  const Sweep sweep = make_sweep(sweep_seed() + 200 + GetParam(), 5, 1, 100000,
+                                 target_of(Lowering::interpreted_neon));
   expect_no_differences(sweep, Lowering::interpreted_neon);
 }
 

@@ -158,7 +158,8 @@ Sweep make_sweep(uint64_t seed, int per_kernel, int variants, int64_t limit_macs
     return std::ranges::all_of(
         list, [&](const KernelDef* k) { return sweep.matched[k->name] >= per_kernel; });
   };
-  while (!done() && ++tries < 600 * per_kernel) {
+  const int most_tries = 600 * std::max(per_kernel, 20);  // some kernels match rarely
+  while (!done() && ++tries < most_tries) {
     std::unique_ptr<Problem> problem;
     try {
       ProblemSpec spec = random_spec(rng);
