@@ -2,7 +2,6 @@
 
 #include <gtest/gtest.h>
 #include <sys/resource.h>
-#include <unistd.h>
 
 #include <algorithm>
 #include <csignal>
@@ -13,6 +12,7 @@
 #include "bindings/cpp/qloom.h"
 #include "bindings/cpp/tuned.h"
 #include "tests/support/paths.h"
+#include "tests/support/scratch_folder.h"
 
 namespace qloom {
 namespace {
@@ -22,13 +22,10 @@ namespace fs = std::filesystem;
 class Load : public ::testing::Test {
  protected:
   void SetUp() override {
-    std::string pattern = (fs::temp_directory_path() / "qloom-load-XXXXXX").string();
-    ASSERT_NE(mkdtemp(pattern.data()), nullptr);
-    folder_ = pattern;
+    unsetenv("QLOOM_CACHE");
     fs::copy_file(testing::source_dir() / "tests/data/import/cnn.h5", folder_ / "cnn.h5");
     options_.cache_folder = (folder_ / "cache").string();
   }
-  void TearDown() override { fs::remove_all(folder_); }
 
   [[nodiscard]] std::string model_path() const { return (folder_ / "cnn.h5").string(); }
 
@@ -62,7 +59,8 @@ class Load : public ::testing::Test {
     return n;
   }
 
-  fs::path folder_;
+  testing::ScratchFolder scratch_;
+  fs::path folder_ = scratch_.path();
   LoadOptions options_;
 };
 

@@ -1,7 +1,6 @@
 #include "bindings/import/read.h"
 
 #include <gtest/gtest.h>
-#include <unistd.h>
 
 #include <cstring>
 #include <filesystem>
@@ -10,6 +9,7 @@
 #include "bindings/import/json.h"
 #include "tests/bindings/expect_error.h"
 #include "tests/support/paths.h"
+#include "tests/support/scratch_folder.h"
 
 namespace qloom {
 namespace {
@@ -23,17 +23,13 @@ std::string data(const std::string& name) {
 
 class ReadTest : public ::testing::Test {
  protected:
-  void SetUp() override {
-    folder_ = fs::temp_directory_path() / ("qloom_read_test_" + std::to_string(getpid()));
-    fs::create_directories(folder_);
-  }
-  void TearDown() override { fs::remove_all(folder_); }
   std::string write(const std::string& name, const std::string& content) {
     const fs::path path = folder_ / name;
     std::ofstream(path, std::ios::binary) << content;
     return path.string();
   }
-  fs::path folder_;
+  testing::ScratchFolder scratch_;
+  fs::path folder_ = scratch_.path();
 };
 
 size_t values_in(const KerasModel& m) {

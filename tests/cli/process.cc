@@ -5,8 +5,7 @@
 #include <sys/wait.h>
 #include <unistd.h>
 
-#include <cstdlib>
-#include <filesystem>
+#include <algorithm>
 #include <fstream>
 #include <iterator>
 #include <stdexcept>
@@ -23,16 +22,6 @@ std::string text_of(const std::string& path) {
 }
 
 }  // namespace
-
-ScratchFolder::ScratchFolder() {
-  path_ = (std::filesystem::temp_directory_path() / "qloom-test-XXXXXX").string();
-  if (mkdtemp(path_.data()) == nullptr) throw std::runtime_error("no temporary folder");
-}
-
-ScratchFolder::~ScratchFolder() {
-  std::error_code ignored;
-  std::filesystem::remove_all(path_, ignored);
-}
 
 Finished run_command(std::vector<std::string> words, const std::vector<std::string>& environment) {
   const ScratchFolder scratch;
@@ -72,7 +61,14 @@ Finished run_program(const std::string& name, const std::vector<std::string>& ar
                      const std::vector<std::string>& environment) {
   std::vector<std::string> words{library_folder() + "/" + name};
   words.insert(words.end(), arguments.begin(), arguments.end());
-  return run_command(std::move(words), environment);
+  static const ScratchFolder cache;
+  std::vector<std::string> variables = environment;
+  for (const std::string& fresh : {std::string("QLOOM_CACHE="), "QLOOM_CACHE_DIR=" + cache.path()})
+    if (std::ranges::none_of(environment, [&](const std::string& given) {
+          return given.starts_with(fresh.substr(0, fresh.find('=') + 1));
+        }))
+      variables.push_back(fresh);
+  return run_command(std::move(words), variables);
 }
 
 std::string data_file(const std::string& name) {

@@ -4,6 +4,8 @@
 #include <string>
 #include <vector>
 
+#include "tests/support/scratch_folder.h"
+
 namespace qloom::testing {
 
 struct Finished {
@@ -16,25 +18,12 @@ struct Finished {
 [[nodiscard]] Finished run_command(std::vector<std::string> words,
                                    const std::vector<std::string>& environment = {});
 
-/// Runs build/<preset>/bin/NAME with arguments and extra environment ("NAME=value"), no standard
-/// input.
+/// Runs build/<preset>/bin/NAME with arguments and extra environment ("NAME=value"; "NAME=" takes
+/// the variable away), no standard input. Unless that says otherwise, the cache is none but that of
+/// this process's calls: what the user has in theirs, or has switched off, changes nothing.
 [[nodiscard]] Finished run_program(const std::string& name,
                                    const std::vector<std::string>& arguments,
                                    const std::vector<std::string>& environment = {});
-
-/// A new folder, removed when the object goes.
-class ScratchFolder {
- public:
-  ScratchFolder();
-  ~ScratchFolder();
-  ScratchFolder(const ScratchFolder&) = delete;
-  ScratchFolder& operator=(const ScratchFolder&) = delete;
-  [[nodiscard]] std::string operator/(const std::string& name) const { return path_ + "/" + name; }
-  [[nodiscard]] const std::string& path() const { return path_; }
-
- private:
-  std::string path_;
-};
 
 /// A file below tests/data/.
 [[nodiscard]] std::string data_file(const std::string& name);

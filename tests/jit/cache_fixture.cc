@@ -14,18 +14,7 @@ namespace qloom::jit::testing {
 
 namespace fs = std::filesystem;
 
-void CacheTest::SetUp() {
-  unsetenv("QLOOM_CACHE");
-  std::string name = fs::temp_directory_path() / "qloom-cache-XXXXXX";
-  ASSERT_NE(mkdtemp(name.data()), nullptr);
-  root_ = name;
-  folder_ = root_ / "cache";
-}
-
-void CacheTest::TearDown() {
-  std::error_code ignored;
-  fs::remove_all(root_, ignored);
-}
+void CacheTest::SetUp() { unsetenv("QLOOM_CACHE"); }
 
 CacheKey CacheTest::key(int n) { return CacheKey().add("test").add(std::to_string(n)); }
 

@@ -10,13 +10,13 @@
 #include <vector>
 
 #include "jit/cache.h"
+#include "tests/support/scratch_folder.h"
 
 namespace qloom::jit::testing {
 
 class CacheTest : public ::testing::Test {
  protected:
   void SetUp() override;
-  void TearDown() override;
 
   [[nodiscard]] static CacheKey key(int n);
   /// A shared object whose function answers `n`; compiled once per number.
@@ -38,8 +38,9 @@ class CacheTest : public ::testing::Test {
   /// A new Cache on `folder` is disabled, and says why.
   static void expect_disabled(const std::filesystem::path& folder, const std::string& why);
 
-  std::filesystem::path root_;    ///< removed at the end
-  std::filesystem::path folder_;  ///< the cache's; not there yet
+  qloom::testing::ScratchFolder scratch_;
+  std::filesystem::path root_ = scratch_.path();
+  std::filesystem::path folder_ = root_ / "cache";  ///< the cache's; not there yet
 };
 
 /// Runs `body` in a child process. True when it returned true; false when it did not or was killed.

@@ -7,10 +7,9 @@
 #include <sys/wait.h>
 #include <unistd.h>
 
-#include <chrono>
 #include <cstdlib>
+#include <ctime>
 #include <fstream>
-#include <thread>
 
 #include "tests/jit/cache_fixture.h"
 
@@ -81,13 +80,13 @@ TEST_F(CacheTest, EvictsTheLeastRecentlyUsed) {
   const auto one_entry = static_cast<int64_t>(fs::file_size(stored(1)));
   fs::remove_all(folder_);
   Cache cache(folder_, 3 * one_entry + one_entry / 2);
+  const time_t now = time(nullptr);
   for (int n : {1, 2, 3}) {
     expect_entry(cache.store(key(n), object(n), payload(n)), n);
-    std::this_thread::sleep_for(
-        std::chrono::milliseconds(20));  // clocks of file systems are coarse
+    const timespec used[2] = {{now - 100 + n, 0}, {now - 100 + n, 0}};  // clocks are coarse
+    ASSERT_EQ(utimensat(AT_FDCWD, path_of(n).c_str(), used, 0), 0);
   }
   expect_entry(cache.look_up(key(1)), 1);
-  std::this_thread::sleep_for(std::chrono::milliseconds(20));
   expect_entry(cache.store(key(4), object(4), payload(4)), 4);
   EXPECT_TRUE(fs::exists(path_of(1)));
   EXPECT_FALSE(fs::exists(path_of(2))) << "it was not used for the longest time";
@@ -128,12 +127,21 @@ TEST_F(CacheTest, KilledWhileWriting) {
   static_cast<void>(object(2));
   int found = 0, killed = 0;
   for (int round = 0; round < 60; ++round) {
+    int writes[2];
+    ASSERT_EQ(pipe(writes), 0);
     const pid_t child = fork();
     if (child == 0) {
       Cache cache(folder_);
-      for (int i = 0;; ++i)
+      for (int i = 0;; ++i) {
+        // The first child is killed once there is an entry, the others however far they are.
+        if (i == (round == 0 ? 1 : 0) && write(writes[1], "", 1) != 1) _exit(1);
         cache.store(key(1), object(1 + i % 2), payload(1 + i % 2, 300000 + 100 * i));
+      }
     }
+    close(writes[1]);
+    char byte = 1;
+    EXPECT_EQ(read(writes[0], &byte, 1), 1) << "the child cannot write";
+    close(writes[0]);
     usleep(300 + 397 * (round * 7 % 40));
     kill(child, SIGKILL);
     int status = 0;

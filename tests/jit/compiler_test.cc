@@ -15,6 +15,7 @@
 #include "graph/support/plugin.h"
 #include "jit/shared_object.h"
 #include "tests/jit/run_kernel.h"
+#include "tests/support/scratch_folder.h"
 
 #if defined(__SANITIZE_ADDRESS__)
 #include <sanitizer/lsan_interface.h>
@@ -74,8 +75,8 @@ std::string output_with_library_in(const std::filesystem::path& folder) {
 
 TEST(Compiler, MissingPluginIsNamed) {
   namespace fs = std::filesystem;
-  const fs::path folder = fs::temp_directory_path() / ("qloom-alone-" + std::to_string(getpid()));
-  fs::create_directory(folder);
+  const qloom::testing::ScratchFolder scratch;
+  const fs::path folder = scratch.path();
   fs::create_symlink(library_folder() + "/libqloom.so", folder / "libqloom.so");
   const std::string alone = output_with_library_in(folder);
   EXPECT_NE(alone.find("cannot load " + folder.string() + "/libqloom_compiler.so"), alone.npos)
@@ -84,7 +85,6 @@ TEST(Compiler, MissingPluginIsNamed) {
   fs::create_symlink(library_folder() + "/libqloom_compiler.so", folder / "libqloom_compiler.so");
   const std::string together = output_with_library_in(folder);
   EXPECT_EQ(together.find("FAILED"), together.npos) << together;
-  fs::remove_all(folder);
 }
 
 TEST(Compiler, ManyFunctionsInOneObject) {

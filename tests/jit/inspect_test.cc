@@ -1,10 +1,10 @@
 // What inspection says of machine code: sizes, stack traffic in inner loops, assembly.
 #include <gtest/gtest.h>
-#include <unistd.h>
 
 #include <filesystem>
 
 #include "tests/jit/run_kernel.h"
+#include "tests/support/scratch_folder.h"
 
 namespace qloom::jit {
 namespace {
@@ -105,17 +105,15 @@ TEST(Inspect, Avx2CodeUsesNoWiderRegisters) {
 
 TEST(Inspect, DumpsWhatWasMade) {
   namespace fs = std::filesystem;
-  const fs::path folder = fs::temp_directory_path() / ("qloom-dump-" + std::to_string(getpid()));
-  fs::create_directory(folder);
+  const qloom::testing::ScratchFolder folder;
   CompilerFlags flags;
-  flags.dump_directory = folder;
+  flags.dump_directory = folder.path();
   const FunctionSource f = sums(2);
   static_cast<void>(compiler().compile({&f, 1}, Target::avx2(), flags));
   for (const char* ending : {".emitted.ll", ".ll", ".o", ".s"}) {
     const fs::path file = folder / ("sums_2" + std::string(ending));
     EXPECT_TRUE(fs::exists(file) && fs::file_size(file) > 100) << file;
   }
-  fs::remove_all(folder);
 }
 
 }  // namespace

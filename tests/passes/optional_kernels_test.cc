@@ -3,7 +3,6 @@
 
 #include <cmath>
 #include <cstring>
-#include <filesystem>
 
 #include "graph/ops/attributes.h"
 #include "graph/ops_table.h"
@@ -14,6 +13,7 @@
 #include "runtime/model.h"
 #include "tests/passes/networks.h"
 #include "tests/passes/run_model.h"
+#include "tests/support/scratch_folder.h"
 
 namespace qloom::test {
 namespace {
@@ -123,10 +123,9 @@ TEST(Pipelines, CodeInTheCacheIsAllThatAWarmStartNeeds) {
   const std::string_view bytes(reinterpret_cast<const char*>(object.data()), object.size());
   EXPECT_EQ(bytes.find("halide_"), std::string_view::npos);
   EXPECT_EQ(bytes.find("libHalide"), std::string_view::npos);
-  const auto folder =
-      std::filesystem::temp_directory_path() / ("qloom-pipelines-" + std::to_string(getpid()));
+  const qloom::testing::ScratchFolder folder;
   {
-    jit::Cache cache(folder.string());
+    jit::Cache cache(folder.path());
     jit::CacheKey key;
     key.add("pipelines");
     const auto entry = cache.store(key, object, runtime::serialize(compiled.program));
@@ -136,7 +135,6 @@ TEST(Pipelines, CodeInTheCacheIsAllThatAWarmStartNeeds) {
   }
   const auto inputs = random_inputs(graph, 3, 4);
   expect_same_bits(run_model(compiled, inputs, 3), reference(graph, inputs));
-  std::filesystem::remove_all(folder);
 }
 
 /// image → conv → average pool → dense → softmax, all float32.

@@ -1,5 +1,4 @@
 #include <gtest/gtest.h>
-#include <unistd.h>
 
 #include <filesystem>
 #include <fstream>
@@ -11,6 +10,7 @@
 #include "passes/edit.h"
 #include "passes/pass.h"
 #include "tests/passes/networks.h"
+#include "tests/support/scratch_folder.h"
 
 namespace qloom::test {
 namespace {
@@ -134,8 +134,8 @@ constexpr passes::PassDef kBreaks{.name = "breaks", .doc = "Fails.", .run = brea
 TEST(Manager, WritesTheGraphBeforeAFailingPass) {
   Graph graph = mlp("quantized_bits(4,0,1,alpha=1)", "quantized_relu(4,1)");
   const std::string before = to_text(graph);
-  const std::filesystem::path folder =
-      std::filesystem::temp_directory_path() / ("qloom-manager-test-" + std::to_string(getpid()));
+  const qloom::testing::ScratchFolder scratch;
+  const std::filesystem::path folder = scratch / "made by the manager";
   const passes::PassDef* const one[] = {&kBreaks};
   std::string text;
   try {
@@ -150,7 +150,6 @@ TEST(Manager, WritesTheGraphBeforeAFailingPass) {
   std::ifstream in(file);
   const std::string written((std::istreambuf_iterator<char>(in)), std::istreambuf_iterator<char>());
   EXPECT_EQ(written, before);
-  std::filesystem::remove_all(folder);
 }
 
 }  // namespace
