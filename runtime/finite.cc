@@ -32,8 +32,12 @@ using FiniteBlocks = int64_t (*)(const float*, int64_t);
 [[gnu::target("avx2")]] int64_t finite_avx2(const float* x, int64_t n) {
   return finite_blocks(x, n);
 }
-[[gnu::target("avx512f,prefer-vector-width=512")]] int64_t finite_avx512(const float* x,
-                                                                         int64_t n) {
+#if defined(__clang__)
+[[gnu::target("avx512f"), clang::min_vector_width(512)]]
+#else
+[[gnu::target("avx512f,prefer-vector-width=512")]]
+#endif
+int64_t finite_avx512(const float* x, int64_t n) {
   return finite_blocks(x, n);
 }
 FiniteBlocks widest() {
