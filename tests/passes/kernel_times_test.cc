@@ -69,8 +69,13 @@ TEST(KernelTimes, DecideInPlaceOfPredictions) {
       passes::CompileOptions pinned;
       pinned.pinned = {{region.name, c.kernel + " " + variant}};
       if (!passes::compile(graph.clone(), pinned).notes.empty()) continue;  // its loop would spill
+      // All of that kernel are measured: others of its variants would be taken to be as fast.
+      std::vector<passes::KernelTime> measured;
+      if (c.kernel != region.kernel) measured.push_back({region.kernel, region.variant, 1e6});
+      for (const auto& [other, predicted_ns] : c.variants)
+        measured.push_back({c.kernel, other, other == variant ? 1 : 1e6});
       KernelTimes times;
-      times.set(region.shape, {{region.kernel, region.variant, 1e6}, {c.kernel, variant, 1}});
+      times.set(region.shape, measured);
       passes::CompileOptions options;
       options.times = std::make_shared<const KernelTimes>(times);
       const auto tuned = passes::compile(graph.clone(), options);
