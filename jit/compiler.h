@@ -62,6 +62,6 @@ class Compiler {
 [[nodiscard]] Compiler& compiler();
 
 /// Bumped when emitted code, packed constants or the Program change; part of every cache key.
-inline constexpr int kCodeVersion = 12;
+inline constexpr int kCodeVersion = 13;
 
 }  // namespace qloom::jit

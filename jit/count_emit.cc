@@ -496,7 +496,8 @@ Counts Counts::scaled(double factor) const {
 
 Counts count_operations(const FunctionSource& function, const Target& target, int64_t count,
                         int64_t items) {
-  CountEmitter emitter(target, count, items);
+  const Target of_function = function.without_avx512 ? target.without_avx512() : target;
+  CountEmitter emitter(of_function, count, items);
   function.emit(emitter);
   return emitter.counts();
 }

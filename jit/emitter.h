@@ -199,6 +199,8 @@ class Emitter {
 struct FunctionSource {
   std::string name;
   std::function<void(Emitter&)> emit;
+  /// Emitted for Target::without_avx512 of whatever the others are for.
+  bool without_avx512 = false;
 };
 
 }  // namespace qloom::jit

@@ -321,6 +321,20 @@ Target Target::named(std::string_view name) {
   throw UserError(join_text("there is no target '", name, "'; there are ", known));
 }
 
+Target Target::without_avx512() const {
+  if (lowering != Lowering::avx512) return *this;
+  Target t = *this;
+  for (const X86Processor& row : x86_processors())
+    if (row.avx512 && (rates.source == row.wide.source ||
+                       (*row.wide.source == 0 && rates.source == row.rates.source))) {
+      t.rates = row.rates;
+      t.tune = row.tune;
+      break;
+    }
+  use_avx2(t);
+  return t;
+}
+
 std::vector<std::string_view> Target::names() {
   std::vector<std::string_view> out;
   for (const X86Processor& row : x86_processors())

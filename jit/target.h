@@ -62,6 +62,8 @@ struct Target {
   /// names where there is none such.
   [[nodiscard]] static Target named(std::string_view name);
   [[nodiscard]] static std::vector<std::string_view> names();
+  /// The same processor, told to use AVX2 at most; itself where it has no AVX-512.
+  [[nodiscard]] Target without_avx512() const;
   /// This machine can run code that is made for it.
   [[nodiscard]] bool runs_here() const;
   [[nodiscard]] std::string to_string() const;  ///< stable: part of cache keys

@@ -17,6 +17,7 @@ bool Window::has_padding() const {
 std::string Variant::to_string() const {
   std::string text = std::to_string(rows) + "x" + std::to_string(columns);
   if (option != 0) text += " option " + std::to_string(option);
+  if (without_avx512) text += " in AVX2";
   return text;
 }
 
@@ -41,13 +42,33 @@ jit::FunctionSource source_of(const KernelDef& kernel, const Query& query, const
   qloom_assert(kernel.emit != nullptr, "kernel ", kernel.name, " is not emitted");
   // The query is held by the caller as long as the source is used.
   return {std::move(symbol),
-          [&kernel, &query, variant](jit::Emitter& e) { kernel.emit(query, variant, e); }};
+          [&kernel, &query, variant](jit::Emitter& e) { kernel.emit(query, variant, e); },
+          variant.without_avx512};
+}
+
+std::vector<uint8_t> packed(const KernelDef& kernel, const Query& query, const Variant& variant,
+                            const jit::Target& target) {
+  return kernel.pack == nullptr ? std::vector<uint8_t>()
+                                : kernel.pack(query, variant, variant.target_on(target));
+}
+
+int64_t scratch_bytes(const KernelDef& kernel, const Query& query, const Variant& variant,
+                      const jit::Target& target) {
+  return kernel.scratch_bytes == nullptr
+             ? 0
+             : kernel.scratch_bytes(query, variant, variant.target_on(target));
+}
+
+bool reads_exactly(const KernelDef& kernel, const Query& query, const Variant& variant,
+                   const jit::Target& target) {
+  return kernel.reads_exactly != nullptr &&
+         kernel.reads_exactly(query, variant, variant.target_on(target));
 }
 
 int64_t work_items(const KernelDef& kernel, const Query& query, const Variant& variant,
                    const jit::Target& target) {
   if (kernel.work_items == nullptr) return 1;
-  const int64_t items = kernel.work_items(query, variant, target);
+  const int64_t items = kernel.work_items(query, variant, variant.target_on(target));
   qloom_assert(items >= 1, "kernel ", kernel.name, ": a sample of ", items, " work items");
   return items;
 }
@@ -82,7 +103,7 @@ int64_t swept_bytes(const KernelDef& kernel, const Query& query, const Variant& 
   if (kernel.swept_bytes != nullptr)
     if (const int64_t bytes = kernel.swept_bytes(query, variant, target); bytes > 0) return bytes;
   int64_t swept = activation_bytes(query);
-  if (kernel.scratch_bytes != nullptr) swept += kernel.scratch_bytes(query, variant, target);
+  swept += scratch_bytes(kernel, query, variant, target);
   if (query.weight_codes != nullptr)
     swept += static_cast<int64_t>(static_cast<double>(query.weight_codes->size()) *
                                   kernel.weight_bits / 8);
@@ -93,8 +114,9 @@ int64_t swept_bytes(const KernelDef& kernel, const Query& query, const Variant& 
 }  // namespace
 
 double predicted_ns(const KernelDef& kernel, const Query& query, const Variant& variant,
-                    const jit::Target& target, int64_t count) {
+                    const jit::Target& machine, int64_t count) {
   if (kernel.is_reference()) return kernel.reference_ns(query);
+  const jit::Target target = variant.target_on(machine);
   const jit::Counts counts =
       jit::count_operations(source_of(kernel, query, variant, "count"), target, count,
                             work_items(kernel, query, variant, target));

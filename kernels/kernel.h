@@ -94,7 +94,12 @@ struct Query {
 struct Variant {
   int rows = 1, columns = 1;  ///< tile: outputs × vectors of channels
   int option = 0;
+  bool without_avx512 = false;  ///< emitted for Target::without_avx512
   [[nodiscard]] std::string to_string() const;
+  /// What it is emitted for where a kernel is to run on `target`.
+  [[nodiscard]] jit::Target target_on(const jit::Target& target) const {
+    return without_avx512 ? target.without_avx512() : target;
+  }
 };
 
 /// A call prepared to run: reference kernels and primitives. run never throws, allocates, locks or
@@ -199,6 +204,14 @@ struct KernelDef {
 /// Emitted function of a kernel for a query, ready for the counter or the compiler.
 [[nodiscard]] jit::FunctionSource source_of(const KernelDef&, const Query&, const Variant&,
                                             std::string symbol);
+/// KernelDef::pack, scratch_bytes and reads_exactly, of a variant on a target; nothing, 0 and no
+/// where the kernel has none.
+[[nodiscard]] std::vector<uint8_t> packed(const KernelDef&, const Query&, const Variant&,
+                                          const jit::Target&);
+[[nodiscard]] int64_t scratch_bytes(const KernelDef&, const Query&, const Variant&,
+                                    const jit::Target&);
+[[nodiscard]] bool reads_exactly(const KernelDef&, const Query&, const Variant&,
+                                 const jit::Target&);
 /// KernelDef::work_items, 1 where there is none; at least 1.
 [[nodiscard]] int64_t work_items(const KernelDef&, const Query&, const Variant&,
                                  const jit::Target&);

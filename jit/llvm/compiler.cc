@@ -1,6 +1,7 @@
 // jit/llvm/compiler.cc: the plug-in's entry and the way of a kernel through it.
 #include "jit/compiler.h"
 
+#include <llvm/ADT/StringExtras.h>
 #include <llvm/IR/DiagnosticInfo.h>
 #include <llvm/IR/DiagnosticPrinter.h>
 #include <llvm/IR/LLVMContext.h>
@@ -137,10 +138,14 @@ class LlvmCompiler final : public Compiler {
   static llvm::Function& emit(const FunctionSource& source, llvm::Module& module,
                               const Target& target, const CompilerFlags& flags,
                               std::set<std::string>& callees) {
-    LlvmEmitter emitter(module, source.name, target);
+    const Target of_function = source.without_avx512 ? target.without_avx512() : target;
+    LlvmEmitter emitter(module, source.name, of_function);
     source.emit(emitter);
     callees.insert(emitter.callees().begin(), emitter.callees().end());
     llvm::Function& function = emitter.finish();
+    // Else the function has all features of the machine that the module is compiled for.
+    if (source.without_avx512)
+      function.addFnAttr("target-features", llvm::join(of_function.features, ","));
     std::string problem;
     llvm::raw_string_ostream out(problem);
     if (!llvm::verifyFunction(function, &out)) return function;

@@ -265,8 +265,7 @@ class Builder {
     call.work_items =
         kernels::work_items(*choice.kernel, *choice.query, choice.variant, options_.target);
     call.reads_exactly =
-        choice.kernel->reads_exactly != nullptr &&
-        choice.kernel->reads_exactly(*choice.query, choice.variant, options_.target);
+        kernels::reads_exactly(*choice.kernel, *choice.query, choice.variant, options_.target);
     call.buffers.push_back(-1);
     for (size_t i = 0; i < selected.outputs.size(); ++i) {
       call.buffers.push_back(buffer(selected.outputs[i]));
@@ -275,14 +274,13 @@ class Builder {
     const auto& kernel = *choice.kernel;
     if (kernel.pack != nullptr) {
       const std::vector<uint8_t> bytes =
-          kernel.pack(*choice.query, choice.variant, options_.target);
+          kernels::packed(kernel, *choice.query, choice.variant, options_.target);
       call.constants_offset = append_constants(bytes);
       call.constants_bytes = static_cast<int64_t>(bytes.size());
     }
-    if (kernel.scratch_bytes != nullptr) {
-      const int64_t bytes = kernel.scratch_bytes(*choice.query, choice.variant, options_.target);
-      if (bytes > 0) call.buffers.push_back(scratch(selected.name, bytes));
-    }
+    const int64_t bytes =
+        kernels::scratch_bytes(kernel, *choice.query, choice.variant, options_.target);
+    if (bytes > 0) call.buffers.push_back(scratch(selected.name, bytes));
     return call;
   }
 

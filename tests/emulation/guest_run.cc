@@ -21,8 +21,8 @@ struct Prepared {
 
   Prepared(const Job& j, const jit::Target& target) : job(&j) {
     const kernels::Query& q = j.problem->query_for(*j.kernel);
-    constants = j.kernel->pack(q, j.variant, target);
-    if (j.kernel->scratch_bytes) scratch_bytes = j.kernel->scratch_bytes(q, j.variant, target);
+    constants = kernels::packed(*j.kernel, q, j.variant, target);
+    scratch_bytes = kernels::scratch_bytes(*j.kernel, q, j.variant, target);
     items = kernels::work_items(*j.kernel, q, j.variant, target);
   }
 };

@@ -94,6 +94,39 @@ TEST(Compiler, ManyFunctionsInOneObject) {
   for (int i = 0; i < 5; ++i) expect_adds(*code, "add" + std::to_string(i), i);
 }
 
+/// Masks and registers that AVX-512 has are in one, not in the other.
+TEST(Compiler, FunctionsWithoutAvx512BesideOthers) {
+  if (Target::host().lowering != Lowering::avx512) GTEST_SKIP() << "this processor has no AVX-512";
+  FunctionSource with{"with", [](Emitter& e) {
+                        const int lanes = e.bytes() / 2;
+                        const Value a = e.load(e.buffer(0), Element::i16, lanes);
+                        const Value b = e.load(e.buffer(1), Element::i16, lanes);
+                        const Value more = e.compare(Compare::greater_signed, a, b);
+                        e.store(e.buffer(0), e.select(more, e.add(a, b), b));
+                      }};
+  FunctionSource without = with;
+  without.name = "without";
+  without.without_avx512 = true;
+  const std::vector<FunctionSource> functions{with, without};
+  const CompiledObject object =
+      compiler().compile(functions, Target::host(), {.assembly = true, .dump_directory = ""});
+  ASSERT_EQ(object.functions.size(), 2U);
+  for (const FunctionReport& f : object.functions) {
+    const bool wide = f.name == "with";
+    EXPECT_EQ(f.assembly.find("zmm") != std::string::npos, wide) << f.assembly;
+    EXPECT_EQ(f.assembly.find("%k") != std::string::npos, wide) << f.assembly;
+  }
+  const auto code = compiler().load(object.elf, "functions");
+  for (const char* name : {"with", "without"}) {
+    std::vector<int16_t> a(32), b(32, 7);
+    for (int16_t i = 0; i < 32; ++i) a[static_cast<size_t>(i)] = i;
+    void* buffers[] = {a.data(), b.data()};
+    reinterpret_cast<KernelFunction>(code->symbol(name))(buffers, 1, 0, 1);
+    const size_t lanes = std::string_view(name) == "with" ? 32 : 16;
+    for (size_t i = 0; i < lanes; ++i) EXPECT_EQ(a[i], i > 7 ? static_cast<int>(i) + 7 : 7) << i;
+  }
+}
+
 TEST(Compiler, CodesOfEqualNamesAreApart) {
   const auto first = compiler().load(object_of({adder("add", 3)}), "same");
   auto second = compiler().load(object_of({adder("add", 4)}), "same");

@@ -74,6 +74,23 @@ TEST(Target, ByName) {
   }
 }
 
+TEST(Target, TheSameProcessorWithoutAvx512) {
+  const Target narrow = Target::named("zen4").without_avx512();
+  EXPECT_EQ(narrow.lowering, Lowering::avx2);
+  EXPECT_EQ(narrow.vector_bytes, 32);
+  EXPECT_EQ(narrow.rates.source, "Zen 4, measured (family 25 model 17)");
+  EXPECT_TRUE(std::ranges::none_of(narrow.features, [](const std::string& feature) {
+    return feature.starts_with("+avx512") || feature == "+gfni";
+  }));
+  EXPECT_NE(Target::named("icelake").without_avx512().rates.vector_alu,
+            Target::named("icelake").rates.vector_alu);
+  for (const char* name : {"zen3", "x86-64", "neoverse-n1"})
+    EXPECT_EQ(Target::named(name).without_avx512().to_string(), Target::named(name).to_string());
+  EXPECT_EQ(Target::host().without_avx512().to_string(), Target::host().lowering == Lowering::avx512
+                                                             ? Target::avx2().to_string()
+                                                             : Target::host().to_string());
+}
+
 TEST(Target, RunsHereWhatThisMachineHas) {
   EXPECT_TRUE(Target::portable().runs_here());
   EXPECT_TRUE(Target::avx2().runs_here());

@@ -66,15 +66,14 @@ TEST(Example, ConvolutionFromQueryToResult) {
   const auto code = jit::compiler().load(object.elf, "conv2");
   const auto run = reinterpret_cast<jit::KernelFunction>(code->symbol("conv2"));
   ASSERT_NE(run, nullptr);
-  std::vector<uint8_t> constants = best->pack(query, best_variant, target);
+  std::vector<uint8_t> constants = kernels::packed(*best, query, best_variant, target);
   constants.resize(constants.size() + kernels::kSlackBytes);
   std::vector<uint8_t> input(8 * 8 * 16 + 2 * kernels::kSlackBytes);
   for (size_t i = 0; i < 8 * 8 * 16; ++i)
     input[kernels::kSlackBytes + i] = static_cast<uint8_t>(i % 13);
   std::vector<int32_t> output(6 * 6 * 24 + 64);
-  ASSERT_NE(best->scratch_bytes, nullptr);
   std::vector<uint8_t> scratch(
-      static_cast<size_t>(best->scratch_bytes(query, best_variant, target)) +
+      static_cast<size_t>(kernels::scratch_bytes(*best, query, best_variant, target)) +
       2 * kernels::kSlackBytes);
   void* buffers[] = {input.data() + kernels::kSlackBytes, constants.data(), output.data(),
                      scratch.data() + kernels::kSlackBytes};

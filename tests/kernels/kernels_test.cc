@@ -103,6 +103,39 @@ TEST(Kernels, ConstantTables) {
   }
 }
 
+/// Variants that are emitted without AVX-512 on a target that has it.
+TEST(Kernels, TablesWithoutAvx512) {
+  for (const char* name : {"conv_table_exact", "conv_table_dual"}) {
+    const KernelDef* kernel = kernels::find_kernel(name);
+    ASSERT_NE(kernel, nullptr);
+    std::vector<std::unique_ptr<Problem>> problems;
+    for (const Window& window : {conv_window(9, 8, 36, 40, 3, 3, 1, 1, 1, Pad::same),
+                                 conv_window(7, 11, 20, 24, 3, 3, 2, 1, 1, Pad::valid)})
+      for (const TailKind tail : {TailKind::packed, TailKind::plain, TailKind::thresholds}) {
+        ProblemSpec spec;
+        spec.window = window;
+        spec.input = problems.size() % 2 == 0 ? Numeric::binary() : Numeric::fixed(2, 0, false);
+        spec.weights = Numeric::binary();
+        spec.tail = tail;
+        spec.target = target_of(Lowering::interpreted_dot);
+        spec.seed = problems.size() + 1;
+        spec.name = "tables without AVX-512 " + std::to_string(problems.size());
+        problems.push_back(std::make_unique<Problem>(spec));
+      }
+    for (const Lowering lowering : lowerings(true)) {
+      std::vector<Job> jobs;
+      for (const auto& problem : problems) {
+        if (!kernel->match(problem->query())) continue;  // 2 bits: no nibbles
+        const kernels::Query& query = problem->query_for(*kernel);
+        for (const kernels::Variant& v : kernel->variants(query, target_of(lowering)))
+          if (v.without_avx512) jobs.push_back({kernel, problem.get(), v});
+      }
+      EXPECT_GE(jobs.size(), problems.size()) << name << " " << to_string(lowering);
+      for (const std::string& difference : run_jobs(jobs, lowering)) ADD_FAILURE() << difference;
+    }
+  }
+}
+
 /// Every variant of one kernel on dense layers: channels that fill steps, parts and vectors or not.
 TEST(Kernels, PackedWeightsOfDenseLayers) {
   const KernelDef* kernel = kernels::find_kernel("dense_packed");

@@ -179,9 +179,8 @@ TEST(Layers, EachKernelHasAVariantWithoutStackTraffic) {
         clean += accesses == 0 ? 1 : 0;
         const double predicted = kernels::predicted_ns(*kernel, q, list[i], target, spec.count);
         EXPECT_GT(predicted, 0) << spec.name << " " << kernel->name << " " << list[i].to_string();
-        const auto constants = kernel->pack(q, list[i], target);
-        const int64_t scratch =
-            kernel->scratch_bytes ? kernel->scratch_bytes(q, list[i], target) : 0;
+        const auto constants = kernels::packed(*kernel, q, list[i], target);
+        const int64_t scratch = kernels::scratch_bytes(*kernel, q, list[i], target);
         const auto function =
             reinterpret_cast<jit::KernelFunction>(code->symbol("v" + std::to_string(i)));
         const int64_t items = kernels::work_items(*kernel, q, list[i], target);

@@ -59,11 +59,10 @@ namespace {
 
 std::string run_interpreted(const Job& job, const jit::Target& target) {
   const kernels::Query& q = job.problem->query_for(*job.kernel);
-  InterpretingEmitter e(target);
+  InterpretingEmitter e(job.variant.target_on(target));
   job.kernel->emit(q, job.variant, e);
-  const auto constants = job.kernel->pack(q, job.variant, target);
-  const int64_t scratch =
-      job.kernel->scratch_bytes ? job.kernel->scratch_bytes(q, job.variant, target) : 0;
+  const auto constants = kernels::packed(*job.kernel, q, job.variant, target);
+  const int64_t scratch = kernels::scratch_bytes(*job.kernel, q, job.variant, target);
   try {
     return job.problem->difference(
         q, constants, scratch,
@@ -71,8 +70,7 @@ std::string run_interpreted(const Job& job, const jit::Target& target) {
           std::vector<InterpretingEmitter::Region> regions;
           for (const Problem::Memory& m : job.problem->memory())
             regions.push_back({m.begin, m.end, m.writable});
-          if (job.kernel->reads_exactly != nullptr &&
-              job.kernel->reads_exactly(q, job.variant, target)) {
+          if (kernels::reads_exactly(*job.kernel, q, job.variant, target)) {
             regions[0].begin += kernels::kSlackBytes;
             regions[0].end -= kernels::kSlackBytes;
           }
@@ -108,9 +106,8 @@ std::vector<std::string> run_jobs(const std::vector<Job>& jobs, Lowering lowerin
       differences.push_back(job.name() + ": no symbol");
       continue;
     }
-    const auto constants = job.kernel->pack(q, job.variant, target);
-    const int64_t scratch =
-        job.kernel->scratch_bytes ? job.kernel->scratch_bytes(q, job.variant, target) : 0;
+    const auto constants = kernels::packed(*job.kernel, q, job.variant, target);
+    const int64_t scratch = kernels::scratch_bytes(*job.kernel, q, job.variant, target);
     if (std::string text =
             job.problem->difference(q, constants, scratch, function, job.problem->spec().count,
                                     kernels::work_items(*job.kernel, q, job.variant, target));

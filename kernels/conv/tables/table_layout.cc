@@ -272,13 +272,25 @@ std::vector<Variant> table_variants(const Query& q, const jit::Target& target, b
   auto consider = [&](int rows, int columns) {
     if (rows <= blocks && columns <= vectors) list.push_back({rows, columns, 0});
   };
-  if (target.vector_bytes >= 64)
+  if (target.vector_bytes >= 64) {
     for (const auto& [rows, columns] : kWide) {
       if (in_bytes || rows * columns <= kMostSplit) consider(rows, columns);
     }
-  else
+    // Repeating index vectors is free with AVX2, and a tail may work on words; where entries are so
+    // large that each step's sums go to words, wide vectors gain more by their registers.
+    constexpr size_t kNarrowTried = 2;
+    std::vector<Variant> narrow;
+    if (target.lowering == jit::Lowering::avx512 && plan.sums != TableSums::words)
+      narrow = table_variants(q, target.without_avx512(), dual);
+    narrow.resize(std::min(narrow.size(), kNarrowTried));
+    for (Variant& v : narrow) {
+      v.without_avx512 = true;
+      list.push_back(v);
+    }
+  } else {
     for (const auto& [rows, columns] : kNarrow)
       if (in_bytes || is_long || rows * columns <= kInRegisters) consider(rows, columns);
+  }
   return list;
 }
 
