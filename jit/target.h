@@ -18,7 +18,10 @@ enum class Lowering : uint8_t { avx512, avx2, neon, portable };
 /// Rates of one core, in operations of one full vector per cycle, for the cost model. Data with its
 /// source, per processor family: "measured", or "computed" from public port tables.
 struct PortRates {
-  std::string source;
+  std::string source;  ///< for people
+  /// Whose they are, as Target::named says it, for other figures that were measured on one: "zen5".
+  /// Empty where they are nobody's.
+  std::string_view family = "";
   double vector_alu = 3.35;  ///< all vector operations together: the pipes are shared
   double shuffle = 2;        ///< table lookups, interleaves, packs, shifts
   double multiply = 2;       ///< multiply-add pairs, multiplies, float arithmetic

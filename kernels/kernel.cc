@@ -75,7 +75,7 @@ int64_t work_items(const KernelDef& kernel, const Query& query, const Variant& v
 
 double OverCounted::on(const jit::Target& target) const {
   if (target.lowering == jit::Lowering::avx2 && avx2 > 0) return avx2;
-  return target.rates.source.starts_with("Zen 5") ? zen5 : zen4;
+  return target.rates.family == "zen5" ? zen5 : zen4;
 }
 
 namespace {

@@ -127,7 +127,7 @@ struct ReferenceSpec {
 
 /// Measured time over counted time, the middle of many layers (qloom-bench-choice): what the
 /// counter does not see, such as chains of dependent operations. With vectors of 64 bytes, by the
-/// processor that measured it; others take Zen 4's.
+/// family of processors that measured it (PortRates::family); others take Zen 4's.
 struct OverCounted {
   double zen4 = 1, zen5 = 1;
   double avx2 = 0;  ///< by the AVX2 lowering, on any processor (Zen 4 measured it); 0: as above

@@ -55,6 +55,8 @@ TEST(Target, ByName) {
                             t.rates.source.find("computed:") != std::string::npos)
         << name << ": " << t.rates.source;
     EXPECT_TRUE(std::ranges::is_sorted(t.features)) << name;
+    const bool of_family = t.rates.family == name;
+    EXPECT_EQ(of_family, name != "x86-64" && !arm) << name << ": " << t.rates.family;
   }
   EXPECT_EQ(Target::named("zen3").lowering, Lowering::avx2);
   EXPECT_EQ(Target::named("zen3").rates.vector_alu, PortRates().vector_alu);
