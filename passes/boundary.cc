@@ -14,8 +14,6 @@
 namespace qloom::passes {
 namespace {
 
-Origin origin_of(const Node& node) { return node.origins.empty() ? Origin() : node.origins[0]; }
-
 const Node* assignment_of(const Graph& graph, const Node& variable) {
   for (const NodeId id : graph.users(variable.results[0]))
     if (graph.node(id).is(ops::assign) && graph.node(id).operands[0] == variable.results[0])
@@ -35,7 +33,7 @@ std::vector<Boundary::Kept> expose_states(Graph& graph) {
     if (type.shape.empty() || !type.shape[0].is_batch() || assignment == nullptr) continue;
     const auto initial = variable.constant->f32();
     kept.push_back({variable.name, {initial.begin(), initial.end()}});
-    const Origin origin = origin_of(variable);
+    const Origin origin = first_origin(variable);
     const ValueId before = variable.results[0], after = assignment->operands[1];
     // Whoever reads what is assigned reads the value itself.
     graph.replace_all_uses(assignment->results[0], after);
@@ -110,7 +108,7 @@ class BatchFirst {
     const size_t axis = axis_of(input);
     std::rotate(type.shape.begin(), type.shape.begin() + static_cast<ptrdiff_t>(axis),
                 type.shape.begin() + static_cast<ptrdiff_t>(axis) + 1);
-    const ValueId made = to_.add_input(node.name, std::move(type), origin_of(node));
+    const ValueId made = to_.add_input(node.name, std::move(type), first_origin(node));
     (axis == 0 ? map_ : first_)[input] = made;
   }
 
@@ -119,7 +117,7 @@ class BatchFirst {
     if (map_.contains(v) || !first_.contains(v)) return;
     const Node& node = from_.producer(v);
     map_[v] = permuted(to_, first_.at(v), from_front(from_.type(v).shape.size(), axis_of(v)),
-                       node.name + "/as_given", origin_of(node));
+                       node.name + "/as_given", first_origin(node));
   }
   /// The value with samples first; invalid where it has none.
   ValueId as_first(ValueId v) {
@@ -128,7 +126,7 @@ class BatchFirst {
     if (axis == 0) return {};
     const Node& node = from_.producer(v);
     return first_[v] = permuted(to_, map_.at(v), to_front(from_.type(v).shape.size(), axis),
-                                node.name + "/batch_first", origin_of(node));
+                                node.name + "/batch_first", first_origin(node));
   }
 
   /// Adds the node on values with samples first, if it is of such a kind and has such operands.
@@ -170,10 +168,8 @@ class BatchFirst {
       if (constant != nullptr && !map_.contains(v)) copy_node(from_, *constant, to_, map_);
       operands.push_back(constant != nullptr ? map_.at(v) : first_.at(v));
     }
-    Node& moved = to_.add(*node.op, to_.fresh_name(node.name), std::move(operands), attributes,
-                          origin_of(node));
-    moved.origins = node.origins;
-    first_[node.results[0]] = moved.results[0];
+    first_[node.results[0]] =
+        AddLike(to_, node)(*node.op, node.name, std::move(operands), attributes);
     return true;
   }
 
@@ -184,7 +180,7 @@ class BatchFirst {
     const auto front = from_front(asked.size(), axis);
     std::vector<int64_t> axes;
     for (const int64_t a : asked) axes.push_back(front[static_cast<size_t>(a)]);
-    map_[y] = permuted(to_, first_.at(x), axes, node.name, origin_of(node));
+    map_[y] = permuted(to_, first_.at(x), axes, node.name, first_origin(node));
     return true;
   }
 
@@ -196,7 +192,7 @@ class BatchFirst {
     std::vector<int64_t> axes;
     for (const int64_t a : to_front(asked.size(), axis_of(y)))
       axes.push_back(asked[static_cast<size_t>(a)]);
-    first_[y] = permuted(to_, map_.at(x), axes, node.name, origin_of(node));
+    first_[y] = permuted(to_, map_.at(x), axes, node.name, first_origin(node));
     return true;
   }
 

@@ -17,12 +17,8 @@ constexpr const OpDef* kRoots[] = {&ops::conv,    &ops::dense, &ops::pool,    &o
                                    &ops::resize,  &ops::gather};
 
 ValueId copy_constant(const Graph& from, const Node& constant, Graph& to) {
-  const TensorType& type = from.type(constant.results[0]);
-  const Origin origin = constant.origins.empty() ? Origin{} : constant.origins.front();
-  const ValueId copy =
-      to.add_constant(to.fresh_name(constant.name), *constant.constant, type, origin);
-  to.node(to.producer(copy).id).origins = constant.origins;
-  return copy;
+  return AddLike(to, constant)
+      .constant(constant.name, *constant.constant, from.type(constant.results[0]));
 }
 
 void append_new(std::vector<Origin>& to, const std::vector<Origin>& from) {
@@ -47,8 +43,7 @@ void copy_node(const Graph& from, const Node& node, Graph& to, ValueMap& map) {
     return;
   }
   if (node.op == &ops::input) {
-    map[node.results[0]] = to.add_input(node.name, from.type(node.results[0]),
-                                        node.origins.empty() ? Origin{} : node.origins.front());
+    map[node.results[0]] = to.add_input(node.name, from.type(node.results[0]), first_origin(node));
     return;
   }
   std::vector<ValueId> operands;
@@ -73,10 +68,41 @@ void copy_node(const Graph& from, const Node& node, Graph& to, ValueMap& map) {
     for (size_t i = 0; i < node.results.size(); ++i) map[node.results[i]] = copy.results[i];
     return;
   }
-  Node& copy = to.add(*node.op, to.fresh_name(node.name), std::move(operands), node.attributes,
-                      node.origins.empty() ? Origin{} : node.origins.front());
-  copy.origins = node.origins;
+  const Node& copy =
+      AddLike(to, node).node(*node.op, node.name, std::move(operands), node.attributes);
   for (size_t i = 0; i < node.results.size(); ++i) map[node.results[i]] = copy.results[i];
+}
+
+Origin first_origin(const Node& node) {
+  return node.origins.empty() ? Origin{} : node.origins.front();
+}
+
+Node& AddLike::with_origins(Node& added) const {
+  added.origins = origins_;
+  return added;
+}
+
+Node& AddLike::node(const OpDef& op, std::string_view name, std::vector<ValueId> operands,
+                    Attributes attributes) const {
+  return with_origins(
+      graph_.add(op, graph_.fresh_name(name), std::move(operands), std::move(attributes), first_));
+}
+
+ValueId AddLike::constant(std::string_view name, Tensor values) const {
+  const ValueId v = graph_.add_constant(graph_.fresh_name(name), std::move(values), first_);
+  return with_origins(graph_.node(graph_.producer(v).id)).results[0];
+}
+
+ValueId AddLike::constant(std::string_view name, Tensor codes, TensorType type) const {
+  const ValueId v =
+      graph_.add_constant(graph_.fresh_name(name), std::move(codes), std::move(type), first_);
+  return with_origins(graph_.node(graph_.producer(v).id)).results[0];
+}
+
+int rewrite_one_by_one(Graph& graph, const std::function<bool(NodeId)>& rewrite) {
+  int rewrites = 0;
+  while (std::ranges::any_of(graph.order(), rewrite)) ++rewrites;
+  return rewrites;
 }
 
 NodeId wrap(Graph& graph, NodeId id) {

@@ -4,6 +4,8 @@
 #include <map>
 #include <span>
 #include <string>
+#include <string_view>
+#include <utility>
 #include <vector>
 
 #include "graph/graph.h"
@@ -13,6 +15,37 @@ namespace qloom::passes {
 
 /// True when the value is a constant's.
 [[nodiscard]] bool is_constant(const Graph& graph, ValueId value);
+
+/// The node's first origin, or none.
+[[nodiscard]] Origin first_origin(const Node& node);
+
+/// Adds nodes that have the origins of another, which they stand for. It may be gone meanwhile.
+class AddLike {
+ public:
+  AddLike(Graph& graph, const Node& node)
+      : graph_(graph), origins_(node.origins), first_(first_origin(node)) {}
+  /// A new node, whose name is made fresh.
+  Node& node(const OpDef& op, std::string_view name, std::vector<ValueId> operands,
+             Attributes attributes = {}) const;
+  /// The first result of one.
+  ValueId operator()(const OpDef& op, std::string_view name, std::vector<ValueId> operands,
+                     Attributes attributes = {}) const {
+    return node(op, name, std::move(operands), std::move(attributes)).results[0];
+  }
+  /// A constant: of values, or of codes or values of a given type.
+  [[nodiscard]] ValueId constant(std::string_view name, Tensor values) const;
+  [[nodiscard]] ValueId constant(std::string_view name, Tensor codes, TensorType type) const;
+
+ private:
+  [[nodiscard]] Node& with_origins(Node& added) const;
+  Graph& graph_;
+  std::vector<Origin> origins_;
+  Origin first_;  ///< for what is said of a node while it is added
+};
+
+/// Calls rewrite(id) for nodes in order until one says that it has changed the graph, then begins
+/// with the first node again: ids of an order may be gone by then. Returns how often it was so.
+int rewrite_one_by_one(Graph& graph, const std::function<bool(NodeId)>& rewrite);
 
 /// A region whose body is this one node; its constant operands move into the body, all others
 /// become operands of the region, in order. Returns the region.

@@ -65,9 +65,7 @@ class Flattener {
   ValueId add(const OpDef& op, const std::string& stem, ValueId x, Attributes attributes,
               const Node& scan, std::vector<ValueId> also = {}) {
     also.insert(also.begin(), x);
-    Node& node = out_.add(op, out_.fresh_name(stem), std::move(also), std::move(attributes));
-    node.origins = scan.origins;
-    return node.results[0];
+    return AddLike(out_, scan)(op, stem, std::move(also), std::move(attributes));
   }
 
   void scan(const Node& node) {

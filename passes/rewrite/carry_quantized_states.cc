@@ -63,32 +63,25 @@ void rewrite(Graph& graph, const Match& match) {
   const Node& quantizer = body.node(match.quantizer);
   const std::string name = quantizer.name;
   const Attributes attributes = quantizer.attributes;
-  const std::vector<Origin> origins = quantizer.origins;
-  const Origin origin = origins.empty() ? Origin{} : origins.front();
+  const Origin origin = first_origin(quantizer);
+  const AddLike inside(body, quantizer), outside(graph, quantizer);
   const ValueId before = body.inputs()[first + match.state];
   const ValueId after = body.outputs()[match.state].value;
 
   body.replace_all_uses(quantizer.results[0], before);
   body.erase(match.quantizer);
   const ValueId made = match.select ? body.node(*match.select).operands[1] : after;
-  Node& moved = body.add(ops::quantize, body.fresh_name(name), {made}, attributes, origin);
-  moved.origins = origins;
-  ValueId carried = moved.results[0];
+  ValueId carried = inside(ops::quantize, name, {made}, attributes);
   if (match.select) {
     const ValueId mask = body.node(*match.select).operands[0];
-    Node& kept =
-        body.add(ops::select, body.fresh_name(name + "/keep"), {mask, carried, before}, {}, origin);
-    kept.origins = origins;
-    carried = kept.results[0];
+    carried = inside(ops::select, name + "/keep", {mask, carried, before});
   }
   // `after` may be used as an output elsewhere: only this one changes.
   body.replace_output(static_cast<int>(match.state), carried);
 
   std::vector<ValueId> operands = node.operands;
   const ValueId initial = operands[first + match.state];
-  Node& outside = graph.add(ops::quantize, graph.fresh_name(name), {initial}, attributes, origin);
-  outside.origins = origins;
-  operands[first + match.state] = outside.results[0];
+  operands[first + match.state] = outside(ops::quantize, name, {initial}, attributes);
 
   // The value itself, if somebody reads it behind the loop: a state that no step reads. States
   // stand before the other inputs and outputs, so the lists are made anew.

@@ -109,8 +109,7 @@ bool flatten(Graph& graph, NodeId id) {
   }
   Node& node = graph.node(id);
   const std::string name = node.name;
-  const std::vector<Origin> origins = node.origins;
-  const Origin origin = origins.empty() ? Origin{} : origins.front();
+  const AddLike add(graph, node);
   const ValueId y = node.results[0];
   const OpDef& op = *node.op;
   Attributes attributes = node.attributes;
@@ -121,10 +120,7 @@ bool flatten(Graph& graph, NodeId id) {
   }
   node.name = graph.fresh_name(name + ".positions");
   const auto reshape = [&](const std::string& what, ValueId x, const Extents& extents) {
-    Node& added = graph.add(ops::reshape, graph.fresh_name(what), {x},
-                            to_attributes(ops::Reshape{extents}), origin);
-    added.origins = origins;
-    return added.results[0];
+    return add(ops::reshape, what, {x}, to_attributes(ops::Reshape{extents}));
   };
   std::vector<ValueId> flat;
   for (size_t i = 0; i < operands.size(); ++i) {
@@ -134,20 +130,19 @@ bool flatten(Graph& graph, NodeId id) {
     } else if (from[i].empty()) {
       flat.push_back(operands[i]);
     } else {
-      const std::string spread = graph.fresh_name(constant->name + "/spread");
+      const std::string spread = constant->name + "/spread";
       const Tensor& values = *constant->constant;
       if (graph.type(operands[i]).has_codes() && values.dtype() == DType::i64) {
         TensorType type = graph.type(operands[i]);
         type.shape = {Dim(element_count(sample))};
-        flat.push_back(graph.add_constant(spread, picked(values.i64(), from[i]), type, origin));
+        flat.push_back(add.constant(spread, picked(values.i64(), from[i]), type));
       } else {
-        flat.push_back(graph.add_constant(spread, picked(values.f32(), from[i]), origin));
+        flat.push_back(add.constant(spread, picked(values.f32(), from[i])));
       }
     }
   }
-  Node& done = graph.add(op, graph.fresh_name(name + "/flattened"), flat, attributes, origin);
-  done.origins = origins;
-  const ValueId result = reshape(name, done.results[0], sample);
+  const ValueId done = add(op, name + "/flattened", flat, attributes);
+  const ValueId result = reshape(name, done, sample);
   graph.replace_all_uses(y, result);
   graph.erase(id);
   return true;

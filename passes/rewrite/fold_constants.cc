@@ -36,15 +36,12 @@ int run(Graph& graph, const PassContext&) {
     const std::string name = node.name;
     node.name = graph.fresh_name(name + ".unfolded");
     const std::vector<ValueId> results = node.results;
-    const std::vector<Origin> origins = node.origins;
+    const AddLike add(graph, node);
     for (size_t i = 0; i < results.size(); ++i) {
       // The declared type is kept: a tighter one would let later inference carry codes where the
       // imported graph computes in float32.
-      const ValueId folded =
-          graph.add_constant(i == 0 ? name : graph.fresh_name(name), values[i].data,
-                             graph.type(results[i]), origins.empty() ? Origin{} : origins.front());
-      graph.node(graph.producer(folded).id).origins = origins;
-      graph.replace_all_uses(results[i], folded);
+      graph.replace_all_uses(results[i],
+                             add.constant(name, values[i].data, graph.type(results[i])));
     }
     graph.erase(id);
     ++rewrites;

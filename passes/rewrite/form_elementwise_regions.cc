@@ -7,20 +7,15 @@ namespace qloom::passes {
 namespace {
 
 int run(Graph& graph, const PassContext&) {
-  int rewrites = 0;
-  bool again = true;
-  while (again) {
-    again = false;
-    for (NodeId id : graph.order()) {
-      if (!can_be_region(graph, graph.node(id))) continue;
-      wrap(graph, id);
-      // What follows belongs into this region, not into one of its own.
-      rewrites += 1 + fuse_chains(graph);
-      again = true;
-      break;  // ids of this order may be gone
-    }
-  }
-  return rewrites;
+  int fused = 0;
+  const int formed = rewrite_one_by_one(graph, [&](NodeId id) {
+    if (!can_be_region(graph, graph.node(id))) return false;
+    wrap(graph, id);
+    // What follows belongs into this region, not into one of its own.
+    fused += fuse_chains(graph);
+    return true;
+  });
+  return formed + fused;
 }
 
 }  // namespace

@@ -34,20 +34,11 @@ std::optional<NodeId> region_for(const Graph& graph, const Node& node) {
 }
 
 int run(Graph& graph, const PassContext&) {
-  int rewrites = 0;
-  bool again = true;
-  while (again) {
-    again = false;
-    for (NodeId id : graph.order()) {
-      const auto region = region_for(graph, graph.node(id));
-      if (!region) continue;
-      absorb(graph, *region, id);
-      ++rewrites;
-      again = true;
-      break;  // ids of this order may be gone
-    }
-  }
-  return rewrites;
+  return rewrite_one_by_one(graph, [&](NodeId id) {
+    const auto region = region_for(graph, graph.node(id));
+    if (region) absorb(graph, *region, id);
+    return region.has_value();
+  });
 }
 
 }  // namespace

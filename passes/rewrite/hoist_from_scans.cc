@@ -40,10 +40,8 @@ void copy_for_all_steps(const Graph& body, const Node& node, Graph& graph, int64
   if (node.op != &ops::reshape) return copy_node(body, node, graph, map);
   auto reshape = from_attributes<ops::Reshape>(node.attributes);
   reshape.extents.insert(reshape.extents.begin(), steps);
-  Node& copy = graph.add(ops::reshape, graph.fresh_name(node.name), {map.at(node.operands[0])},
-                         to_attributes(reshape));
-  copy.origins = node.origins;
-  map[node.results[0]] = copy.results[0];
+  map[node.results[0]] = AddLike(graph, node)(ops::reshape, node.name, {map.at(node.operands[0])},
+                                              to_attributes(reshape));
 }
 
 /// Nodes that depend on nothing but sequences and constants, and constants of their own.

@@ -64,10 +64,9 @@ int run(Graph& graph, const PassContext&) {
                             .numeric = Numeric::integers(*lo, *hi, type.numeric.grid()->fraction),
                             .scale = Scale::constant(Tensor(scale_extents, refined.scales))};
     const Extents extents = kernel->constant->extents();
-    const std::vector<Origin> origins = kernel->origins;
-    const ValueId fine = graph.add_constant(
-        graph.fresh_name(kernel->name), Tensor(extents, refined.codes), std::move(refined_type));
-    graph.node(graph.producer(fine).id).origins = origins;
+    const ValueId fine =
+        AddLike(graph, *kernel)
+            .constant(kernel->name, Tensor(extents, refined.codes), std::move(refined_type));
     graph.set_operand(id, 1, fine);
     ++rewrites;
   }

@@ -34,14 +34,7 @@ Extents sample_of(const Shape& shape) {
 /// The value with each element as often as the shape has it, one run of axes after the other.
 ValueId repeated(Graph& graph, const Node& node, ValueId x, const Extents& to) {
   const std::string name = node.name;
-  const std::vector<Origin> origins = node.origins;
-  const auto add = [&](const OpDef& op, const char* what, ValueId operand,
-                       const Attributes& attributes) {
-    Node& added = graph.add(op, graph.fresh_name(name + what), {operand}, attributes,
-                            origins.empty() ? Origin{} : origins.front());
-    added.origins = origins;
-    return added.results[0];
-  };
+  const AddLike add(graph, node);
   const Extents from = sample_of(graph.type(x).shape);
   int64_t before = 1;
   size_t axis = 0;
@@ -53,11 +46,11 @@ ValueId repeated(Graph& graph, const Node& node, ValueId x, const Extents& to) {
     int64_t times = 1, behind = 1;
     for (; axis < to.size() && from[axis] != to[axis]; ++axis) times *= to[axis];
     for (size_t i = axis; i < from.size(); ++i) behind *= from[i];
-    x = add(ops::reshape, "/rows", x, to_attributes(ops::Reshape{{before, 1, behind}}));
-    x = add(ops::resize, "/repeated", x, to_attributes(ops::Resize{.scales = {1, times}}));
+    x = add(ops::reshape, name + "/rows", {x}, to_attributes(ops::Reshape{{before, 1, behind}}));
+    x = add(ops::resize, name + "/repeated", {x}, to_attributes(ops::Resize{.scales = {1, times}}));
     before *= times;
   }
-  return add(ops::reshape, "/whole", x, to_attributes(ops::Reshape{to}));
+  return add(ops::reshape, name + "/whole", {x}, to_attributes(ops::Reshape{to}));
 }
 
 int run(Graph& graph, const PassContext&) {

@@ -52,11 +52,7 @@ ValueId repeated(Graph& graph, ValueId value, int64_t times) {
   };
   Tensor data =
       type.has_codes() ? tiled(constant.constant->i64()) : tiled(constant.constant->f32());
-  const std::vector<Origin> origins = constant.origins;
-  const ValueId out =
-      graph.add_constant(graph.fresh_name(constant.name), std::move(data), std::move(type));
-  graph.node(graph.producer(out).id).origins = origins;
-  return out;
+  return AddLike(graph, constant).constant(constant.name, std::move(data), std::move(type));
 }
 
 /// Constant of rank ≤ |axes| that broadcasts against permute(x): the one that broadcasts against x.
@@ -93,12 +89,8 @@ std::optional<ValueId> constant_before(Graph& graph, ValueId value, const Node& 
   if (!moved || !type.scale.is_per_tensor()) return std::nullopt;
   TensorType moved_type = type;
   moved_type.shape.assign(moved->begin(), moved->end());
-  const Tensor data = constant.constant->reshaped(*moved);
-  const std::vector<Origin> origins = constant.origins;
-  const ValueId out =
-      graph.add_constant(graph.fresh_name(constant.name), data, std::move(moved_type));
-  graph.node(graph.producer(out).id).origins = origins;
-  return out;
+  return AddLike(graph, constant)
+      .constant(constant.name, constant.constant->reshaped(*moved), std::move(moved_type));
 }
 
 /// Attributes and operands of `node` when it stands before `layout`; none where it cannot.
@@ -179,39 +171,24 @@ const Node* layout_before(const Graph& graph, const Node& node) {
 }
 
 int run(Graph& graph, const PassContext&) {
-  int rewrites = 0;
-  bool again = true;
-  while (again) {
-    again = false;
-    for (NodeId id : graph.order()) {
-      Node& node = graph.node(id);
-      const Node* layout = layout_before(graph, node);
-      if (layout == nullptr) continue;
-      const auto swap = swapped(graph, node, *layout);
-      if (!swap) continue;
-      const std::string name = node.name;
-      node.name = graph.fresh_name(name + ".sunk");
-      const std::vector<Origin> origins = node.origins, layout_origins = layout->origins;
-      const OpDef* layout_op = layout->op;
-      const Attributes layout_attributes = layout->attributes;
-      const std::string layout_name = layout->name;
-      graph.node(layout->id).name = graph.fresh_name(layout_name + ".before");
-      const ValueId old = node.results[0];
-      Node& moved = graph.add(*node.op, name, swap->operands, swap->attributes,
-                              origins.empty() ? Origin{} : origins.front());
-      moved.origins = origins;
-      Node& relaid = graph.add(*layout_op, layout_name, {moved.results[0]}, layout_attributes,
-                               layout_origins.empty() ? Origin{} : layout_origins.front());
-      relaid.origins = layout_origins;
-      graph.replace_all_uses(old, relaid.results[0]);
-      graph.erase(id);
-      graph.remove_dead();
-      ++rewrites;
-      again = true;
-      break;  // ids of this order may be gone
-    }
-  }
-  return rewrites;
+  return rewrite_one_by_one(graph, [&](NodeId id) {
+    Node& node = graph.node(id);
+    const Node* found = layout_before(graph, node);
+    if (found == nullptr) return false;
+    Node& layout = graph.node(found->id);
+    const auto swap = swapped(graph, node, layout);
+    if (!swap) return false;
+    const std::string name = node.name, layout_name = layout.name;
+    node.name = graph.fresh_name(name + ".sunk");
+    layout.name = graph.fresh_name(layout_name + ".before");
+    const ValueId moved = AddLike(graph, node)(*node.op, name, swap->operands, swap->attributes);
+    const ValueId relaid =
+        AddLike(graph, layout)(*layout.op, layout_name, {moved}, layout.attributes);
+    graph.replace_all_uses(node.results[0], relaid);
+    graph.erase(id);
+    graph.remove_dead();
+    return true;
+  });
 }
 
 }  // namespace

@@ -83,28 +83,21 @@ int run(Graph& graph, const PassContext&) {
     if (!sum) continue;
     Node& node = graph.node(id);
     const std::string name = node.name;
-    const std::vector<Origin> origins = node.origins;
-    const Origin origin = origins.empty() ? Origin{} : origins.front();
+    const AddLike add(graph, node);
     const ValueId average = node.results[0], x = node.operands[0];
     const bool codes = graph.type(average).has_codes();
     node.name = graph.fresh_name(name + ".average");
-    Node& total = graph.add(*sum->op, name, {x}, sum->attributes, origin);
-    total.origins = origins;
-    const ValueId total_value = total.results[0];
+    const ValueId total = add(*sum->op, name, {x}, sum->attributes);
     // Codes: counts are powers of two, so their inverse is exact and the product stays on a grid.
     std::vector<float> factors(sum->counts.f32().begin(), sum->counts.f32().end());
     if (codes)
       for (float& factor : factors) factor = 1.0F / factor;
-    const ValueId by =
-        graph.add_constant(graph.fresh_name(name + (codes ? "/inverse_count" : "/count")),
-                           Tensor(sum->counts.extents(), std::move(factors)), origin);
-    Node& divided =
-        graph.add(ops::elementwise, graph.fresh_name(name + "/divided"), {total_value, by},
-                  to_attributes(ops::ElementwiseOp{.kind = codes ? ops::Elementwise::multiply
-                                                                 : ops::Elementwise::divide}),
-                  origin);
-    divided.origins = origins;
-    const ValueId result = divided.results[0];
+    const ValueId by = add.constant(name + (codes ? "/inverse_count" : "/count"),
+                                    Tensor(sum->counts.extents(), std::move(factors)));
+    const ValueId result =
+        add(ops::elementwise, name + "/divided", {total, by},
+            to_attributes(ops::ElementwiseOp{.kind = codes ? ops::Elementwise::multiply
+                                                           : ops::Elementwise::divide}));
     qloom_assert(graph.type(result).has_codes() == codes, "average '", name, "' of ", graph.type(x),
                  " became ", graph.type(result), ", it was ", graph.type(average));
     graph.replace_all_uses(average, result);

@@ -18,16 +18,9 @@ int run(Graph& graph, const PassContext&) {
         !graph.type(node.operands[0]).shape[0].is_batch())
       continue;
     const std::string name = node.name;
-    const std::vector<Origin> origins = node.origins;
     const ValueId x = node.operands[0], y = node.results[0];
     const auto mask_value = from_attributes<ops::Masking>(node.attributes).mask_value;
-    const auto add = [&](const OpDef& op, const std::string& what, std::vector<ValueId> operands,
-                         const Attributes& attributes) {
-      Node& added = graph.add(op, graph.fresh_name(what), operands, attributes,
-                              origins.empty() ? Origin{} : origins.front());
-      added.origins = origins;
-      return added.results[0];
-    };
+    const AddLike add(graph, node);
     Extents extents;
     for (size_t i = 1; i < graph.type(x).shape.size(); ++i)
       extents.push_back(graph.type(x).shape[i].extent());

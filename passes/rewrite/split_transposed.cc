@@ -161,42 +161,33 @@ std::optional<ValueId> phase_kernel(Graph& graph, const Parts& p, ValueId kernel
   bool has_gaps = false;
   for_each_tap(p, [&](size_t, int64_t at) { has_gaps = has_gaps || at < 0; });
   TensorType moved_type{Shape(extents.begin(), extents.end()), type.numeric, *scale};
-  const std::vector<Origin> origins = constant.origins;
-  const std::string name = graph.fresh_name(constant.name + ".phases");
-  ValueId out;
+  const AddLike add(graph, constant);
+  const std::string name = constant.name + ".phases";
   if (type.has_codes()) {
     const Numeric::Grid grid = *type.numeric.grid();
     if (has_gaps && !type.numeric.contains(0))  // binary weights become ternary
       moved_type.numeric = Numeric::integers(std::min<int64_t>(grid.lo, 0),
                                              std::max<int64_t>(grid.hi, 0), grid.fraction);
-    out = graph.add_constant(name, Tensor(extents, moved(p, constant.constant->i64(), count)),
-                             std::move(moved_type));
-  } else {
-    out = graph.add_constant(name, Tensor(extents, moved(p, constant.constant->f32(), count)),
-                             std::move(moved_type));
+    return add.constant(name, Tensor(extents, moved(p, constant.constant->i64(), count)),
+                        std::move(moved_type));
   }
-  graph.node(graph.producer(out).id).origins = origins;
-  return out;
+  return add.constant(name, Tensor(extents, moved(p, constant.constant->f32(), count)),
+                      std::move(moved_type));
 }
 
 /// Adds nodes of one origin, one after the other.
 class Chain {
  public:
-  Chain(Graph& graph, std::string name, std::vector<Origin> origins, ValueId x)
-      : graph_(graph), name_(std::move(name)), origins_(std::move(origins)), x(x) {}
+  Chain(Graph& graph, const Node& node, ValueId x) : add_(graph, node), name_(node.name), x(x) {}
   void add(const OpDef& op, std::string_view part, Attributes attributes,
            std::vector<ValueId> more = {}) {
     more.insert(more.begin(), x);
-    Node& node = graph_.add(op, graph_.fresh_name(join_text(name_, ".", part)), std::move(more),
-                            std::move(attributes));
-    node.origins = origins_;
-    x = node.results[0];
+    x = add_(op, join_text(name_, ".", part), std::move(more), std::move(attributes));
   }
 
  private:
-  Graph& graph_;
+  AddLike add_;
   std::string name_;
-  std::vector<Origin> origins_;
 
  public:
   ValueId x;
@@ -238,7 +229,7 @@ int run(Graph& graph, const PassContext&) {
     const auto conv = from_attributes<ops::ConvTranspose>(node.attributes);
     const ValueId old = node.results[0];
     const std::string name = node.name;
-    Chain chain(graph, name, node.origins, node.operands[0]);
+    Chain chain(graph, node, node.operands[0]);
 
     ops::Pad pad;
     pad.before.assign(p->axes.size() + 2, 0);

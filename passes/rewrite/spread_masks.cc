@@ -3,6 +3,7 @@
 #include "graph/ops/attributes.h"
 #include "graph/ops_table.h"
 #include "graph/support/fields.h"
+#include "passes/edit.h"
 #include "passes/pass.h"
 
 // A mask has one bit for each step of a sample. Tails read operands element by element: with a bit
@@ -25,14 +26,11 @@ int spread(Graph& body) {
     auto [at, is_new] = spread.try_emplace({mask, units});
     if (is_new) {
       const std::string stem = body.producer(mask).name;
-      const Origin origin = node.origins.empty() ? Origin{} : node.origins.front();
-      const ValueId ones = body.add_constant(
-          body.fresh_name(stem + "/ones"),
-          Tensor({units}, std::vector<float>(static_cast<size_t>(units), 1.0F)), origin);
-      at->second =
-          body.add(ops::elementwise, body.fresh_name(stem + "/spread"), {mask, ones},
-                   to_attributes(ops::ElementwiseOp{.kind = ops::Elementwise::multiply}), origin)
-              .results[0];
+      const AddLike add(body, node);
+      const ValueId ones = add.constant(
+          stem + "/ones", Tensor({units}, std::vector<float>(static_cast<size_t>(units), 1.0F)));
+      at->second = add(ops::elementwise, stem + "/spread", {mask, ones},
+                       to_attributes(ops::ElementwiseOp{.kind = ops::Elementwise::multiply}));
     }
     body.set_operand(id, 0, at->second);
     ++rewrites;

@@ -30,7 +30,6 @@ bool is_other(const Graph& graph, const Node& node) {
 void turn(Graph& graph, NodeId id) {
   Node& node = graph.node(id);
   const std::string name = node.name;
-  const std::vector<Origin> origins = node.origins;
   const ValueId x = node.operands[0], y = node.results[0];
   auto reduce = from_attributes<ops::Reduce>(node.attributes);
   std::vector<int64_t> axes = reduce.axes, order{0}, kept;
@@ -51,21 +50,16 @@ void turn(Graph& graph, NodeId id) {
   for (size_t i = 1; i < graph.type(y).shape.size(); ++i)
     result.push_back(graph.type(y).shape[i].extent());
   node.name = graph.fresh_name(name + ".axes");
-  const auto add = [&](const OpDef& op, const std::string& what, ValueId operand,
-                       const Attributes& attributes) {
-    Node& added = graph.add(op, graph.fresh_name(what), {operand}, attributes,
-                            origins.empty() ? Origin{} : origins.front());
-    added.origins = origins;
-    return added.results[0];
-  };
+  const AddLike add(graph, node);
   ValueId value = x;
   if (!std::ranges::is_sorted(order))
-    value = add(ops::permute, name + "/turned", value, to_attributes(ops::Permute{order}));
-  value = add(ops::reshape, name + "/cells", value, to_attributes(ops::Reshape{{cells, channels}}));
+    value = add(ops::permute, name + "/turned", {value}, to_attributes(ops::Permute{order}));
+  value =
+      add(ops::reshape, name + "/cells", {value}, to_attributes(ops::Reshape{{cells, channels}}));
   reduce.axes = {1};
   reduce.keep_dims = false;
-  value = add(ops::reduce, name + "/reduced", value, to_attributes(reduce));
-  value = add(ops::reshape, name, value, to_attributes(ops::Reshape{result}));
+  value = add(ops::reduce, name + "/reduced", {value}, to_attributes(reduce));
+  value = add(ops::reshape, name, {value}, to_attributes(ops::Reshape{result}));
   graph.replace_all_uses(y, value);
   graph.erase(id);
 }

@@ -25,25 +25,18 @@ int run(Graph& graph, const PassContext&) {
     if (axis < 0) continue;
     Node& node = graph.node(id);
     const std::string name = node.name;
-    const std::vector<Origin> origins = node.origins;
     const ValueId x = node.operands[0], y = node.results[0];
     // Changing places twice is none at all: one permutation does for both ways.
     std::vector<int64_t> order(static_cast<size_t>(graph.type(x).rank()));
     std::iota(order.begin(), order.end(), 0);
     std::swap(order[static_cast<size_t>(axis)], order.back());
     node.name = graph.fresh_name(name + ".softmax");
-    const auto add = [&](const OpDef& op, const std::string& what, ValueId operand,
-                         const Attributes& attributes) {
-      Node& added = graph.add(op, graph.fresh_name(what), {operand}, attributes,
-                              origins.empty() ? Origin{} : origins.front());
-      added.origins = origins;
-      return added.results[0];
-    };
+    const AddLike add(graph, node);
     const Attributes swapped = to_attributes(ops::Permute{order});
-    const ValueId turned = add(ops::permute, name + "/turned", x, swapped);
+    const ValueId turned = add(ops::permute, name + "/turned", {x}, swapped);
     const ValueId soft =
-        add(ops::softmax, name + "/last", turned, to_attributes(ops::Softmax{.axis = -1}));
-    graph.replace_all_uses(y, add(ops::permute, name, soft, swapped));
+        add(ops::softmax, name + "/last", {turned}, to_attributes(ops::Softmax{.axis = -1}));
+    graph.replace_all_uses(y, add(ops::permute, name, {soft}, swapped));
     graph.erase(id);
     ++rewrites;
   }
