@@ -89,26 +89,6 @@ void transpose_dwords(Emitter& e, std::vector<Value>& v) {
   transpose(e, v, {v[0].element, v[0].element});
 }
 
-/// Blocks of `size` neighbours that cover `count`, as a loop over whole ones and the rest:
-/// body(first, how many).
-void emit_blocks(Emitter& e, const char* name, int64_t count, int64_t size,
-                 const std::function<void(Value, int)>& body) {
-  const int64_t whole = count / size * size;
-  if (whole > size)
-    e.loop(name, e.integer(0), e.integer(whole), size, 0,
-           [&](Value first) { body(first, static_cast<int>(size)); });
-  else if (whole == size)
-    body(e.integer(0), static_cast<int>(size));
-  if (count > whole) body(e.integer(whole), static_cast<int>(count - whole));
-}
-
-void store_some(Emitter& e, Value at, Value v, int valid) {
-  if (valid >= v.lanes)
-    e.store(at, v);
-  else
-    e.store_first(at, v, valid);
-}
-
 /// A loop over rows: of a range that may reach beyond the `rows` that there are, or all.
 void emit_rows(Emitter& e, int64_t rows, const std::optional<RowRange>& range,
                const std::function<void(Value)>& body) {
@@ -129,7 +109,7 @@ void emit_bytes_to_planes(Emitter& e, const LanesLayout& layout, Value from, int
                           const LoadPixel& load_pixel) {
   if (rows == 0 || columns == 0) return;
   // Two blocks of columns at once, where there are two.
-  const int64_t wide = columns >= 2 * kBlock && layout.vector >= 2 * kBlock ? 2 * kBlock : kBlock;
+  const int wide = columns >= 2 * kBlock && layout.vector >= 2 * kBlock ? 2 * kBlock : kBlock;
   const auto block = [&](Value pixels, Value channel, int count, Value at, int valid_channels) {
     std::vector<Value> v;
     for (int i = 0; i < kBlock; ++i) {
@@ -140,20 +120,21 @@ void emit_bytes_to_planes(Emitter& e, const LanesLayout& layout, Value from, int
     }
     transpose_bytes(e, v);
     for (int i = 0; i < valid_channels; ++i)
-      store_some(e, e.offset(at, i * to_pitch), v[static_cast<size_t>(i)], count);
+      store_lanes(e, e.offset(at, i * to_pitch), v[static_cast<size_t>(i)], count);
   };
   const auto row = [&](Value y) {
     const Value pixels = e.offset(from, e.multiply(y, step_y));
     const Value line = e.offset(to, e.multiply(y, layout.pitch));
-    emit_blocks(e, "channels", channels, kBlock, [&](Value c, int valid_channels) {
+    emit_vectors(e, channels, kBlock, [&](Value c, int valid_channels) {
       const Value t = e.offset(line, e.multiply(c, to_pitch));
       const int64_t whole = columns / wide * wide;
       const auto columns_at = [&](Value x, int count) {
         block(e.offset(pixels, e.multiply(x, step_x)), c, count, e.offset(t, x), valid_channels);
       };
-      emit_blocks(e, "columns", whole, wide, columns_at);
-      emit_blocks(e, "columns", columns - whole, kBlock,
-                  [&](Value x, int count) { columns_at(e.add(x, whole), count); });
+      emit_vectors(e, whole, wide, columns_at, "columns");
+      emit_vectors(
+          e, columns - whole, kBlock,
+          [&](Value x, int count) { columns_at(e.add(x, whole), count); }, "columns");
     });
   };
   if (rows == 1 && !range)
@@ -294,8 +275,8 @@ void emit_planes_of_operand(Emitter& e, const Query& q, const LanesLayout& layou
   emit_rows(e, w.out_h, rows, [&](Value y) {
     const Value pixels = e.offset(sample, e.multiply(y, w.out_w * pixel));
     const Value line = e.offset(grid, e.multiply(y, layout.pitch * element));
-    emit_blocks(e, "channels", w.n, kFour, [&](Value c, int valid) {
-      emit_blocks(e, "columns", w.out_w, kFour, [&](Value x, int count) {
+    emit_vectors(e, w.n, kFour, [&](Value c, int valid) {
+      const auto columns = [&](Value x, int count) {
         std::vector<Value> v;
         for (int i = 0; i < kFour; ++i)
           v.push_back(emit_load(
@@ -305,8 +286,9 @@ void emit_planes_of_operand(Emitter& e, const Query& q, const LanesLayout& layou
         transpose_dwords(e, v);
         const Value to = e.offset(e.offset(line, e.multiply(c, pitch)), e.multiply(x, element));
         for (int i = 0; i < valid; ++i)
-          store_some(e, e.offset(to, i * pitch), v[static_cast<size_t>(i)], count);
-      });
+          store_lanes(e, e.offset(to, i * pitch), v[static_cast<size_t>(i)], count);
+      };
+      emit_vectors(e, w.out_w, kFour, columns, "columns");
     });
   });
 }
@@ -328,15 +310,15 @@ void emit_output_of_planes(Emitter& e, const Query& q, const LanesLayout& layout
       return;
     }
     if (storage.kind == Storage::Kind::words) v = e.narrow(v, Element::i16);
-    store_some(e, e.offset(to, e.multiply(c, element_bytes(storage))), v, valid);
+    store_lanes(e, e.offset(to, e.multiply(c, element_bytes(storage))), v, valid);
   };
   const bool wide = element == 1 && w.out_w >= 2 * block && layout.vector >= 2 * block;
-  const int64_t columns = wide ? 2 * block : block;
+  const int together = wide ? 2 * block : block;
   emit_rows(e, w.out_h, rows, [&](Value y) {
     const Value line = e.offset(grid, e.multiply(y, layout.pitch * element));
     const Value pixels = e.offset(sample, e.multiply(y, w.out_w * pixel));
-    emit_blocks(e, "channels", w.n, block, [&](Value c, int valid) {
-      emit_blocks(e, "columns", w.out_w, columns, [&](Value x, int count) {
+    emit_vectors(e, w.n, block, [&](Value c, int valid) {
+      const auto columns = [&](Value x, int count) {
         const int lanes = count > block ? 2 * block : block;
         std::vector<Value> v;
         for (int i = 0; i < block; ++i) {
@@ -357,7 +339,8 @@ void emit_output_of_planes(Emitter& e, const Query& q, const LanesLayout& layout
           const Value column = v[static_cast<size_t>(i % block)];
           store(to, lanes == block ? column : e.slice(column, i / block * block, block), c, valid);
         }
-      });
+      };
+      emit_vectors(e, w.out_w, together, columns, "columns");
     });
   });
 }

@@ -6,12 +6,13 @@
 #include <cstdint>
 
 #include "jit/emitter.h"
+#include "kernels/tail/tail_emit.h"
 
 namespace qloom::kernels {
 
 /// body(first byte, bytes of a vector, of them valid) for each vector of a run of bytes.
 template <class Body>
-void emit_blocks(jit::Emitter& e, int64_t bytes, const Body& body) {
+void emit_byte_vectors(jit::Emitter& e, int64_t bytes, const Body& body) {
   const int width = e.bytes();
   const int64_t whole = bytes / width * width;
   const int rest = static_cast<int>(bytes - whole);
@@ -25,18 +26,11 @@ void emit_blocks(jit::Emitter& e, int64_t bytes, const Body& body) {
          std::max(8, static_cast<int>(std::bit_ceil(static_cast<unsigned>(rest)))), rest);
 }
 
-/// The first `valid` bytes of a vector.
-inline void emit_store_bytes(jit::Emitter& e, jit::Value to, jit::Value bytes, int valid) {
-  if (valid == bytes.lanes)
-    e.store(to, bytes);
-  else
-    e.store_first(to, bytes, valid);
-}
-
-inline void emit_copy(jit::Emitter& e, jit::Value from, jit::Value to, int64_t bytes) {
-  emit_blocks(e, bytes, [&](jit::Value at, int lanes, int valid) {
-    emit_store_bytes(e, e.offset(to, at), e.load(e.offset(from, at), jit::Element::i8, lanes),
-                     valid);
+/// Copies a run of bytes; up to a vector behind it may be read. (emit_copy of conv/geometry.h reads
+/// no more than it copies.)
+inline void emit_copy_run(jit::Emitter& e, jit::Value to, jit::Value from, int64_t bytes) {
+  emit_byte_vectors(e, bytes, [&](jit::Value at, int lanes, int valid) {
+    store_lanes(e, e.offset(to, at), e.load(e.offset(from, at), jit::Element::i8, lanes), valid);
   });
 }
 

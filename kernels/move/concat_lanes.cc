@@ -132,7 +132,7 @@ class Joining {
       const int64_t bytes = plan_.parts[i].rows * row_bytes(plan_.parts[i]);
       const Value from = e_.offset(inputs_[i], e_.multiply(run, bytes));
       for (const Value& output : outputs_)
-        emit_copy(e_, from, e_.offset(output, e_.add(e_.multiply(run, whole), before)), bytes);
+        emit_copy_run(e_, e_.offset(output, e_.add(e_.multiply(run, whole), before)), from, bytes);
       before += bytes;
     }
   }

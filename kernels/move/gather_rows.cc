@@ -47,8 +47,6 @@ std::vector<Variant> variants(const Query&, const jit::Target&) { return {{1, 1,
 struct Plan {
   explicit Plan(const Query& q, const jit::Target& target)
       : lanes(channel_lanes(target)),
-        whole(q.window.n / lanes * lanes),
-        rest(static_cast<int>(q.window.n - whole)),
         storage(q.f32_accumulator ? Storage::f32() : plain_storage(q.weights)) {
     for (size_t i = 1; i < q.weights.shape.size(); ++i) row *= q.weights.shape[i].extent();
     Places places;
@@ -56,8 +54,6 @@ struct Plan {
     tail = places.next(0);
   }
   int lanes;
-  int64_t whole;
-  int rest;
   Storage storage;
   int64_t row = 1;  ///< elements
   int64_t table = 0, tail = 0;
@@ -121,10 +117,7 @@ void emit(const Query& q, const Variant& v, Emitter& e) {
           emit_tail(e, tail, layout,
                     emit_load(e, q.weights, plan.storage, from, channel, plan.lanes), place);
         };
-        if (plan.whole > 0)
-          e.loop("channels", e.integer(0), e.integer(plan.whole), plan.lanes, 0,
-                 [&](Value channel) { vector(channel, plan.lanes); });
-        if (plan.rest > 0) vector(e.integer(plan.whole), plan.rest);
+        emit_vectors(e, n, plan.lanes, vector);
       });
     });
   });

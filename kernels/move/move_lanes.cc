@@ -210,7 +210,7 @@ class Moves {
     if (!from.valid()) return fill(to, 0, r.extent);
     fill(to, 0, r.before);
     if (r.stride == 1)
-      emit_copy(e_, from, e_.offset(to, r.before * plan_.size), r.inside * plan_.size);
+      emit_copy_run(e_, e_.offset(to, r.before * plan_.size), from, r.inside * plan_.size);
     else
       one_by_one(from, e_.offset(to, r.before * plan_.size));
     fill(to, r.before + r.inside, r.extent);
@@ -242,15 +242,13 @@ class Moves {
     const Storage s = q_.input_storage;
     const int64_t zero = s.kind == Storage::Kind::bytes ? s.zero : 0;
     const Value first = e_.offset(to, begin * plan_.size);
-    emit_blocks(e_, (end - begin) * plan_.size, [&](Value at, int lanes, int valid) {
-      emit_store_bytes(e_, e_.offset(first, at), e_.splat(e_.integer(zero, Element::i8), lanes),
-                       valid);
+    emit_byte_vectors(e_, (end - begin) * plan_.size, [&](Value at, int lanes, int valid) {
+      store_lanes(e_, e_.offset(first, at), e_.splat(e_.integer(zero, Element::i8), lanes), valid);
     });
   }
 
   /// The tail of a run that lies at `from`; outside of x where that is not valid.
   void tails(Value from, TailPlace place) {
-    const int64_t n = run_length(plan_), whole = n / plan_.lanes * plan_.lanes;
     const auto vector = [&](Value channel, int valid) {
       place.channel = channel;
       place.valid_lanes = valid;
@@ -260,12 +258,7 @@ class Moves {
                           : e_.zeros(element, plan_.lanes);
       emit_tail(e_, *q_.tail, layout_, x, place);
     };
-    if (whole == plan_.lanes)
-      vector(e_.integer(0), plan_.lanes);
-    else if (whole > 0)
-      e_.loop("channels", e_.integer(0), e_.integer(whole), plan_.lanes, 0,
-              [&](Value channel) { vector(channel, plan_.lanes); });
-    if (whole < n) vector(e_.integer(whole), static_cast<int>(n - whole));
+    emit_vectors(e_, run_length(plan_), plan_.lanes, vector);
   }
 
   const Query& q_;

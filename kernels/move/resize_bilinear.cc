@@ -42,18 +42,13 @@ std::vector<Variant> variants(const Query&, const jit::Target&) { return {{1, 1,
 constexpr int64_t kEntryBytes = 12;
 
 struct Plan {
-  explicit Plan(const Query& q, const jit::Target& target)
-      : lanes(channel_lanes(target)),
-        whole(q.window.n / lanes * lanes),
-        rest(static_cast<int>(q.window.n - whole)) {
+  explicit Plan(const Query& q, const jit::Target& target) : lanes(channel_lanes(target)) {
     Places places;
     rows = places.next(q.window.out_h * kEntryBytes);
     columns = places.next(q.window.out_w * kEntryBytes);
     tail = places.next(0);
   }
   int lanes;
-  int64_t whole;
-  int rest;
   int64_t rows = 0, columns = 0, tail = 0;
 };
 
@@ -132,10 +127,7 @@ void emit(const Query& q, const Variant&, Emitter& e) {
           place.valid_lanes = valid;
           emit_tail(e, tail, layout, mix(top, bottom, row.distance), place);
         };
-        if (plan.whole > 0)
-          e.loop("channels", e.integer(0), e.integer(plan.whole), plan.lanes, 0,
-                 [&](Value channel) { vector(channel, plan.lanes); });
-        if (plan.rest > 0) vector(e.integer(plan.whole), plan.rest);
+        emit_vectors(e, w.n, plan.lanes, vector);
       });
     });
   });

@@ -16,16 +16,4 @@ namespace qloom::kernels {
 /// bits with one step.
 [[nodiscard]] Verdict can_read(const ReferenceSpec& spec, size_t operand);
 
-/// The channels of a run in vectors: body(first channel, valid lanes).
-template <class Body>
-void emit_vectors(jit::Emitter& e, int64_t n, int lanes, const Body& body) {
-  const int64_t whole = n / lanes * lanes;
-  if (whole == lanes)
-    body(e.integer(0), lanes);
-  else if (whole > 0)
-    e.loop("channels", e.integer(0), e.integer(whole), lanes, 0,
-           [&](jit::Value channel) { body(channel, lanes); });
-  if (whole < n) body(e.integer(whole), static_cast<int>(n - whole));
-}
-
 }  // namespace qloom::kernels

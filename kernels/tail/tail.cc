@@ -105,6 +105,26 @@ TailScalar table_value(const TailTable& table, int64_t row, int64_t channel) {
 
 }  // namespace
 
+std::optional<int64_t> integer_of(const Tail& tail, int ref) {
+  const TailStep& step = tail.steps[static_cast<size_t>(ref)];
+  if (step.op != TailOp::constant) return std::nullopt;
+  const TailTable& table = tail.tables[static_cast<size_t>(step.index)];
+  if (table.is_f32 || table.per_channel) return std::nullopt;
+  return table.i32[0];
+}
+
+ScaledStep scaled_step(const Tail& tail, int ref) {
+  ScaledStep scaled{.x = ref};
+  const auto strip = [&](TailOp op, int64_t& constant) {
+    const TailStep& step = tail.steps[static_cast<size_t>(scaled.x)];
+    if (step.op != op) return;
+    if (const auto value = integer_of(tail, step.b)) constant = *value, scaled.x = step.a;
+  };
+  strip(TailOp::add, scaled.more);
+  strip(TailOp::multiply, scaled.factor);
+  return scaled;
+}
+
 bool has_parts(const Tail& tail) {
   return std::ranges::any_of(tail.outputs, [](const TailOutput& o) { return o.pitch > 0; });
 }

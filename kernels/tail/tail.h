@@ -1,6 +1,7 @@
 #pragma once
 
 #include <cstdint>
+#include <optional>
 #include <span>
 #include <string>
 #include <vector>
@@ -86,6 +87,18 @@ struct Tail {
   std::string
       proof;  ///< why it is exact: "bisected, 15 thresholds × 24 channels; verified at 720 points"
 };
+
+/// The constant of a step that is the same integer for all channels.
+[[nodiscard]] std::optional<int64_t> integer_of(const Tail& tail, int step);
+/// A step as factor·x + more, of integers that are the same for all channels; x is another step, or
+/// the step itself.
+struct ScaledStep {
+  int x = -1;
+  int64_t factor = 1, more = 0;
+  /// Where x is 0 or 1: above 0 just where x is 1.
+  [[nodiscard]] bool is_positive_with_x() const { return more <= 0 && factor + more > 0; }
+};
+[[nodiscard]] ScaledStep scaled_step(const Tail& tail, int step);
 
 /// Whether some output is a part of longer runs.
 [[nodiscard]] bool has_parts(const Tail& tail);

@@ -47,8 +47,7 @@ class Directions {
       case TailOp::multiply:
         return product(step.a, step.b);
       case TailOp::divide:
-        return of(step.b) == Direction::constant ? scaled(step.a, constant(step.b))
-                                                 : Direction::unknown;
+        return quotient(step.a, step.b);
       case TailOp::fused_multiply_add:
         return both(product(step.a, step.b), of(step.c));
       case TailOp::shift_left:
@@ -80,6 +79,12 @@ class Directions {
   Direction product(int a, int b) {
     if (of(b) == Direction::constant) return scaled(a, constant(b));
     return of(a) == Direction::constant ? scaled(b, constant(a)) : Direction::unknown;
+  }
+
+  Direction quotient(int a, int b) {
+    if (of(b) != Direction::constant) return Direction::unknown;
+    const auto by = constant(b);
+    return by == 0 ? Direction::unknown : scaled(a, by);  // both infinities and no number
   }
 
   Direction flipped(int a, int b) {

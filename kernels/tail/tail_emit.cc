@@ -27,14 +27,23 @@ Value splat_int(Emitter& e, int64_t v, int lanes) {
   return v == 0 ? e.zeros(Element::i32, lanes) : e.splat(e.integer(v, Element::i32), lanes);
 }
 
-/// The constant of a step that is the same integer for all channels.
-std::optional<int64_t> integer_of(const Tail& tail, int ref) {
-  const TailStep& step = tail.steps[static_cast<size_t>(ref)];
-  if (step.op != TailOp::constant) return std::nullopt;
-  const TailTable& table = tail.tables[static_cast<size_t>(step.index)];
-  if (table.is_f32 || table.per_channel) return std::nullopt;
-  return table.i32[0];
-}
+/// What the ops on two operands are on vectors of integers and of f32.
+struct BinaryOp {
+  TailOp op;
+  std::optional<Binary> integer, f32;
+};
+constexpr BinaryOp kBinaryOps[] = {
+    {TailOp::add, Binary::add, Binary::add},
+    {TailOp::subtract, Binary::subtract, Binary::subtract},
+    {TailOp::multiply, Binary::multiply, Binary::multiply},
+    {TailOp::divide, std::nullopt, Binary::divide},
+    {TailOp::minimum, Binary::min_signed, Binary::minimum},
+    {TailOp::maximum, Binary::max_signed, Binary::maximum},
+    {TailOp::bit_xor, Binary::bit_xor, std::nullopt},
+    {TailOp::bit_and, Binary::bit_and, std::nullopt},
+    {TailOp::shift_left, Binary::shift_left, std::nullopt},
+    {TailOp::shift_right, Binary::shift_right_arithmetic, std::nullopt},
+};
 
 /// Evaluates the steps of one place, those that are asked for.
 class Steps {
@@ -58,16 +67,11 @@ class Steps {
   /// -1 in the lanes where an int step is above 0, else 0. What is a comparison, or 2·comparison -
   /// 1, is not compared again.
   Value positive(int ref) {
-    int reached = ref;
-    int64_t factor = 1, more = 0;
-    if (const TailStep& s = step_at(reached); s.op == TailOp::add && integer_of(tail_, s.b))
-      more = *integer_of(tail_, s.b), reached = s.a;
-    if (const TailStep& s = step_at(reached); s.op == TailOp::multiply && integer_of(tail_, s.b))
-      factor = *integer_of(tail_, s.b), reached = s.a;
-    const TailStep& step = step_at(reached);
+    const ScaledStep scaled = scaled_step(tail_, ref);
+    const TailStep& step = step_at(scaled.x);
     const bool counts =
         step.op == TailOp::count_ge && tail_.tables[static_cast<size_t>(step.index)].rows == 1;
-    if ((counts || step.op == TailOp::greater_equal) && more <= 0 && factor + more > 0 &&
+    if ((counts || step.op == TailOp::greater_equal) && scaled.is_positive_with_x() &&
         at(step.a).element == Element::i32) {
       const Value limit =
           counts ? table_row(tail_.tables[static_cast<size_t>(step.index)], step.index, 0)
@@ -134,8 +138,12 @@ class Steps {
         const Value zero = e_.compare(Compare::equal, a, e_.zeros(Element::i32, lanes_));
         return e_.select(zero, at(step.c), at(step.b));
       }
-      default:
-        return e_.binary(binary_of(step), at(step.a), at(step.b));
+      default: {
+        const Value b = at(step.b), a = at(step.a);
+        const auto op = binary_of(step.op, a.element == Element::f32);
+        qloom_assert(op, "tail: not an operation on two operands");
+        return e_.binary(*op, a, b);
+      }
     }
   }
 
@@ -149,34 +157,6 @@ class Steps {
     return sum;
   }
 
-  Binary binary_of(const TailStep& step) {
-    const bool f32 = at(step.a).element == Element::f32;
-    switch (step.op) {
-      case TailOp::add:
-        return Binary::add;
-      case TailOp::subtract:
-        return Binary::subtract;
-      case TailOp::multiply:
-        return Binary::multiply;
-      case TailOp::divide:
-        return Binary::divide;
-      case TailOp::minimum:
-        return f32 ? Binary::minimum : Binary::min_signed;
-      case TailOp::maximum:
-        return f32 ? Binary::maximum : Binary::max_signed;
-      case TailOp::bit_xor:
-        return Binary::bit_xor;
-      case TailOp::bit_and:
-        return Binary::bit_and;
-      case TailOp::shift_left:
-        return Binary::shift_left;
-      case TailOp::shift_right:
-        return Binary::shift_right_arithmetic;
-      default:
-        fail_internal(std::source_location::current(), "tail: not a binary operation");
-    }
-  }
-
   Emitter& e_;
   const Tail& tail_;
   const TailLayout& layout_;
@@ -185,13 +165,6 @@ class Steps {
   int lanes_;
   std::vector<Value> values_;
 };
-
-void store_lanes(Emitter& e, Value pointer, Value v, int valid) {
-  if (valid == v.lanes)
-    e.store(pointer, v);
-  else
-    e.store_first(pointer, v, valid);
-}
 
 /// A step's value as it is stored; of packed bits, where it is given as -1 where the bit is, a mask
 /// of bytes.
@@ -303,6 +276,19 @@ void store_together(Emitter& e, Value bytes, std::span<const TailPlace> places, 
 bool bit_is_sign(const TensorType& type) { return type.numeric.is_binary(); }
 
 }  // namespace
+
+std::optional<Binary> binary_of(TailOp op, bool f32) {
+  for (const BinaryOp& row : kBinaryOps)
+    if (row.op == op) return f32 ? row.f32 : row.integer;
+  return std::nullopt;
+}
+
+void store_lanes(Emitter& e, Value pointer, Value v, int valid) {
+  if (valid >= v.lanes)
+    e.store(pointer, v);
+  else
+    e.store_first(pointer, v, valid);
+}
 
 void store_output(Emitter& e, const TailOutput& output, Value pointer, Value channel, Value stored,
                   int valid) {

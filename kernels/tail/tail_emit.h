@@ -6,6 +6,7 @@
 #pragma once
 
 #include <cstdint>
+#include <optional>
 #include <span>
 #include <vector>
 
@@ -83,6 +84,11 @@ class TailBatch {
                                                        const TailLayout& layout,
                                                        jit::Value accumulators,
                                                        const TailPlace& place);
+/// The vector operation of a tail's op on two integers, or on two f32; null where there is none.
+[[nodiscard]] std::optional<jit::Binary> binary_of(TailOp op, bool f32);
+
+/// Stores the first `valid` lanes, or all where there are no more.
+void store_lanes(jit::Emitter& e, jit::Value pointer, jit::Value v, int valid);
 /// Stores `valid` lanes of what an output holds: elements, or a mask of bytes where they are bits.
 void store_output(jit::Emitter& e, const TailOutput& output, jit::Value pointer, jit::Value channel,
                   jit::Value stored, int valid);
@@ -92,6 +98,20 @@ void store_bit_run(jit::Emitter& e, jit::Value at, jit::Value mask, int valid);
 /// `lanes` elements of a stored value as int codes (i32) or f32; `pointer` is channel 0 of the run.
 [[nodiscard]] jit::Value emit_load(jit::Emitter& e, const TensorType& type, Storage storage,
                                    jit::Value pointer, jit::Value channel, int lanes);
+
+/// The channels of a run, or other `n` neighbours, in vectors of `size`, whole ones in a loop of
+/// that name: body(first, how many).
+template <class Body>
+void emit_vectors(jit::Emitter& e, int64_t n, int size, const Body& body,
+                  const char* name = "channels") {
+  const int64_t whole = n / size * size;
+  if (whole == size)
+    body(e.integer(0), size);
+  else if (whole > 0)
+    e.loop(name, e.integer(0), e.integer(whole), size, 0,
+           [&](jit::Value first) { body(first, size); });
+  if (whole < n) body(e.integer(whole), static_cast<int>(n - whole));
+}
 
 /// Whether an output has bytes of packed bits behind the last of `n` channels, which no vector
 /// writes. Parts of longer runs have none.

@@ -186,15 +186,10 @@ class WordTail::Words {
   }
   /// All ones where the code is above 0.
   Value mask(int ref) {
-    const TailStep& step = tail_.tail_->steps[static_cast<size_t>(ref)];
-    // The usual code of a threshold is factor·reached + offset, above 0 just where it is reached.
-    int count = ref;
-    int64_t factor = 1, offset = 0;
-    if (const auto c = immediate(step, TailOp::add)) offset = *c, count = step.a;
-    const TailStep& inner = tail_.tail_->steps[static_cast<size_t>(count)];
-    if (const auto c = immediate(inner, TailOp::multiply)) factor = *c, count = inner.a;
-    const TailStep& counted = tail_.tail_->steps[static_cast<size_t>(count)];
-    if (counted.op == TailOp::count_ge && offset <= 0 && factor + offset > 0 &&
+    // The usual code of a threshold: above 0 just where it is reached.
+    const ScaledStep scaled = scaled_step(*tail_.tail_, ref);
+    const TailStep& counted = tail_.tail_->steps[static_cast<size_t>(scaled.x)];
+    if (counted.op == TailOp::count_ge && scaled.is_positive_with_x() &&
         table(counted.index).rows == 1)
       return reached(counted.a, counted.index, 0);
     return e_.compare(Compare::greater_signed, at(ref), splat(0));
@@ -203,13 +198,6 @@ class WordTail::Words {
  private:
   [[nodiscard]] const TailTable& table(int index) const {
     return tail_.tail_->tables[static_cast<size_t>(index)];
-  }
-  /// The constant that a step of this kind adds or multiplies by, where it is the same for all.
-  std::optional<int64_t> immediate(const TailStep& step, TailOp op) const {
-    if (step.op != op) return std::nullopt;
-    const TailStep& b = tail_.tail_->steps[static_cast<size_t>(step.b)];
-    if (b.op != TailOp::constant || table(b.index).per_channel) return std::nullopt;
-    return table(b.index).i32[0];
   }
   Value splat(int64_t v) {
     return v == 0 ? e_.zeros(Element::i16, sums_.lanes)
@@ -251,26 +239,12 @@ class WordTail::Words {
         const Value zero = e_.compare(Compare::equal, at(step.a), splat(0));
         return e_.select(zero, at(step.c), at(step.b));
       }
-      default:
-        return e_.binary(binary_of(step.op), at(step.a), at(step.b));
-    }
-  }
-  static Binary binary_of(TailOp op) {
-    switch (op) {
-      case TailOp::add:
-        return Binary::add;
-      case TailOp::subtract:
-        return Binary::subtract;
-      case TailOp::multiply:
-        return Binary::multiply;
-      case TailOp::minimum:
-        return Binary::min_signed;
-      case TailOp::maximum:
-        return Binary::max_signed;
-      case TailOp::bit_xor:
-        return Binary::bit_xor;
-      default:
-        fail_internal(std::source_location::current(), "a tail in words: not a binary operation");
+      default: {
+        const Value b = at(step.b), a = at(step.a);
+        const auto op = binary_of(step.op, false);
+        qloom_assert(op, "a tail in words: not an operation on two operands");
+        return e_.binary(*op, a, b);
+      }
     }
   }
 

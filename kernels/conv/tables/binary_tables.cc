@@ -50,10 +50,7 @@ void emit_states(Emitter& e, int64_t groups, Value to, Value from) {
     const Value states = e.interleave_low(e.binary(Binary::bit_and, bits, low_nibble),
                                           e.binary(Binary::bit_and, shifted, low_nibble));
     const auto valid = static_cast<int>(std::min<int64_t>(16, groups - done));
-    if (valid == 16)
-      e.store(e.offset(to, done), states);
-    else
-      e.store_first(e.offset(to, done), states, valid);
+    store_lanes(e, e.offset(to, done), states, valid);
   }
 }
 
