@@ -73,6 +73,27 @@ void emit_walk_channels(Emitter& e, const Geometry& g, int rows, const KernelBuf
   emit_walk(e, g, rows, buffers.input, buffers.scratch, pixel_table, all, split);
 }
 
+void emit_batched_tails(Emitter& e, const Query& q, const TailLayout& layout, Value tables,
+                        const KernelBuffers& buffers, Value first, int64_t count,
+                        const ChannelTile& channels,
+                        const std::function<Value(int64_t, int)>& sum) {
+  const Tail& tail = *q.tail;
+  TailBatch batch(e, tail, layout);
+  for (int64_t r = 0; r < count; ++r) {
+    TailPlace place =
+        place_at(e, tail, tables, buffers.operands, buffers.outputs, e.add(first, r), q.window.n);
+    for (int c = 0; c < channels.columns; ++c) {
+      const Value value = sum(r, c);
+      const int64_t lanes = value.lanes;
+      place.channel = e.add(channels.channel, c * lanes);
+      place.valid_lanes = c == channels.columns - 1 ? channels.last_lanes : value.lanes;
+      place.follows = c > 0 || (r > 0 && q.window.n == channels.columns * lanes);
+      batch.add(value, place);
+    }
+  }
+  batch.emit();
+}
+
 void emit_tile_tails(Emitter& e, const Query& q, const TailLayout& layout, Value tables,
                      const KernelBuffers& buffers, const Tile& outputs, const ChannelTile& channels,
                      const std::function<Value(size_t, int)>& sum) {

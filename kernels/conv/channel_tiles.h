@@ -53,7 +53,13 @@ void emit_walk_channels(jit::Emitter& e, const Geometry& g, int rows, const Kern
                         const Split& split,
                         const std::function<void(const EmitTiles&, const ChannelTile&)>& body);
 
-/// The tail on each sum of a tile: sum(output, vector), in this order.
+/// The tails of `count` neighbouring outputs from number `first` of all samples' on, in one
+/// TailBatch: sum(output, vector), in this order.
+void emit_batched_tails(jit::Emitter& e, const Query& q, const TailLayout& layout,
+                        jit::Value tables, const KernelBuffers& buffers, jit::Value first,
+                        int64_t count, const ChannelTile& channels,
+                        const std::function<jit::Value(int64_t, int)>& sum);
+/// The tail on each sum of a tile, one by one: sum(output, vector), in this order.
 void emit_tile_tails(jit::Emitter& e, const Query& q, const TailLayout& layout, jit::Value tables,
                      const KernelBuffers& buffers, const Tile& outputs, const ChannelTile& channels,
                      const std::function<jit::Value(size_t, int)>& sum);

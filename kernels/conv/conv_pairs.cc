@@ -36,7 +36,7 @@
 #include <vector>
 
 #include "graph/support/error.h"
-#include "kernels/conv/geometry.h"
+#include "kernels/conv/channel_tiles.h"
 #include "kernels/conv/pair_layout.h"
 #include "kernels/kernel.h"
 #include "kernels/kernels_table.h"
@@ -496,18 +496,10 @@ void emit(const Query& q, const Variant& v, Emitter& e) {
                                    Element::i32, plan.lanes));
       const std::vector<Value> sums =
           TileSums(e, plan, b.constants, inputs, pitch, columns, weights, rests).emit(initial);
-      TailBatch batch(e, tail, layout);
-      for (size_t r = 0; r < inputs.size(); ++r) {
-        TailPlace place = place_at(e, tail, tables, b.operands, b.outputs,
-                                   e.add(tile.first, static_cast<int64_t>(r)), w.n);
-        for (int c = 0; c < columns; ++c) {
-          place.channel = e.add(channel, int64_t{c} * plan.lanes);
-          place.valid_lanes = c == columns - 1 ? last_lanes : plan.lanes;
-          place.follows = c > 0 || (r > 0 && w.n == int64_t{columns} * plan.lanes);
-          batch.add(sums[r * static_cast<size_t>(columns) + static_cast<size_t>(c)], place);
-        }
-      }
-      batch.emit();
+      emit_batched_tails(e, q, layout, tables, b, tile.first, std::ssize(inputs),
+                         {columns, last_lanes, channel, weights}, [&](int64_t r, int c) {
+                           return sums[static_cast<size_t>(r * columns + c)];
+                         });
     });
   };
   auto group_tiles = [&](const EmitTiles& emit_tiles, Value group) {

@@ -382,7 +382,8 @@ void emit(const Query& q, const Variant& v, Emitter& e) {
     Activations activations(e, plan, e.offset(b.input, e.multiply(sample, plan.c)), b.scratch);
     const Value common = activations.prepare();
     TailPlace place = place_at(e, tail, tables, b.operands, b.outputs, sample, plan.n);
-    const auto tile = [&](int columns, int last_lanes, Value channel, Value weights) {
+    const auto tile = [&](const ChannelTile& channels) {
+      const auto& [columns, last_lanes, channel, weights] = channels;
       const Value table = e.offset(e.offset(b.constants, e.multiply(channel, 4)), plan.initial);
       std::vector<Value> initial;
       for (int c = 0; c < columns; ++c) {
@@ -401,19 +402,7 @@ void emit(const Query& q, const Variant& v, Emitter& e) {
       }
       batch.emit();
     };
-    const Value weights = e.offset(b.constants, plan.weights);
-    const int64_t width = int64_t{plan.columns} * plan.lanes;
-    emit_channel_tiles(
-        e, cut, plan.tiles.full,
-        [&](Value t) {
-          tile(plan.columns, plan.lanes, e.multiply(t, width),
-               e.offset(weights, e.multiply(t, plan.tiles.tile_bytes(plan.columns))));
-        },
-        plan.tiles.rest_columns > 0,
-        [&] {
-          tile(plan.tiles.rest_columns, plan.tiles.rest_lanes, e.integer(plan.tiles.full * width),
-               e.offset(weights, plan.tiles.full * plan.tiles.tile_bytes(plan.columns)));
-        });
+    emit_group_tiles(e, cut, plan.tiles, e.offset(b.constants, plan.weights), Value{}, tile);
   });
 }
 

@@ -12,9 +12,8 @@
 //    them exist at every pixel, so a tile of 2×2 outputs may begin anywhere and no shuffle is
 //    needed. What may be negative is stored plus twice the largest byte.
 // 2. Per vector of output channels and group of tiles, for each vertical combination (*phase*):
-// sums
-//    over the input channels of the four horizontal combinations, by dot products; Aᵀ along the
-//    row. Sums begin at what the stored offset and the input's zero add up to, negated.
+//    sums over the input channels of the four horizontal combinations, by dot products; Aᵀ along
+//    the row. Sums begin at what the stored offset and the input's zero add up to, negated.
 // 3. Aᵀ down the column, a shift by two, the tail.
 //
 // Source: Lavin, Gray, Fast Algorithms for Convolutional Neural Networks (2015), 4.1; in integers:
@@ -27,6 +26,7 @@
 #include "graph/ops_table.h"
 #include "graph/support/error.h"
 #include "kernels/conv/channel_tiles.h"
+#include "kernels/conv/winograd/strips.h"
 #include "kernels/kernel.h"
 #include "kernels/kernels_table.h"
 #include "kernels/tail/tail_emit.h"
@@ -40,7 +40,8 @@ using jit::Emitter;
 using jit::Value;
 using jit::Variable;
 
-constexpr int kPoints = 4;  ///< of a transform along one axis
+constexpr int kPoints = 4;   ///< of a transform along one axis
+constexpr int kOutputs = 2;  ///< of a tile along one axis
 constexpr int kTaps = 3;
 constexpr int kLongestUnit = 4;              ///< steps that are written out
 constexpr int64_t kBandBytes = 24 << 10;     ///< of planes that all channels read in turn
@@ -60,18 +61,8 @@ std::array<int64_t, kPoints> transform(const std::array<int64_t, kTaps>& g) {
 /// Transformed weights of one pair of channels, by vertical and horizontal point.
 using Points = std::array<std::array<int64_t, kPoints>, kPoints>;
 Points transformed(const Query& q, int64_t c, int64_t n) {
-  const auto codes = q.weight_codes->i64();
-  std::array<std::array<int64_t, kTaps>, kPoints> columns{};  // [vertical point][kernel column]
-  for (int64_t x = 0; x < kTaps; ++x) {
-    std::array<int64_t, kTaps> g{};
-    for (int64_t y = 0; y < kTaps; ++y)
-      g[static_cast<size_t>(y)] =
-          codes[static_cast<size_t>(((y * kTaps + x) * q.window.c + c) * q.window.n + n)];
-    const auto down = transform(g);
-    for (size_t i = 0; i < kPoints; ++i) columns[i][static_cast<size_t>(x)] = down[i];
-  }
   Points points;
-  for (size_t i = 0; i < kPoints; ++i) points[i] = transform(columns[i]);
+  transform_weights(q, c, n, transform, [&](size_t i, const auto& row) { points[i] = row; });
   return points;
 }
 
@@ -81,21 +72,19 @@ int64_t offset_of(size_t i, size_t j, int64_t top) { return i == 1 && j == 1 ? 0
 /// What pack and emit agree on.
 struct Plan {
   Geometry geometry;
-  Split split;  ///< by rows: each item has whole strips
+  Strips strips;
+  Split split;
   int64_t top = 0;
   int64_t steps = 0, unit = 1;  ///< dwords of channels; of an iteration
   ChannelTiles tiles;
   int tile_outputs = 2;  ///< of a row
   int64_t row_bytes = 0, plane_bytes = 0, strip_bytes = 0;
-  int64_t bands = 1, band = 1;                ///< strips whose planes exist at once
   int64_t planes = 0, sums = 0, scratch = 0;  ///< in scratch
   int64_t weights = 0, initial = 0, initial_pitch = 0, tail = 0;
 
   [[nodiscard]] int64_t vector_bytes() const { return int64_t{4} * tiles.lanes; }
-  /// Weights of one phase of a tile of channels.
-  [[nodiscard]] int64_t phase_bytes(int columns) const {
-    return steps * kPoints * columns * vector_bytes();
-  }
+  /// Weights of one phase of a vector of channels.
+  [[nodiscard]] int64_t phase_bytes() const { return steps * kPoints * vector_bytes(); }
 };
 
 Plan plan_of(const Query& q, const Variant& v, const jit::Target& target) {
@@ -104,27 +93,24 @@ Plan plan_of(const Query& q, const Variant& v, const jit::Target& target) {
   Geometry& g = plan.geometry;
   g = geometry_of(w, q.input_storage);
   g.linear = false;
-  plan.split = split_of(q, g, static_cast<int>(2 * w.out_w), 1);
   plan.top = largest_byte(q, q.input_storage);
   plan.steps = (w.c + 3) / 4;
   for (int64_t unit = 1; unit <= kLongestUnit; ++unit)
     if (plan.steps % unit == 0) plan.unit = unit;
   const int lanes = channel_lanes(target);
-  plan.tile_outputs = 2 * v.rows;
+  plan.tile_outputs = kOutputs * v.rows;
   plan.row_bytes = g.columns * g.pixel_bytes;
   // A vector may begin in the last pixel, a dword reach beyond it.
   plan.plane_bytes =
       (w.out_w * w.c + 2 * target.vector_bytes - 1) / target.vector_bytes * target.vector_bytes;
   plan.strip_bytes = kPoints * kPlanes * plan.plane_bytes;
-  const int64_t strips = (w.out_h + 1) / 2;
-  plan.bands = (strips - 1) / std::max<int64_t>(1, kBandBytes / plan.strip_bytes) + 1;
-  plan.band = (strips - 1) / plan.bands + 1;
-  plan.tiles =
-      channel_tiles(w, lanes, v.columns, kPoints * kPoints * plan.steps * int64_t{4} * lanes);
+  plan.strips = strips_of(w, kOutputs, plan.strip_bytes, kBandBytes);
+  plan.split = split_of(q, g, plan.strips);
+  plan.tiles = channel_tiles(w, lanes, 1, kPoints * kPoints * plan.steps * int64_t{4} * lanes);
   Places scratch;
   scratch.next(g.scratch_bytes + 2 * kSlackBytes);
-  plan.planes = scratch.next(plan.band * plan.strip_bytes);
-  plan.sums = scratch.next(int64_t{kPoints} * plan.tile_outputs * v.columns * plan.vector_bytes());
+  plan.planes = scratch.next(plan.strips.band * plan.strip_bytes);
+  plan.sums = scratch.next(int64_t{kPoints} * plan.tile_outputs * plan.vector_bytes());
   plan.scratch = scratch.next(0);
   Places places;
   plan.weights = places.next(plan.tiles.bytes());
@@ -214,11 +200,11 @@ std::vector<uint8_t> pack(const Query& q, const Variant& v, const jit::Target& t
     for (int64_t n = 0; n < w.n; ++n) points.push_back(transformed(q, c, n));
   std::vector<uint8_t> packed;
   packed.reserve(static_cast<size_t>(plan.tiles.bytes()));
-  plan.tiles.for_each([&](int64_t, int64_t first, int columns) {
+  plan.tiles.for_each([&](int64_t, int64_t first, int) {
     for (size_t i = 0; i < kPoints; ++i)
       for (int64_t step = 0; step < plan.steps; ++step)
         for (size_t j = 0; j < kPoints; ++j)
-          for (int64_t n = first; n < first + int64_t{columns} * plan.tiles.lanes; ++n)
+          for (int64_t n = first; n < first + plan.tiles.lanes; ++n)
             for (int64_t c = step * 4; c < step * 4 + 4; ++c)
               packed.push_back(
                   n < w.n && c < w.c
@@ -255,7 +241,7 @@ int64_t work_items(const Query& q, const Variant& v, const jit::Target& target) 
 /// A strip's planes meet a tile of channels; the band's other planes wait in the second level.
 int64_t swept_bytes(const Query& q, const Variant& v, const jit::Target& target) {
   const Plan plan = plan_of(q, v, target);
-  return plan.strip_bytes + plan.tiles.tile_bytes(plan.tiles.columns);
+  return plan.strip_bytes + plan.tiles.tile_bytes(1);
 }
 
 /// Emits the planes of one strip, from the first of its four rows of pixels.
@@ -294,46 +280,36 @@ void emit_planes(Emitter& e, const Plan& plan, Value to, Value from) {
 }
 
 /// Emits the four rows of sums of a group of tiles: Aᵀ along the row done, one vector for each
-/// output of the row, column of channels and phase. `planes`: at the group's first pixel.
+/// phase and output of the row. `planes`: at the group's first pixel.
 void emit_phases(Emitter& e, const Plan& plan, int rows, const ChannelTile& channels, Value planes,
                  Value initial, Value sums) {
-  const int lanes = plan.tiles.lanes, columns = channels.columns;
+  const int lanes = plan.tiles.lanes;
   const int64_t vector = plan.vector_bytes(), pixel = plan.geometry.pixel_bytes;
-  const auto at = [&](int tile, size_t j, int column) {
-    return (static_cast<size_t>(tile) * kPoints + j) * static_cast<size_t>(columns) +
-           static_cast<size_t>(column);
-  };
+  const auto at = [&](int tile, size_t j) { return static_cast<size_t>(tile) * kPoints + j; };
   e.loop("phases", e.integer(0), e.integer(kPoints), 1, 0, [&](Value phase) {
     const Value from = e.offset(planes, e.multiply(phase, kPlanes * plan.plane_bytes));
-    const Value weights = e.offset(channels.weights, e.multiply(phase, plan.phase_bytes(columns)));
+    const Value weights = e.offset(channels.weights, e.multiply(phase, plan.phase_bytes()));
     const Value begin = e.offset(initial, e.multiply(phase, kPoints * plan.initial_pitch * 4));
-    std::vector<Variable> points(static_cast<size_t>(rows * kPoints * columns));
-    for (size_t j = 0; j < kPoints; ++j)
-      for (int c = 0; c < columns; ++c) {
-        const Value first = e.load(
-            e.offset(begin,
-                     (static_cast<int64_t>(j) * plan.initial_pitch + int64_t{c} * lanes) * 4),
-            Element::i32, lanes);
-        for (int t = 0; t < rows; ++t) points[at(t, j, c)] = e.variable(first);
-      }
+    std::vector<Variable> points(static_cast<size_t>(rows * kPoints));
+    for (size_t j = 0; j < kPoints; ++j) {
+      const Value first = e.load(e.offset(begin, static_cast<int64_t>(j) * plan.initial_pitch * 4),
+                                 Element::i32, lanes);
+      for (int t = 0; t < rows; ++t) points[at(t, j)] = e.variable(first);
+    }
     const auto unit = [&](Value step) {
       const Value near = e.offset(from, e.multiply(step, 4));
-      const Value packed = e.offset(weights, e.multiply(step, kPoints * columns * vector));
+      const Value packed = e.offset(weights, e.multiply(step, kPoints * vector));
       for (int64_t s = 0; s < plan.unit; ++s)
         for (size_t j = 0; j < kPoints; ++j) {
-          std::vector<Value> w;
-          for (int c = 0; c < columns; ++c)
-            w.push_back(e.load(
-                e.offset(packed, ((s * kPoints + static_cast<int64_t>(j)) * columns + c) * vector),
-                Element::i8, lanes * 4));
+          const Value w = e.load(e.offset(packed, (s * kPoints + static_cast<int64_t>(j)) * vector),
+                                 Element::i8, lanes * 4);
           for (int t = 0; t < rows; ++t) {
-            const int64_t place = kPlaneOf[j] * plan.plane_bytes + (2 * t + kPixelOf[j]) * pixel;
+            const int64_t place =
+                kPlaneOf[j] * plan.plane_bytes + (kOutputs * t + kPixelOf[j]) * pixel;
             const Value a = e.bitcast(
                 e.load_splat(e.offset(near, place + 4 * s), Element::i32, lanes), Element::i8);
-            for (int c = 0; c < columns; ++c) {
-              const Variable sum = points[at(t, j, c)];
-              e.set(sum, e.add_dot_u8s8(e.get(sum), a, w[static_cast<size_t>(c)]));
-            }
+            const Variable sum = points[at(t, j)];
+            e.set(sum, e.add_dot_u8s8(e.get(sum), a, w));
           }
         }
     };
@@ -341,16 +317,15 @@ void emit_phases(Emitter& e, const Plan& plan, int rows, const ChannelTile& chan
       unit(e.integer(0));
     else
       e.loop("k", e.integer(0), e.integer(plan.steps), plan.unit, 0, unit);
-    const Value to = e.offset(sums, e.multiply(phase, 2 * rows * columns * vector));
-    for (int t = 0; t < rows; ++t)
-      for (int c = 0; c < columns; ++c) {
-        std::array<Value, kPoints> m;
-        for (size_t j = 0; j < kPoints; ++j) m[j] = e.get(points[at(t, j, c)]);
-        const Value left = e.add(m[0], e.add(m[1], m[2]));
-        const Value right = e.subtract(e.subtract(m[1], m[2]), m[3]);
-        e.store(e.offset(to, (int64_t{2} * t * columns + c) * vector), left);
-        e.store(e.offset(to, ((int64_t{2} * t + 1) * columns + c) * vector), right);
-      }
+    const Value to = e.offset(sums, e.multiply(phase, kOutputs * rows * vector));
+    for (int t = 0; t < rows; ++t) {
+      std::array<Value, kPoints> m;
+      for (size_t j = 0; j < kPoints; ++j) m[j] = e.get(points[at(t, j)]);
+      const Value left = e.add(m[0], e.add(m[1], m[2]));
+      const Value right = e.subtract(e.subtract(m[1], m[2]), m[3]);
+      e.store(e.offset(to, int64_t{kOutputs} * t * vector), left);
+      e.store(e.offset(to, (int64_t{kOutputs} * t + 1) * vector), right);
+    }
   });
 }
 
@@ -359,29 +334,20 @@ void emit_phases(Emitter& e, const Plan& plan, int rows, const ChannelTile& chan
 void emit_outputs(Emitter& e, const Query& q, const Plan& plan, const TailLayout& layout,
                   Value tables, const KernelBuffers& b, const ChannelTile& channels, Value sums,
                   Value first) {
-  const int lanes = plan.tiles.lanes, columns = channels.columns, width = plan.tile_outputs;
-  const int64_t vector = plan.vector_bytes();
+  const int width = plan.tile_outputs;
   const Value shift = e.integer(2, Element::i32);
-  for (int row = 0; row < 2; ++row) {
-    TailBatch batch(e, *q.tail, layout);
-    for (int r = 0; r < width; ++r) {
-      TailPlace place = place_at(e, *q.tail, tables, b.operands, b.outputs,
-                                 e.add(first, row * q.window.out_w + r), q.window.n);
-      for (int c = 0; c < columns; ++c) {
-        const auto point = [&](int phase) {
-          const int64_t at = (int64_t{phase} * width + r) * columns + c;
-          return e.load(e.offset(sums, at * vector), Element::i32, lanes);
-        };
-        const Value sum = row == 0 ? e.add(point(0), e.add(point(1), point(2)))
-                                   : e.subtract(e.subtract(point(1), point(2)), point(3));
-        place.channel = e.add(channels.channel, int64_t{c} * lanes);
-        place.valid_lanes = c == columns - 1 ? channels.last_lanes : lanes;
-        place.follows = c > 0 || (r > 0 && q.window.n == int64_t{columns} * lanes);
-        batch.add(e.binary(Binary::shift_right_arithmetic, sum, shift), place);
-      }
-    }
-    batch.emit();
-  }
+  for (int row = 0; row < kOutputs; ++row)
+    emit_batched_tails(
+        e, q, layout, tables, b, row == 0 ? first : e.add(first, q.window.out_w), width, channels,
+        [&](int64_t r, int) {
+          const auto point = [&](int phase) {
+            return e.load(e.offset(sums, (int64_t{phase} * width + r) * plan.vector_bytes()),
+                          Element::i32, plan.tiles.lanes);
+          };
+          const Value sum = row == 0 ? e.add(point(0), e.add(point(1), point(2)))
+                                     : e.subtract(e.subtract(point(1), point(2)), point(3));
+          return e.binary(Binary::shift_right_arithmetic, sum, shift);
+        });
 }
 
 void emit(const Query& q, const Variant& v, Emitter& e) {
@@ -392,48 +358,31 @@ void emit(const Query& q, const Variant& v, Emitter& e) {
   const KernelBuffers b = kernel_buffers(e, *q.tail, true);
   const Value tables = e.offset(b.constants, plan.tail);
   const Value planes = e.offset(b.scratch, plan.planes), sums = e.offset(b.scratch, plan.sums);
-  const RowRange range = emit_row_range(e, g, plan.split);
-  emit_clear_bits(e, q, g, plan.split, b.outputs);
-  emit_border(e, g, b.scratch, range);
-  // The first row of a strip: the last one begins earlier where rows are odd.
-  const Value last = e.add(range.end, -2);
-  const double of_band = static_cast<double>(w.out_h) / static_cast<double>(2 * plan.bands);
-  const auto strips = [&](Value begin, Value end, const std::function<void(Value, Value)>& body) {
-    e.loop("strips", begin, end, 2, of_band, [&](Value y) {
-      const Value slot = e.multiply(e.subtract(y, begin), plan.strip_bytes / 2);
-      body(w.out_h % 2 == 0 ? y : e.binary(Binary::min_signed, y, last), e.offset(planes, slot));
+  emit_bands(e, q, g, plan.split, plan.strips, b, [&](const Band& band) {
+    const auto strips = [&](const std::function<void(Value, Value)>& body) {
+      emit_strips(e, w, plan.strips, band, [&](Value row, Value y) {
+        const Value slot = e.multiply(e.subtract(row, band.begin), plan.strip_bytes / kOutputs);
+        body(y, e.offset(planes, slot));
+      });
+    };
+    strips([&](Value y, Value to) {
+      emit_planes(e, plan, to, e.offset(band.input, e.multiply(y, plan.row_bytes)));
     });
-  };
-  e.loop("samples", e.integer(0), e.count(), 1, 16, [&](Value sample) {
-    Value base = e.offset(b.input, e.multiply(sample, g.sample_bytes));
-    emit_copy_sample(e, g, b.scratch, base, range);
-    if (g.copied) base = b.scratch;
-    const Value before = e.multiply(sample, g.positions());
-    e.loop("bands", range.begin, range.end, 2 * plan.band, static_cast<double>(plan.bands),
-           [&](Value begin) {
-             const Value end = e.binary(Binary::min_signed, range.end, e.add(begin, 2 * plan.band));
-             strips(begin, end, [&](Value y, Value to) {
-               emit_planes(e, plan, to, e.offset(base, e.multiply(y, plan.row_bytes)));
-             });
-             const auto channels = [&](const ChannelTile& tile) {
-               const Value initial =
-                   e.offset(e.offset(b.constants, plan.initial), e.multiply(tile.channel, 4));
-               strips(begin, end, [&](Value y, Value from) {
-                 const Value row = e.add(before, e.multiply(y, w.out_w));
-                 e.loop("outputs", e.integer(0), e.integer(w.out_w), plan.tile_outputs, 0,
-                        [&](Value x) {
-                          if (w.out_w % plan.tile_outputs != 0)
-                            x = e.binary(Binary::min_signed, x,
-                                         e.integer(w.out_w - plan.tile_outputs));
-                          emit_phases(e, plan, v.rows, tile,
-                                      e.offset(from, e.multiply(x, g.pixel_bytes)), initial, sums);
-                          emit_outputs(e, q, plan, layout, tables, b, tile, sums, e.add(row, x));
-                        });
-               });
-             };
-             emit_group_tiles(e, {}, plan.tiles, e.offset(b.constants, plan.weights), Value{},
-                              channels);
-           });
+    const auto channels = [&](const ChannelTile& tile) {
+      const Value initial =
+          e.offset(e.offset(b.constants, plan.initial), e.multiply(tile.channel, 4));
+      strips([&](Value y, Value from) {
+        const Value row = e.add(band.before, e.multiply(y, w.out_w));
+        e.loop("outputs", e.integer(0), e.integer(w.out_w), plan.tile_outputs, 0, [&](Value x) {
+          if (w.out_w % plan.tile_outputs != 0)
+            x = e.binary(Binary::min_signed, x, e.integer(w.out_w - plan.tile_outputs));
+          emit_phases(e, plan, v.rows, tile, e.offset(from, e.multiply(x, g.pixel_bytes)), initial,
+                      sums);
+          emit_outputs(e, q, plan, layout, tables, b, tile, sums, e.add(row, x));
+        });
+      });
+    };
+    emit_group_tiles(e, {}, plan.tiles, e.offset(b.constants, plan.weights), Value{}, channels);
   });
 }
 

@@ -11,8 +11,8 @@
 // not 16 bits. match computes how far both reach.
 //
 // 1. Per strip of four output rows, 6 (9) rows of pixels become 36 (81) planes of words, one for
-// each
-//    point of Bᵀ d B, [point][tile][input channel]: first down the columns, then along the rows.
+//    each point of Bᵀ d B, [point][tile][input channel]: first down the columns, then along the
+//    rows.
 // 2. Per tile of output channels and group of tiles, for each point: sums over the input channels,
 //    one matrix product; the sums of all points of a group wait in scratch.
 // 3. Per tile Aᵀ down the columns, then for each row of outputs along it, the tail.
@@ -26,6 +26,7 @@
 #include "graph/support/error.h"
 #include "kernels/conv/channel_tiles.h"
 #include "kernels/conv/winograd/minimal_filter.h"
+#include "kernels/conv/winograd/strips.h"
 #include "kernels/kernel.h"
 #include "kernels/kernels_table.h"
 #include "kernels/tail/tail_emit.h"
@@ -47,20 +48,10 @@ static_assert(static_cast<uint32_t>(9 * kNinth) == 1);
 
 /// Transformed weights of one pair of channels, by vertical and horizontal point.
 std::vector<int16_t> transformed(const Query& q, const MinimalFilter& f, int64_t c, int64_t n) {
-  const auto codes = q.weight_codes->i64();
-  std::array<std::vector<int64_t>, kTaps> columns;  // [kernel column][vertical point]
-  for (int64_t x = 0; x < kTaps; ++x) {
-    std::array<int64_t, kTaps> g{};
-    for (int64_t y = 0; y < kTaps; ++y)
-      g[static_cast<size_t>(y)] =
-          codes[static_cast<size_t>(((y * kTaps + x) * q.window.c + c) * q.window.n + n)];
-    columns[static_cast<size_t>(x)] = f.weights(g);
-  }
   std::vector<int16_t> points;
-  for (size_t i = 0; i < static_cast<size_t>(f.points); ++i)
-    for (const int64_t point :
-         f.weights(std::array<int64_t, kTaps>{columns[0][i], columns[1][i], columns[2][i]}))
-      points.push_back(static_cast<int16_t>(point));
+  transform_weights(q, c, n, f.weights, [&](size_t, const std::vector<int64_t>& row) {
+    for (const int64_t point : row) points.push_back(static_cast<int16_t>(point));
+  });
   return points;
 }
 
@@ -68,16 +59,16 @@ std::vector<int16_t> transformed(const Query& q, const MinimalFilter& f, int64_t
 struct Plan {
   Geometry geometry;
   const MinimalFilter* filter = nullptr;
-  int64_t points = 0;           ///< of both axes
-  Split split;                  ///< by rows: each item has whole strips
+  int64_t points = 0;  ///< of both axes
+  Strips strips;
+  Split split;
   int rows = 1;                 ///< tiles of a group
   int words = 8;                ///< input channels of a vector
   int64_t blocks = 0;           ///< vectors of input channels
   int64_t steps = 0, unit = 1;  ///< dwords of input channels; of an iteration
   ChannelTiles tiles;
   int64_t row_bytes = 0;
-  int64_t row_tiles = 0;        ///< tiles of a strip
-  int64_t bands = 1, band = 1;  ///< strips whose planes exist at once
+  int64_t row_tiles = 0;  ///< tiles of a strip
   int64_t tile_bytes = 0, plane_bytes = 0;
   /// In scratch: columns of a strip, then planes of a band, the first output of each of its tiles,
   /// sums of a group, columns of a tile's outputs.
@@ -89,6 +80,7 @@ struct Plan {
   [[nodiscard]] int64_t image_columns() const {  ///< that the outputs of a row read
     return filter->stride * (geometry.window.out_w - 1) + kTaps;
   }
+  [[nodiscard]] int64_t band_tiles() const { return strips.band * row_tiles; }
   /// Weights of one point of a tile of channels.
   [[nodiscard]] int64_t point_bytes(int columns) const { return steps * columns * vector_bytes(); }
 };
@@ -116,7 +108,6 @@ Plan plan_of(const Query& q, const Variant& v, const jit::Target& target) {
   g.linear = false;
   plan.filter = minimal_filter(w.stride_w);
   plan.points = int64_t{plan.filter->points} * plan.filter->points;
-  plan.split = split_of(q, g, static_cast<int>(kOutputs * w.out_w), 1);
   plan.rows = v.rows;
   plan.words = target.vector_bytes / 2;
   while (plan.words > 8 && plan.words / 2 >= w.c) plan.words /= 2;
@@ -130,13 +121,13 @@ Plan plan_of(const Query& q, const Variant& v, const jit::Target& target) {
   plan.row_tiles = (w.out_w + kOutputs - 1) / kOutputs;
   // Words beyond the last vector belong to no channel.
   plan.tile_bytes = std::max(plan.blocks * plan.column_bytes(), 4 * plan.steps);
-  const int64_t strips = (w.out_h + kOutputs - 1) / kOutputs;
-  const int64_t strip_bytes = plan.points * plan.row_tiles * plan.tile_bytes;
-  plan.bands = (strips - 1) / std::max<int64_t>(1, target.l2_bytes / 4 / strip_bytes) + 1;
-  plan.band = (strips - 1) / plan.bands + 1;
+  plan.strips =
+      strips_of(w, kOutputs, plan.points * plan.row_tiles * plan.tile_bytes, target.l2_bytes / 4);
+  plan.split = split_of(q, g, plan.strips);
+  const int64_t band_tiles = plan.band_tiles();
   // A group may reach beyond a band's last tile. An odd number of lines, so that the planes of a
   // tile do not share a set of the cache.
-  const int64_t lines = ((plan.band * plan.row_tiles + v.rows - 1) * plan.tile_bytes + 63) / 64;
+  const int64_t lines = ((band_tiles + v.rows - 1) * plan.tile_bytes + 63) / 64;
   plan.plane_bytes = (lines | 1) * 64;
   const int lanes = channel_lanes(target);
   plan.tiles = channel_tiles(w, lanes, v.columns, plan.points * plan.steps * int64_t{4} * lanes);
@@ -144,7 +135,7 @@ Plan plan_of(const Query& q, const Variant& v, const jit::Target& target) {
   scratch.next(g.scratch_bytes + 2 * kSlackBytes);
   plan.columns = scratch.next(plan.filter->points * plan.image_columns() * plan.column_bytes());
   plan.planes = scratch.next(plan.points * plan.plane_bytes);
-  plan.places = scratch.next(plan.band * plan.row_tiles * 4);
+  plan.places = scratch.next(band_tiles * 4);
   plan.sums = scratch.next(plan.points * v.rows * v.columns * plan.vector_bytes());
   plan.halves =
       scratch.next(int64_t{kOutputs} * plan.filter->points * v.columns * plan.vector_bytes());
@@ -260,7 +251,7 @@ int64_t work_items(const Query& q, const Variant& v, const jit::Target& target) 
 int64_t swept_bytes(const Query& q, const Variant& v, const jit::Target& target) {
   const Plan plan = plan_of(q, v, target);
   const int64_t planes = plan.points * plan.rows * plan.tile_bytes;
-  const bool once = plan.band * plan.row_tiles <= plan.rows;
+  const bool once = plan.band_tiles() <= plan.rows;
   return planes + (once ? plan.tiles.bytes() : plan.tiles.tile_bytes(plan.tiles.columns));
 }
 
@@ -401,19 +392,11 @@ void emit_outputs(Emitter& e, const Outputs& o, const ChannelTile& channels, Val
                 e.binary(Binary::shift_right_arithmetic, e.multiply(y[x], factor), shift));
       }
     });
-    TailBatch batch(e, *o.q.tail, o.layout);
     const Value position = e.add(first, e.multiply(row, o.q.window.out_w));
-    for (int64_t x = 0; x < kOutputs; ++x) {
-      TailPlace place = place_at(e, *o.q.tail, o.tables, o.buffers.operands, o.buffers.outputs,
-                                 e.add(position, x), o.q.window.n);
-      for (int c = 0; c < columns; ++c) {
-        place.channel = e.add(channels.channel, int64_t{c} * lanes);
-        place.valid_lanes = c == columns - 1 ? channels.last_lanes : lanes;
-        place.follows = c > 0 || (x > 0 && o.q.window.n == int64_t{columns} * lanes);
-        batch.add(e.load(e.offset(o.row, (x * columns + c) * vector), Element::i32, lanes), place);
-      }
-    }
-    batch.emit();
+    emit_batched_tails(
+        e, o.q, o.layout, o.tables, o.buffers, position, kOutputs, channels, [&](int64_t x, int c) {
+          return e.load(e.offset(o.row, (x * columns + c) * vector), Element::i32, lanes);
+        });
   });
 }
 
@@ -434,17 +417,11 @@ void emit(const Query& q, const Variant& v, Emitter& e) {
                         .factors = e.offset(b.constants, plan.factors),
                         .halves = e.offset(b.scratch, plan.halves),
                         .row = e.offset(b.scratch, plan.row)};
-  const RowRange range = emit_row_range(e, g, plan.split);
-  emit_clear_bits(e, q, g, plan.split, b.outputs);
-  emit_border(e, g, b.scratch, range);
-  // The first row of a strip: the last one begins earlier where rows are no multiple of four.
-  const Value last = e.add(range.end, -kOutputs);
-  const double of_band = static_cast<double>(w.out_h) / static_cast<double>(kOutputs * plan.bands);
-  const double tiles_of_band = std::ceil(of_band) * static_cast<double>(plan.row_tiles);
+  const double tiles_of_band =
+      std::ceil(plan.strips.expected) * static_cast<double>(plan.row_tiles);
   const double groups_of_band = std::ceil(tiles_of_band / plan.rows);
 
   const auto strip = [&](Value slot, Value y, Value base) {
-    if (w.out_h % kOutputs != 0) y = e.binary(Binary::min_signed, y, last);
     emit_planes(e, plan, columns, e.offset(planes, e.multiply(slot, plan.tile_bytes)),
                 e.offset(base, e.multiply(y, plan.filter->stride * plan.row_bytes)));
     const Value place = e.offset(places, e.multiply(slot, 4)), row = e.multiply(y, w.out_w);
@@ -467,28 +444,18 @@ void emit(const Query& q, const Variant& v, Emitter& e) {
           e.add(before, place));
     });
   };
-  e.loop("samples", e.integer(0), e.count(), 1, 16, [&](Value sample) {
-    Value base = e.offset(b.input, e.multiply(sample, g.sample_bytes));
-    emit_copy_sample(e, g, b.scratch, base, range);
-    if (g.copied) base = b.scratch;
-    const Value before = e.multiply(sample, g.positions());
-    const int64_t band_rows = kOutputs * plan.band;
-    e.loop("bands", range.begin, range.end, band_rows, static_cast<double>(plan.bands),
-           [&](Value begin) {
-             const Value end = e.binary(Binary::min_signed, range.end, e.add(begin, band_rows));
-             const Variable tiles = e.variable(e.integer(0));
-             e.loop("strips", begin, end, kOutputs, of_band, [&](Value y) {
-               strip(e.get(tiles), y, base);
-               e.set(tiles, e.add(e.get(tiles), plan.row_tiles));
-             });
-             const Value all = e.get(tiles);
-             const auto channels = [&](const ChannelTile& tile) {
-               e.loop("groups", e.integer(0), all, plan.rows, groups_of_band,
-                      [&](Value first) { group(tile, first, all, before); });
-             };
-             emit_group_tiles(e, {}, plan.tiles, e.offset(b.constants, plan.weights), Value{},
-                              channels);
-           });
+  emit_bands(e, q, g, plan.split, plan.strips, b, [&](const Band& band) {
+    const Variable tiles = e.variable(e.integer(0));
+    emit_strips(e, w, plan.strips, band, [&](Value, Value y) {
+      strip(e.get(tiles), y, band.input);
+      e.set(tiles, e.add(e.get(tiles), plan.row_tiles));
+    });
+    const Value all = e.get(tiles);
+    const auto channels = [&](const ChannelTile& tile) {
+      e.loop("groups", e.integer(0), all, plan.rows, groups_of_band,
+             [&](Value first) { group(tile, first, all, band.before); });
+    };
+    emit_group_tiles(e, {}, plan.tiles, e.offset(b.constants, plan.weights), Value{}, channels);
   });
 }
 
