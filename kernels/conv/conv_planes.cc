@@ -24,6 +24,7 @@
 #include <bit>
 
 #include "graph/support/error.h"
+#include "kernels/conv/bit_counts.h"
 #include "kernels/conv/channel_tiles.h"
 #include "kernels/kernel.h"
 #include "kernels/kernels_table.h"
@@ -209,21 +210,8 @@ class TileCounts {
         sums_(pixels.size() * static_cast<size_t>(columns)) {}
 
   std::vector<Value> emit() {
-    if (plan_.chunk >= plan_.units) return chunk(e_.integer(0), plan_.units);
-    std::vector<Variable> sums;
-    for (size_t i = 0; i < sums_; ++i)
-      sums.push_back(e_.variable(e_.zeros(Element::i32, plan_.lanes)));
-    auto flush = [&](Value first, int64_t units) {
-      const std::vector<Value> part = chunk(first, units);
-      for (size_t i = 0; i < sums_; ++i) e_.set(sums[i], e_.add(e_.get(sums[i]), part[i]));
-    };
-    const int64_t whole = plan_.units / plan_.chunk * plan_.chunk;
-    e_.loop("chunks", e_.integer(0), e_.integer(whole), plan_.chunk, 0,
-            [&](Value first) { flush(first, plan_.chunk); });
-    if (whole < plan_.units) flush(e_.integer(whole), plan_.units - whole);
-    std::vector<Value> result;
-    for (const Variable s : sums) result.push_back(e_.get(s));
-    return result;
+    return emit_in_chunks(e_, plan_.units, plan_.chunk, sums_, plan_.lanes,
+                          [&](Value first, int64_t units) { return chunk(first, units); });
   }
 
  private:
@@ -233,11 +221,7 @@ class TileCounts {
     std::vector<Variable> bytes;
     for (size_t i = 0; i < sums_ * planes; ++i)
       bytes.push_back(e_.variable(e_.zeros(Element::i8, plan_.lanes * 8)));
-    auto body = [&](Value unit) { count(unit, bytes); };
-    if (units == 1)
-      body(first);
-    else
-      e_.loop("k", first, e_.add(first, units), 1, static_cast<double>(units), body);
+    emit_units(e_, first, units, [&](Value unit) { count(unit, bytes); });
     std::vector<Value> counts;
     for (size_t i = 0; i < sums_; ++i) {
       Value sum;

@@ -10,8 +10,7 @@
 //   2. over all taps: sum = Σ_inside (C - 2·popcount_tap)
 //                         = [C·inside + 2·Σ_outside popcount(w_tap)] - 2·Σ_all popcount_tap;
 //   3. the bracket is a constant per channel and per set of taps inside: a table with one row for
-//   each set
-//      that occurs (9 for a 3×3 layer), and for each output the row that it takes.
+//      each set that occurs (9 for a 3×3 layer), and for each output the row that it takes.
 // Bits behind the last channel are 0 in both operands and cancel. Exact while the sum fits int32.
 //
 // Layout: 64 bits of activations are broadcast; each 64-bit lane of a weight vector is an output
@@ -24,9 +23,10 @@
 #include <algorithm>
 #include <array>
 #include <bit>
-#include <map>
 
 #include "graph/support/error.h"
+#include "kernels/conv/bit_counts.h"
+#include "kernels/conv/border_classes.h"
 #include "kernels/conv/channel_tiles.h"
 #include "kernels/kernel.h"
 #include "kernels/kernels_table.h"
@@ -44,30 +44,6 @@ using jit::Variable;
 constexpr int kStepsInBytes = 31;  // 31 · 8 <= 255
 constexpr int64_t kLongestUnit = 4;
 
-/// Sets of taps that lie inside, over all outputs.
-struct Borders {
-  std::vector<std::vector<bool>> classes;
-  std::vector<int32_t> class_of;  ///< per output
-};
-Borders borders_of(const Window& w) {
-  Borders borders;
-  std::map<std::vector<bool>, int32_t> known;
-  for (int64_t oy = 0; oy < w.out_h; ++oy)
-    for (int64_t ox = 0; ox < w.out_w; ++ox) {
-      std::vector<bool> inside;
-      for (int64_t ky = 0; ky < w.kernel_h; ++ky)
-        for (int64_t kx = 0; kx < w.kernel_w; ++kx) {
-          const int64_t y = oy * w.stride_h + ky * w.dilation_h - w.pad_top;
-          const int64_t x = ox * w.stride_w + kx * w.dilation_w - w.pad_left;
-          inside.push_back(y >= 0 && y < w.h && x >= 0 && x < w.w);
-        }
-      const auto [at, is_new] = known.try_emplace(inside, static_cast<int32_t>(known.size()));
-      if (is_new) borders.classes.push_back(inside);
-      borders.class_of.push_back(at->second);
-    }
-  return borders;
-}
-
 /// What pack and emit agree on.
 struct Plan {
   Geometry geometry;
@@ -76,7 +52,7 @@ struct Plan {
   int planes = 1;     ///< 2: each vector of weights is followed by one of z
   int64_t steps = 0, units = 0, chunk = 0;
   int unit = 1;
-  Borders borders;
+  BorderClasses borders;
   ChannelTiles tiles;
   int64_t pitch = 0;  ///< entries of a row of the table of initial sums
   int64_t weights = 0, initial = 0, rows = 0, step_table = 0, pixels = 0, tail = 0;
@@ -106,11 +82,11 @@ Plan plan_of(const Query& q, const Variant& v, const jit::Target& target) {
   plan.units = plan.steps / plan.unit;
   const int64_t longest = kStepsInBytes / plan.unit, chunks = (plan.units + longest - 1) / longest;
   plan.chunk = (plan.units + chunks - 1) / chunks;
-  plan.borders = borders_of(w);
+  plan.borders = border_classes(w);
   plan.tiles = channel_tiles(w, plan.lanes, v.columns, plan.steps * plan.column_bytes());
   plan.pitch = (w.n + plan.lanes - 1) / plan.lanes * plan.lanes;
   Places places;
-  const auto classes = static_cast<int64_t>(plan.borders.classes.size());
+  const int64_t classes = plan.borders.count();
   plan.weights = places.next(plan.tiles.bytes());
   plan.initial = places.next(classes * plan.pitch * 4);
   plan.rows = places.next(classes == 1 ? 0 : plan.geometry.positions() * 4);
@@ -196,18 +172,17 @@ std::vector<uint8_t> pack(const Query& q, const Variant& v, const jit::Target& t
         outside_sum[static_cast<size_t>(tap * w.n + n)] += row[n] > 0 ? 2 : 0;
       }
     }
-  for (const std::vector<bool>& inside : plan.borders.classes)
+  for (int64_t k = 0; k < plan.borders.count(); ++k)
     for (int64_t n = 0; n < plan.pitch; ++n) {
       int32_t sum = 0;
-      for (size_t tap = 0; n < w.n && tap < inside.size(); ++tap)
-        sum += (inside[tap] ? inside_sum
-                            : outside_sum)[tap * static_cast<size_t>(w.n) + static_cast<size_t>(n)];
+      for (int64_t tap = 0; n < w.n && tap < taps; ++tap) {
+        const bool inside = plan.borders.inside(k, tap / w.kernel_w, tap % w.kernel_w);
+        sum += (inside ? inside_sum : outside_sum)[static_cast<size_t>(tap * w.n + n)];
+      }
       initial.push_back(sum);
     }
   qloom_assert(append(out, initial) == plan.initial, q.name, ": initial sums misplaced");
-  if (plan.borders.classes.size() > 1)
-    for (const int32_t row : plan.borders.class_of)
-      rows.push_back(static_cast<int32_t>(row * plan.pitch * 4));
+  if (plan.borders.count() > 1) rows = plan.borders.offsets(plan.pitch * 4);
   qloom_assert(append(out, rows) == plan.rows, q.name, ": border table misplaced");
   for (int64_t u = 0; u < plan.units; ++u)
     steps.push_back(static_cast<int32_t>(plan.step_offset(u * plan.unit)));
@@ -263,29 +238,12 @@ std::vector<Value> emit_counts(Emitter& e, const Plan& plan, Value constants,
           }
         }
     };
-    if (units == 1)
-      body(first);
-    else
-      e.loop("k", first, e.add(first, units), 1, static_cast<double>(units), body);
+    emit_units(e, first, units, body);
     std::vector<Value> counts;
     for (const Variable b : bytes) counts.push_back(e.narrow(e.sum_bytes(e.get(b)), Element::i32));
     return counts;
   };
-  if (plan.chunk >= plan.units) return chunk(e.integer(0), plan.units);
-
-  std::vector<Variable> sums;
-  for (size_t i = 0; i < n; ++i) sums.push_back(e.variable(e.zeros(Element::i32, plan.lanes)));
-  auto flush = [&](Value first, int64_t units) {
-    const std::vector<Value> part = chunk(first, units);
-    for (size_t i = 0; i < n; ++i) e.set(sums[i], e.add(e.get(sums[i]), part[i]));
-  };
-  const int64_t whole = plan.units / plan.chunk * plan.chunk;
-  e.loop("chunks", e.integer(0), e.integer(whole), plan.chunk, 0,
-         [&](Value first) { flush(first, plan.chunk); });
-  if (whole < plan.units) flush(e.integer(whole), plan.units - whole);
-  std::vector<Value> result;
-  for (const Variable s : sums) result.push_back(e.get(s));
-  return result;
+  return emit_in_chunks(e, plan.units, plan.chunk, n, plan.lanes, chunk);
 }
 
 void emit(const Query& q, const Variant& v, Emitter& e) {
@@ -306,7 +264,7 @@ void emit(const Query& q, const Variant& v, Emitter& e) {
       emit_tile_tails(e, q, layout, tables, b, tile, channels, [&](size_t r, int c) {
         if (c == 0) {
           initial = e.offset(e.offset(b.constants, plan.initial), e.multiply(channels.channel, 4));
-          if (plan.borders.classes.size() > 1) {
+          if (plan.borders.count() > 1) {
             const Value output = e.add(tile.local, static_cast<int64_t>(r));
             const Value row = e.load(
                 e.offset(e.offset(b.constants, e.multiply(output, 4)), plan.rows), Element::i32);

@@ -337,6 +337,14 @@ void emit_walk(Emitter& e, const Geometry& g, int rows, Value input, Value scrat
   });
 }
 
+std::vector<Variant> row_variants(const Query& q) {
+  const int64_t outputs = q.window.out_h * q.window.out_w;
+  std::vector<Variant> list;
+  for (const int rows : {4, 2, 1})
+    if (rows == 1 || rows <= outputs) list.push_back({rows, 1, 0});
+  return list;
+}
+
 std::vector<int32_t> pixel_table(const Geometry& g) {
   std::vector<int32_t> table;
   if (g.linear) return table;

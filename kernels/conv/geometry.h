@@ -107,6 +107,9 @@ void emit_walk(jit::Emitter& e, const Geometry& g, int rows, jit::Value input, j
                jit::Value pixel_table, const std::function<void(const EmitTiles&)>& per_sample,
                const Split& split = {});
 
+/// Variants of tiles of four, two and one outputs, as far as there are so many.
+[[nodiscard]] std::vector<Variant> row_variants(const Query& q);
+
 /// The table of pixel offsets (i32 per output) that emit_walk reads; empty where linear.
 [[nodiscard]] std::vector<int32_t> pixel_table(const Geometry& g);
 

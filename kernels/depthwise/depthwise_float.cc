@@ -65,13 +65,7 @@ Plan plan_of(const Query& q, const jit::Target& target) {
   return plan;
 }
 
-std::vector<Variant> variants(const Query& q, const jit::Target&) {
-  const int64_t outputs = q.window.out_h * q.window.out_w;
-  std::vector<Variant> list;
-  for (const int rows : {4, 2, 1})
-    if (rows == 1 || rows <= outputs) list.push_back({rows, 1, 0});
-  return list;
-}
+std::vector<Variant> variants(const Query& q, const jit::Target&) { return row_variants(q); }
 
 std::vector<uint8_t> pack(const Query& q, const Variant&, const jit::Target& target) {
   const Plan plan = plan_of(q, target);

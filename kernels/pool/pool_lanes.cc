@@ -127,13 +127,7 @@ Plan plan_of(const Query& q, const jit::Target& target) {
   return plan;
 }
 
-std::vector<Variant> variants(const Query& q, const jit::Target&) {
-  const int64_t outputs = q.window.out_h * q.window.out_w;
-  std::vector<Variant> list;
-  for (const int rows : {4, 2, 1})
-    if (rows == 1 || rows <= outputs) list.push_back({rows, 1, 0});
-  return list;
-}
+std::vector<Variant> variants(const Query& q, const jit::Target&) { return row_variants(q); }
 
 std::vector<uint8_t> pack(const Query& q, const Variant&, const jit::Target& target) {
   const Plan plan = plan_of(q, target);
@@ -232,13 +226,8 @@ void emit(const Query& q, const Variant& v, Emitter& e) {
 
   auto store = [&](TailPlace& place, Value all, Value channel, int valid) {
     if (plan.direct) {
-      for (const Value output : place.outputs) {
-        const Value at = e.offset(output, e.multiply(channel, element_size));
-        if (valid == all.lanes)
-          e.store(at, all);
-        else
-          e.store_first(at, all, valid);
-      }
+      for (const Value output : place.outputs)
+        store_lanes(e, e.offset(output, e.multiply(channel, element_size)), all, valid);
       return;
     }
     const int lanes = std::min(plan.tail_lanes, static_cast<int>(all.lanes));

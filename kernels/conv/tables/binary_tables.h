@@ -39,8 +39,8 @@
 #include <optional>
 #include <vector>
 
+#include "kernels/conv/border_classes.h"
 #include "kernels/conv/geometry.h"
-#include "kernels/conv/tables/border_classes.h"
 #include "kernels/tail/tail_words.h"
 
 namespace qloom::kernels {

@@ -23,22 +23,7 @@ Verdict match(const Query& q) {
   return Verdict::yes();
 }
 
-std::vector<Variant> variants(const Query& q, const jit::Target& target) {
-  return table_variants(q, target, true);
-}
-std::vector<uint8_t> pack(const Query& q, const Variant& v, const jit::Target& target) {
-  return table_pack(q, v, target, true);
-}
-int64_t scratch_bytes(const Query& q, const Variant& v, const jit::Target& target) {
-  return table_plan(q, v, target, true).scratch_bytes;
-}
-void emit(const Query& q, const Variant& v, jit::Emitter& e) { table_emit(q, v, e, true); }
-int64_t swept_bytes(const Query& q, const Variant& v, const jit::Target& target) {
-  return table_swept_bytes(q, v, target, true);
-}
-int64_t work_items(const Query& q, const Variant& v, const jit::Target& target) {
-  return table_items(q, v, target, true);
-}
+using Shared = TableKernel<true>;
 
 }  // namespace
 
@@ -50,14 +35,14 @@ extern constinit const KernelDef conv_table_dual{
     .source = "low-bit kernel survey, K1 and K2",
     .match = match,
     .input_storage = table_storage,
-    .variants = variants,
-    .pack = pack,
-    .scratch_bytes = scratch_bytes,
-    .emit = emit,
-    .work_items = work_items,
+    .variants = Shared::variants,
+    .pack = Shared::pack,
+    .scratch_bytes = Shared::scratch_bytes,
+    .emit = Shared::emit,
+    .work_items = Shared::work_items,
     .stores_parts = true,
     .over_counted = {.zen4 = 1.1, .zen5 = 1.2, .avx2 = 1.18},
-    .swept_bytes = swept_bytes,
+    .swept_bytes = Shared::swept_bytes,
     .weight_bits = 4};
 
 }  // namespace qloom::kernels

@@ -16,22 +16,7 @@ namespace {
 
 Verdict match(const Query& q) { return takes_tables(q); }
 
-std::vector<Variant> variants(const Query& q, const jit::Target& target) {
-  return table_variants(q, target, false);
-}
-std::vector<uint8_t> pack(const Query& q, const Variant& v, const jit::Target& target) {
-  return table_pack(q, v, target, false);
-}
-int64_t scratch_bytes(const Query& q, const Variant& v, const jit::Target& target) {
-  return table_plan(q, v, target, false).scratch_bytes;
-}
-void emit(const Query& q, const Variant& v, jit::Emitter& e) { table_emit(q, v, e, false); }
-int64_t swept_bytes(const Query& q, const Variant& v, const jit::Target& target) {
-  return table_swept_bytes(q, v, target, false);
-}
-int64_t work_items(const Query& q, const Variant& v, const jit::Target& target) {
-  return table_items(q, v, target, false);
-}
+using Shared = TableKernel<false>;
 
 }  // namespace
 
@@ -41,14 +26,14 @@ extern constinit const KernelDef conv_table_exact{
     .source = "low-bit kernel survey, K3 and K4",
     .match = match,
     .input_storage = table_storage,
-    .variants = variants,
-    .pack = pack,
-    .scratch_bytes = scratch_bytes,
-    .emit = emit,
-    .work_items = work_items,
+    .variants = Shared::variants,
+    .pack = Shared::pack,
+    .scratch_bytes = Shared::scratch_bytes,
+    .emit = Shared::emit,
+    .work_items = Shared::work_items,
     .stores_parts = true,
     .over_counted = {.zen4 = 1.08, .zen5 = 1.25, .avx2 = 1.15},
-    .swept_bytes = swept_bytes,
+    .swept_bytes = Shared::swept_bytes,
     .weight_bits = 4};
 
 }  // namespace qloom::kernels

@@ -5,7 +5,7 @@
 
 #include "graph/ops_table.h"
 #include "graph/support/error.h"
-#include "kernels/conv/tables/border_classes.h"
+#include "kernels/conv/border_classes.h"
 #include "kernels/tail/tail_emit.h"
 
 namespace qloom::kernels {

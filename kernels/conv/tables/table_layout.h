@@ -123,7 +123,6 @@ struct TablePlan {
 [[nodiscard]] int64_t dual_lookups(const TableTerms& terms);
 
 // --- what the kernels share
-// -----------------------------------------------------------------------
 [[nodiscard]] std::vector<Variant> table_variants(const Query& q, const jit::Target& target,
                                                   bool dual);
 [[nodiscard]] std::vector<uint8_t> table_pack(const Query& q, const Variant& v,
@@ -135,6 +134,28 @@ struct TablePlan {
 [[nodiscard]] int64_t table_swept_bytes(const Query& q, const Variant& v, const jit::Target& target,
                                         bool dual);
 void table_emit(const Query& q, const Variant& v, jit::Emitter& e, bool dual);
+/// The members of a KernelDef that are the same with one output a byte and with two.
+template <bool kDual>
+struct TableKernel {
+  static std::vector<Variant> variants(const Query& q, const jit::Target& target) {
+    return table_variants(q, target, kDual);
+  }
+  static std::vector<uint8_t> pack(const Query& q, const Variant& v, const jit::Target& target) {
+    return table_pack(q, v, target, kDual);
+  }
+  static int64_t scratch_bytes(const Query& q, const Variant& v, const jit::Target& target) {
+    return table_plan(q, v, target, kDual).scratch_bytes;
+  }
+  static void emit(const Query& q, const Variant& v, jit::Emitter& e) {
+    table_emit(q, v, e, kDual);
+  }
+  static int64_t work_items(const Query& q, const Variant& v, const jit::Target& target) {
+    return table_items(q, v, target, kDual);
+  }
+  static int64_t swept_bytes(const Query& q, const Variant& v, const jit::Target& target) {
+    return table_swept_bytes(q, v, target, kDual);
+  }
+};
 /// Tables of `rows` (i64) rows, `row_step` apart; `from`: the image's first of them.
 void emit_tables(jit::Emitter& e, const TablePlan& plan, jit::Value tables, jit::Value from,
                  jit::Value rows);

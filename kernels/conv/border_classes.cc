@@ -1,4 +1,4 @@
-#include "kernels/conv/tables/border_classes.h"
+#include "kernels/conv/border_classes.h"
 
 #include <map>
 

@@ -1,4 +1,4 @@
-// kernels/conv/tables/border_classes.h: the ways in which windows stick out of an image.
+// kernels/conv/border_classes.h: the ways in which windows stick out of an image.
 //
 // Where a border stands for no number of its own, the sums of a window that sticks out need another
 // constant. Outputs whose windows stick out alike are a *class*.
