@@ -325,8 +325,7 @@ Target Target::without_avx512() const {
   if (lowering != Lowering::avx512) return *this;
   Target t = *this;
   for (const X86Processor& row : x86_processors())
-    if (row.avx512 && (rates.source == row.wide.source ||
-                       (*row.wide.source == 0 && rates.source == row.rates.source))) {
+    if (row.avx512 && row.rates.family == rates.family) {
       t.rates = row.rates;
       t.tune = row.tune;
       break;
