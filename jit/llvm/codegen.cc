@@ -13,6 +13,8 @@
 #include <llvm/Transforms/Scalar/SROA.h>
 #include <llvm/Transforms/Scalar/SimplifyCFG.h>
 
+#include <mutex>
+
 #include "graph/support/error.h"
 
 extern "C" {
@@ -42,6 +44,17 @@ void switch_off(const char* name) {
 
 }  // namespace
 
+void set_switches() {
+  // It reassociates sums to shorten chains, at the price of registers: kernels with full tiles then
+  // spill in their inner loops. A kernel's order of operations is its author's choice.
+  switch_off("x86-machine-combiner");
+}
+
+std::shared_mutex& switches_mutex() {
+  static std::shared_mutex mutex;
+  return mutex;
+}
+
 void initialize_targets() {
   static const bool once = [] {
     LLVMInitializeX86TargetInfo();
@@ -54,9 +67,7 @@ void initialize_targets() {
     LLVMInitializeAArch64TargetMC();
     LLVMInitializeAArch64AsmPrinter();
     LLVMInitializeAArch64Disassembler();
-    // It reassociates sums to shorten chains, at the price of registers: kernels with full tiles
-    // then spill in their inner loops. A kernel's order of operations is its author's choice.
-    switch_off("x86-machine-combiner");
+    set_switches();
     return true;
   }();
   static_cast<void>(once);
@@ -105,6 +116,7 @@ void optimize(llvm::Module& module, llvm::TargetMachine& machine) {
 }
 
 llvm::SmallVector<char, 0> assemble(llvm::Module& module, llvm::TargetMachine& machine) {
+  const std::shared_lock lock(switches_mutex());
   llvm::SmallVector<char, 0> object;
   llvm::raw_svector_ostream out(object);
   llvm::legacy::PassManager passes;

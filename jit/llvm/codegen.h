@@ -6,6 +6,7 @@
 #include <llvm/Target/TargetMachine.h>
 
 #include <memory>
+#include <shared_mutex>
 
 #include "jit/target.h"
 
@@ -13,6 +14,11 @@ namespace qloom::jit {
 
 /// Prepares LLVM's back ends for x86-64 and AArch64; once.
 void initialize_targets();
+
+/// LLVM's process-wide switches as assemble needs them. lld puts all back to their defaults, so
+/// whoever runs it holds switches_mutex() and sets them again behind it.
+void set_switches();
+[[nodiscard]] std::shared_mutex& switches_mutex();
 
 /// Throws InternalError where LLVM does not know the triple.
 [[nodiscard]] std::unique_ptr<llvm::TargetMachine> target_machine(const Target& target);

@@ -14,6 +14,7 @@
 #include <thread>
 
 #include "graph/support/error.h"
+#include "jit/llvm/codegen.h"
 #include "jit/llvm/inspect.h"
 
 LLD_HAS_DRIVER(elf)
@@ -103,9 +104,11 @@ std::vector<uint8_t> link_objects(std::span<const std::vector<uint8_t>> objects)
   {
     llvm::raw_string_ostream text(messages);
     // Without recovery lld ends the process on an error that it calls fatal.
+    const std::unique_lock switches(switches_mutex());
     llvm::CrashRecoveryContext::Enable();
     result = lld::lldMain(arguments, text, text, {{lld::Gnu, &lld::elf::link}});
     llvm::CrashRecoveryContext::Disable();
+    set_switches();
   }
   write_end.close();
   reader.join();

@@ -127,6 +127,23 @@ TEST(Compiler, FunctionsWithoutAvx512BesideOthers) {
   }
 }
 
+/// Sums in the order in which the kernel takes them, also once lld has run in this process.
+TEST(Compiler, LinkingChangesNoLaterCode) {
+  const FunctionSource sum{"sum", [](Emitter& e) {
+                             const Value mask = e.splat(e.integer(15, Element::i32), 8);
+                             const auto term = [&](int i) {
+                               const Value at = e.offset(e.buffer(0), e.integer(32 * i));
+                               return e.binary(Binary::bit_and, e.load(at, Element::i32, 8), mask);
+                             };
+                             Value all = term(0);
+                             for (int i = 1; i < 12; ++i) all = e.add(all, term(i));
+                             e.store(e.buffer(1), all);
+                           }};
+  const std::vector<uint8_t> before = object_of({sum});
+  EXPECT_FALSE(compiler().link({&before, 1}).empty());
+  EXPECT_EQ(object_of({sum}), before);
+}
+
 TEST(Compiler, CodesOfEqualNamesAreApart) {
   const auto first = compiler().load(object_of({adder("add", 3)}), "same");
   auto second = compiler().load(object_of({adder("add", 4)}), "same");
