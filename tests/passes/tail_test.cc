@@ -1,5 +1,7 @@
 #include <gtest/gtest.h>
 
+#include <stdexcept>
+
 #include "graph/builder.h"
 #include "graph/ops_table.h"
 #include "graph/quantizer.h"
@@ -148,6 +150,47 @@ TEST(Verifier, CatchesACorruptedScale) {
       break;
     }
   EXPECT_THROW(passes::verify_tail(request, tail), InternalError);
+}
+
+/// Thresholds are given here that were looked for in a part of the interval only: what the points
+/// next to them say is right, and yet the tail is not verified.
+TEST(Verifier, NoticesAThresholdThatWasNotFound) {
+  const Graph graph = dense_region(kW4, "quantized_relu(2,1)", true);
+  passes::TailRequest request = request_of(graph, Storage::bytes(0));
+  const Tail tail = *passes::lower_tail(request).tail;
+  const Graph& body = *request.region->body;
+  const passes::BodyFunction function(body, passes::tail_source(body), request.options);
+  passes::KnownTransitions known;
+  const auto& found = known.find(function, body.outputs()[0].value, request.exhaustive_limit,
+                                 [] { return passes::Interval{.lo = {0}, .hi = {1}}; });
+  ASSERT_TRUE(found);
+  ASSERT_TRUE(found->monotone);
+  EXPECT_NO_THROW(passes::verify_tail(request, tail, 0));
+  request.known = &known;
+  try {
+    passes::verify_tail(request, tail, 0);
+    FAIL() << "it was not noticed";
+  } catch (const InternalError& e) {
+    EXPECT_NE(std::string(e.what()).find("that was not found"), std::string::npos) << e.what();
+  }
+}
+
+/// The layouts of a region share what was found for the first.
+TEST(KnownTransitions, AreFoundOnce) {
+  const Graph graph = dense_region(kW4, "quantized_relu(4,1)", true);
+  passes::TailRequest request = request_of(graph, Storage::bytes(0));
+  passes::KnownTransitions known;
+  request.known = &known;
+  const Tail first = *passes::lower_tail(request).tail;
+  passes::verify_tail(request, first, 0);
+  const Graph& body = *request.region->body;
+  const passes::BodyFunction function(body, passes::tail_source(body), request.options);
+  const auto& found = known.find(function, body.outputs()[0].value, request.exhaustive_limit,
+                                 []() -> passes::Interval { throw std::logic_error("again"); });
+  ASSERT_TRUE(found);
+  EXPECT_FALSE(found->channels.empty());
+  request.outputs = {{0, Storage::words()}};
+  EXPECT_EQ(passes::lower_tail(request).tail->form, first.form);
 }
 
 TEST(Ordinals, FollowTheOrderOfFloats) {
